@@ -1,0 +1,86 @@
+import { DomainError } from '../domain-error.js';
+import type { AuthorEvent } from './author.events.js';
+
+/** An author as its commands see it. */
+export type Author =
+  | { readonly status: 'unknown' }
+  | { readonly status: 'live' | 'removed'; readonly name: string };
+
+export const unknownAuthor: Author = { status: 'unknown' };
+
+export function evolveAuthor(author: Author, event: AuthorEvent): Author {
+  switch (event.type) {
+    case 'AuthorAdded':
+    case 'AuthorRenamed':
+    case 'AuthorRestored':
+      return { status: 'live', name: event.data.name };
+    case 'AuthorRemoved':
+      return author.status === 'unknown' ? author : { status: 'removed', name: author.name };
+  }
+}
+
+export function addAuthor(author: Author, command: { name: string }): AuthorEvent[] {
+  if (author.status !== 'unknown') throw new AuthorAlreadyExists();
+  return [{ type: 'AuthorAdded', data: { name: command.name } }];
+}
+
+export function renameAuthor(author: Author, command: { name: string }): AuthorEvent[] {
+  const { name } = live(author);
+  return name === command.name ? [] : [{ type: 'AuthorRenamed', data: { name: command.name } }];
+}
+
+/** @param command.books how many books are linked to the author. */
+export function removeAuthor(author: Author, command: { books: number }): AuthorEvent[] {
+  if (author.status === 'unknown') throw new AuthorNotFound();
+  if (author.status === 'removed') return [];
+  if (command.books > 0) throw new AuthorHasBooks(command.books);
+  return [{ type: 'AuthorRemoved', data: {} }];
+}
+
+export function restoreAuthor(author: Author): AuthorEvent[] {
+  if (author.status === 'unknown') throw new AuthorNotFound();
+  return author.status === 'live' ? [] : [{ type: 'AuthorRestored', data: { name: author.name } }];
+}
+
+/** An imported line says how the author should be: added if unknown, renamed if called otherwise. */
+export function importAuthor(author: Author, command: { name: string }): AuthorEvent[] {
+  return author.status === 'unknown' ? addAuthor(author, command) : renameAuthor(author, command);
+}
+
+function live(author: Author): Author & { status: 'live' | 'removed' } {
+  if (author.status === 'unknown') throw new AuthorNotFound();
+  if (author.status === 'removed') throw new AuthorIsRemoved();
+  return author;
+}
+
+export class AuthorNotFound extends DomainError {
+  readonly kind = 'not-found';
+  readonly rule = 'author-not-found';
+  override message = 'There is no author with this id.';
+}
+
+export class AuthorAlreadyExists extends DomainError {
+  readonly kind = 'conflict';
+  readonly rule = 'author-already-exists';
+  override message = 'An author with this id already exists.';
+}
+
+export class AuthorIsRemoved extends DomainError {
+  readonly kind = 'conflict';
+  readonly rule = 'author-removed';
+  override message = 'The author has been removed; restore it first.';
+}
+
+export class AuthorHasBooks extends DomainError {
+  readonly kind = 'conflict';
+  readonly rule = 'author-has-books';
+  constructor(books: number) {
+    super(`The author is linked to ${books} book${books === 1 ? '' : 's'}; unlink or remove them first.`);
+  }
+}
+
+export class MergingNotAvailable extends DomainError {
+  readonly kind = 'conflict';
+  readonly rule = 'merging-not-available';
+  override message = 'Merging authors is not available yet.';
+}

@@ -1,0 +1,220 @@
+import { AuthorIsRemoved, AuthorNotFound, type Author } from '../authors/author.js';
+import { DomainError } from '../domain-error.js';
+import type { BookEvent, Link } from './book.events.js';
+import { roleSet, type Role } from './roles.js';
+
+/** A book as its commands see it: its links live here, so their rules are checked against one revision. */
+export type Book =
+  | { readonly status: 'unknown' }
+  | { readonly status: 'live' | 'removed'; readonly title: string; readonly links: readonly Link[] };
+
+type KnownBook = Exclude<Book, { status: 'unknown' }>;
+
+export const unknownBook: Book = { status: 'unknown' };
+
+export function evolveBook(book: Book, event: BookEvent): Book {
+  if (event.type === 'BookAdded') return { status: 'live', title: event.data.title, links: [] };
+  if (book.status === 'unknown') return book;
+  switch (event.type) {
+    case 'BookRetitled':
+      return { ...book, title: event.data.title };
+    case 'BookLinked': {
+      const { position, ...link } = event.data;
+      return { ...book, links: book.links.toSpliced(position - 1, 0, link) };
+    }
+    case 'BookLinkChanged':
+      return {
+        ...book,
+        links: book.links.map((link) => (link.authorId === event.data.authorId ? event.data : link)),
+      };
+    case 'AuthorsReordered': {
+      const place = new Map(event.data.authorIds.map((id, index) => [id, index]));
+      const order = (link: Link) => place.get(link.authorId) ?? place.size;
+      return { ...book, links: book.links.toSorted((a, b) => order(a) - order(b)) };
+    }
+    case 'BookUnlinked':
+      return { ...book, links: book.links.filter((link) => link.authorId !== event.data.authorId) };
+    case 'BookRemoved':
+      return { ...book, status: 'removed' };
+    case 'BookRestored':
+      return { status: 'live', title: event.data.title, links: event.data.authors };
+  }
+}
+
+/** A wish to link an author, with what is known about that author. */
+export interface LinkWish {
+  readonly authorId: string;
+  readonly author: Author['status'];
+  readonly position?: number | undefined;
+  readonly roles?: readonly Role[] | undefined;
+  readonly creditedAs?: string | null | undefined;
+}
+
+export function addBook(
+  book: Book,
+  command: { title: string; authors: readonly Omit<LinkWish, 'position'>[] },
+): BookEvent[] {
+  if (book.status !== 'unknown') throw new BookAlreadyExists();
+  const events: BookEvent[] = [{ type: 'BookAdded', data: { title: command.title } }];
+  checkList(command.authors);
+  command.authors.forEach((wish, index) => events.push(linked(wish, index + 1)));
+  return events;
+}
+
+/** Every author of a list can be linked, and none is in it twice. */
+function checkList(authors: readonly LinkWish[]): void {
+  const seen = new Set<string>();
+  authors.forEach(({ authorId, author }, index) => {
+    const pointer = `/authors/${index}/authorId`;
+    if (seen.has(authorId)) throw new AuthorListedTwice().at(pointer);
+    seen.add(authorId);
+    if (author !== 'live') throw new AuthorNotLinkable(author).at(pointer);
+  });
+}
+
+export function retitleBook(book: Book, command: { title: string }): BookEvent[] {
+  const { title } = live(book);
+  return title === command.title ? [] : [{ type: 'BookRetitled', data: { title: command.title } }];
+}
+
+/**
+ * Links an author, or changes the link there is. What the wish leaves out stays as it is; on a new link it defaults
+ * to the last position, the role of author, and no other credit. A wish that is already fulfilled changes nothing.
+ */
+export function linkAuthor(book: Book, wish: LinkWish): BookEvent[] {
+  const { links } = live(book);
+  if (wish.author === 'unknown') throw new AuthorNotFound();
+  if (wish.author === 'removed') throw new AuthorIsRemoved();
+  const index = links.findIndex((link) => link.authorId === wish.authorId);
+  const current = links[index];
+  const last = current ? links.length : links.length + 1;
+  if (wish.position !== undefined && wish.position > last)
+    throw new PositionOutOfRange(last).at('/position');
+  if (!current) return [linked(wish, wish.position ?? last)];
+
+  const events: BookEvent[] = [];
+  const roles = wish.roles ? roleSet(wish.roles) : current.roles;
+  const creditedAs = wish.creditedAs === undefined ? current.creditedAs : wish.creditedAs;
+  if (roles.join() !== current.roles.join() || creditedAs !== current.creditedAs)
+    events.push({ type: 'BookLinkChanged', data: { authorId: wish.authorId, roles, creditedAs } });
+  if (wish.position !== undefined && wish.position !== index + 1) {
+    const ids = links.map((link) => link.authorId);
+    const authorIds = ids.toSpliced(index, 1).toSpliced(wish.position - 1, 0, wish.authorId);
+    events.push({ type: 'AuthorsReordered', data: { authorIds } });
+  }
+  return events;
+}
+
+export function unlinkAuthor(book: Book, command: { authorId: string }): BookEvent[] {
+  const linkedNow = live(book).links.some((link) => link.authorId === command.authorId);
+  return linkedNow ? [{ type: 'BookUnlinked', data: { authorId: command.authorId } }] : [];
+}
+
+/** The new order must name each of the book's authors once. */
+export function reorderAuthors(book: Book, command: { authorIds: readonly string[] }): BookEvent[] {
+  const current = live(book).links.map((link) => link.authorId);
+  const { authorIds } = command;
+  if (authorIds.toSorted().join() !== current.toSorted().join()) throw new NotTheBooksAuthors().at('/authorIds');
+  return authorIds.join() === current.join() ? [] : [{ type: 'AuthorsReordered', data: { authorIds } }];
+}
+
+export function removeBook(book: Book): BookEvent[] {
+  if (book.status === 'unknown') throw new BookNotFound();
+  return book.status === 'removed' ? [] : [{ type: 'BookRemoved', data: {} }];
+}
+
+/** @param command.liveAuthors those of the book's authors who can be linked today. */
+export function restoreBook(book: Book, command: { liveAuthors: ReadonlySet<string> }): BookEvent[] {
+  if (book.status === 'unknown') throw new BookNotFound();
+  if (book.status === 'live') return [];
+  const authors = book.links.filter((link) => command.liveAuthors.has(link.authorId));
+  return [{ type: 'BookRestored', data: { title: book.title, authors } }];
+}
+
+/**
+ * An imported line says how the book should be: added if unknown; else retitled, and, where the line lists authors,
+ * linked to exactly those, in that order. Only what differs becomes an event.
+ */
+export function importBook(
+  book: Book,
+  command: { title: string; authors: readonly Omit<LinkWish, 'position'>[] | undefined },
+): BookEvent[] {
+  const { title, authors } = command;
+  if (book.status === 'unknown') return addBook(book, { title, authors: authors ?? [] });
+  const events = retitleBook(book, { title });
+  if (!authors) return events;
+  checkList(authors);
+
+  let state: Book = book;
+  const take = (decided: BookEvent[]) => {
+    events.push(...decided);
+    state = decided.reduce(evolveBook, state);
+  };
+  const wanted = new Set(authors.map((wish) => wish.authorId));
+  for (const { authorId } of live(book).links) if (!wanted.has(authorId)) take(unlinkAuthor(state, { authorId }));
+  for (const wish of authors) take(linkAuthor(state, wish));
+  take(reorderAuthors(state, { authorIds: [...wanted] }));
+  return events;
+}
+
+function live(book: Book): KnownBook {
+  if (book.status === 'unknown') throw new BookNotFound();
+  if (book.status === 'removed') throw new BookIsRemoved();
+  return book;
+}
+
+function linked(wish: LinkWish, position: number): BookEvent {
+  const roles = roleSet(wish.roles ?? ['author']);
+  return {
+    type: 'BookLinked',
+    data: { authorId: wish.authorId, position, roles, creditedAs: wish.creditedAs ?? null },
+  };
+}
+
+export class BookNotFound extends DomainError {
+  readonly kind = 'not-found';
+  readonly rule = 'book-not-found';
+  override message = 'There is no book with this id.';
+}
+
+export class BookAlreadyExists extends DomainError {
+  readonly kind = 'conflict';
+  readonly rule = 'book-already-exists';
+  override message = 'A book with this id already exists.';
+}
+
+export class BookIsRemoved extends DomainError {
+  readonly kind = 'conflict';
+  readonly rule = 'book-removed';
+  override message = 'The book has been removed; restore it first.';
+}
+
+export class AuthorListedTwice extends DomainError {
+  readonly kind = 'unprocessable';
+  readonly rule = 'author-listed-twice';
+  override message = 'The same author is listed twice.';
+}
+
+/** An author in a book's list who doesn't exist or has been removed. */
+export class AuthorNotLinkable extends DomainError {
+  readonly kind = 'unprocessable';
+  readonly rule: string;
+  constructor(status: 'unknown' | 'removed') {
+    super(status === 'unknown' ? 'There is no author with this id.' : 'The author has been removed.');
+    this.rule = status === 'unknown' ? 'author-not-found' : 'author-removed';
+  }
+}
+
+export class PositionOutOfRange extends DomainError {
+  readonly kind = 'unprocessable';
+  readonly rule = 'position-out-of-range';
+  constructor(last: number) {
+    super(`The position must be between 1 and ${last}.`);
+  }
+}
+
+export class NotTheBooksAuthors extends DomainError {
+  readonly kind = 'unprocessable';
+  readonly rule = 'not-the-books-authors';
+  override message = "The list must name each of the book's authors exactly once.";
+}

@@ -1,0 +1,69 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+const integer = (fallback: number, min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(min).max(max))
+    .default(fallback);
+
+const postgresUrl = z.string().refine((value) => {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  return url?.protocol === 'postgres:' || url?.protocol === 'postgresql:';
+}, 'must be a URL such as postgres://user:password@host:5432/database');
+
+const environment = z.object({
+  HOST: z.string().min(1).default('127.0.0.1'),
+  PORT: integer(3000, 0, 65_535),
+  DATABASE_URL: postgresUrl.optional(),
+  DATA_DIR: z.string().min(1).default('.colophon'),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  MAX_TEXT_LENGTH: integer(1_000, 1, 10_000),
+  MAX_BODY_BYTES: integer(1_048_576, 1_024, 16_777_216),
+  MIN_POSITION_WAIT_MS: integer(1_000, 0, 60_000),
+  SHUTDOWN_GRACE_MS: integer(10_000, 0, 600_000),
+});
+
+/** The environment, parsed. `docs` of each name stand in the README's table. */
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  /** Unset: the embedded server. */
+  readonly databaseUrl: string | undefined;
+  /** Absolute path of the embedded server's folder. */
+  readonly dataDir: string;
+  readonly logLevel: string;
+  readonly maxTextLength: number;
+  readonly maxBodyBytes: number;
+  readonly minPositionWaitMs: number;
+  readonly shutdownGraceMs: number;
+}
+
+/** A start that can't succeed, for a reason the operator can mend: told in one line. */
+export class StartupError extends Error {}
+
+/**
+ * Reads and checks the environment; an empty variable counts as unset.
+ * @throws StartupError naming the variable and what it should be.
+ */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const { success, data, error } = environment.safeParse(given);
+  if (!success) {
+    const [issue] = error.issues;
+    throw new StartupError(`${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  return {
+    host: data.HOST,
+    port: data.PORT,
+    databaseUrl: data.DATABASE_URL,
+    dataDir: resolve(data.DATA_DIR),
+    logLevel: data.LOG_LEVEL,
+    maxTextLength: data.MAX_TEXT_LENGTH,
+    maxBodyBytes: data.MAX_BODY_BYTES,
+    minPositionWaitMs: data.MIN_POSITION_WAIT_MS,
+    shutdownGraceMs: data.SHUTDOWN_GRACE_MS,
+  };
+}

@@ -1,0 +1,13 @@
+import { AppendTooLarge, MAX_APPEND_BYTES, type NewEvent } from './event-store.js';
+
+/**
+ * What every adapter refuses alike.
+ * @throws AppendTooLarge above {@link MAX_APPEND_BYTES} of data.
+ * @throws RangeError for an append of no events, which would be a bug of the caller.
+ */
+export function checkAppend(events: readonly NewEvent[]): void {
+  if (events.length === 0) throw new RangeError('an append needs at least one event');
+  let bytes = 0;
+  for (const event of events) bytes += Buffer.byteLength(JSON.stringify(event.data));
+  if (bytes > MAX_APPEND_BYTES) throw new AppendTooLarge(bytes);
+}

@@ -1,0 +1,70 @@
+import { Pool, type PoolClient, type PoolConfig } from 'pg';
+
+/** What a pool or one of its clients offers to a query. */
+export interface Queryable {
+  query: Pool['query'];
+}
+
+export const APPLICATION_NAME = 'colophon';
+
+/**
+ * A pool for the read side and for reads of the log. Connections state their isolation level, since a server's or
+ * role's default may be another, and under `repeatable read` a check for concurrent changes would miss them.
+ */
+export function createPool(connectionString: string, config: PoolConfig = {}): Pool {
+  const pool = new Pool({
+    connectionString,
+    max: 10,
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 30_000,
+    keepAlive: true,
+    application_name: APPLICATION_NAME,
+    options: '-c default_transaction_isolation=read\\ committed',
+    ...config,
+  });
+  // An idle connection that the server ends is replaced at the next use; without a listener it would end the process.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+/** Runs `work` in one transaction; any error rolls it back and is thrown on. */
+export async function transaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query('begin');
+    const result = await work(client);
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch((cause: Error) => (broken = cause));
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+// Classes 08 (connection), 53 (resources), 57P (shutdown, crash, not yet accepting), and 25006: a primary that became
+// a standby. 3D000 and 28xxx can be a server restored or reconfigured under us.
+const UNAVAILABLE_STATES = /^(08|53|57P|25006|3D000|28)/;
+const UNAVAILABLE_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOENT',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
+const UNAVAILABLE_MESSAGES =
+  /Connection terminated|timeout exceeded when trying to connect|Query read timeout|not queryable|connection error|Cannot use a pool after calling end/i;
+
+/** True where the server couldn't be reached or went away, so that trying again later can help. */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof AggregateError) return error.errors.some(isUnavailable);
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return UNAVAILABLE_CODES.has(code) || UNAVAILABLE_STATES.test(code) || UNAVAILABLE_MESSAGES.test(error.message);
+}

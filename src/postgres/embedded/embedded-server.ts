@@ -1,0 +1,243 @@
+import { execFile } from 'node:child_process';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { accessSync, chownSync, constants, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import { StartupError } from '../../config.js';
+import { APPLICATION_NAME } from '../database.js';
+import { locateBinaries, locateData, publish, type Binaries } from './locations.js';
+import { serverUser, type ServerUser } from './server-user.js';
+
+const run = promisify(execFile);
+const DATABASE = 'colophon';
+const WATCH_MS = 500;
+const START_SECONDS = 60;
+
+/**
+ * A real PostgreSQL from npm, one per data folder, listening on the loopback interface only.
+ *
+ * `pg_ctl` starts it in a session of its own: Ctrl-C reaches us and not the server, which goes on while requests
+ * finish. It also outlives a killed service; the next start then finds it at work and uses it. Whoever is the last
+ * to leave stops it. A server that was killed is started again within a second.
+ */
+export class EmbeddedServer {
+  private watch: NodeJS.Timeout | undefined;
+  private stopping = false;
+
+  private constructor(
+    private readonly binaries: Binaries,
+    private readonly user: ServerUser | undefined,
+    private readonly folder: string,
+    private readonly port: number,
+    private readonly password: string,
+  ) {}
+
+  /**
+   * Starts the server of this folder, or joins the one that is running.
+   * @throws StartupError where the folder can't be used.
+   */
+  static async start(dataDir: string): Promise<EmbeddedServer> {
+    const user = serverUser();
+    const folder = locateData(dataDir, user);
+    try {
+      accessSync(dataDir, constants.W_OK | constants.X_OK);
+    } catch {
+      throw new StartupError(`DATA_DIR ${dataDir} isn't writable`);
+    }
+    const binaries = await locateBinaries(user);
+    const password = passwordOf(dataDir);
+    if (!existsSync(join(folder, 'PG_VERSION'))) await initialise(binaries, user, folder, password);
+    const running = runningPort(folder);
+    const server = new EmbeddedServer(binaries, user, folder, running ?? (await choosePort(dataDir)), password);
+    await server.up();
+    await server.createDatabase();
+    server.watch = setInterval(() => void server.revive(), WATCH_MS).unref();
+    return server;
+  }
+
+  /** For our own connections and for SQL clients; the same at every start. */
+  get url(): string {
+    return this.urlOf(DATABASE);
+  }
+
+  urlOf(database: string): string {
+    return `postgres://${APPLICATION_NAME}:${this.password}@127.0.0.1:${this.port}/${database}`;
+  }
+
+  /** Stops the server, unless another Colophon process is connected to it. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    clearInterval(this.watch);
+    if (await this.inUse()) return;
+    await this.pgCtl('stop', '-m', 'fast', '-w', '-t', '60');
+  }
+
+  private async up(): Promise<void> {
+    if (await this.answers()) return;
+    const options = [
+      `-p ${this.port}`,
+      '-h 127.0.0.1',
+      `-c unix_socket_directories=''`,
+      '-c max_connections=200',
+      '-c max_wal_size=2GB',
+    ];
+    try {
+      await this.pgCtl(
+        'start', '-w', '-t', String(START_SECONDS), '-l', join(this.folder, 'server.log'), '-o', options.join(' '),
+      );
+    } catch (error) {
+      // Another process may have started it at the same time.
+      for (let attempt = 0; attempt < 50; attempt += 1) {
+        if (await this.answers()) return;
+        if (attempt > 4 && runningPort(this.folder) === undefined) break;
+        await new Promise((again) => setTimeout(again, 200));
+      }
+      throw new StartupError(`the embedded PostgreSQL didn't start (${lastLogLine(this.folder)})`, { cause: error });
+    }
+  }
+
+  /** Starts a server that died under us. Connections fail meanwhile, and are answered 503. */
+  private async revive(): Promise<void> {
+    if (this.stopping || runningPort(this.folder) !== undefined) return;
+    clearInterval(this.watch);
+    await this.up().catch(() => undefined);
+    if (!this.stopping) this.watch = setInterval(() => void this.revive(), WATCH_MS).unref();
+  }
+
+  private async answers(): Promise<boolean> {
+    const client = new Client({ connectionString: this.urlOf('postgres'), connectionTimeoutMillis: 2_000 });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      const { rows } = await client.query<{ folder: string }>(`select current_setting('data_directory') as folder`);
+      return rows[0]?.folder === this.folder;
+    } catch {
+      return false;
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  private async createDatabase(): Promise<void> {
+    const client = new Client({ connectionString: this.urlOf('postgres') });
+    await client.connect();
+    try {
+      await client.query(`create database ${DATABASE}`);
+    } catch (error) {
+      const code = (error as { code?: string }).code;
+      // 42P04: it exists; 23505: another process is creating it this moment.
+      if (code !== '42P04' && code !== '23505') throw error;
+    } finally {
+      await client.end();
+    }
+  }
+
+  private async inUse(): Promise<boolean> {
+    const client = new Client({ connectionString: this.urlOf('postgres'), connectionTimeoutMillis: 2_000 });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      const { rows } = await client.query(
+        'select from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid() limit 1',
+        [APPLICATION_NAME],
+      );
+      return rows.length > 0;
+    } catch {
+      return false;
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  private async pgCtl(...args: string[]): Promise<void> {
+    await run(this.binaries.pgCtl, ['-D', this.folder, ...args], { ...this.user, cwd: dirname(this.folder) });
+  }
+}
+
+/** Into a folder beside, then renamed: a start killed halfway leaves nothing that looks finished. */
+async function initialise(binaries: Binaries, user: ServerUser | undefined, folder: string, password: string) {
+  const fresh = `${folder}.${randomUUID()}`;
+  const passwordFile = `${fresh}.password`;
+  try {
+    mkdirSync(fresh, { mode: 0o700 });
+    writeFileSync(passwordFile, password, { mode: 0o600 });
+    if (user) for (const path of [fresh, passwordFile]) chownSync(path, user.uid, user.gid);
+    await run(
+      binaries.initdb,
+      [
+        '-D', fresh, '-U', APPLICATION_NAME, `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '-E', 'UTF8',
+        '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-locale', '--data-checksums',
+      ],
+      { ...user, cwd: dirname(folder) },
+    );
+    publish(fresh, folder);
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true });
+    throw new StartupError(`the embedded PostgreSQL can't be set up: ${lastLine((error as Error).message)}`, {
+      cause: error,
+    });
+  } finally {
+    rmSync(passwordFile, { force: true });
+  }
+}
+
+/** The port in `postmaster.pid` if the process that wrote it lives. */
+function runningPort(folder: string): number | undefined {
+  let lines: string[];
+  try {
+    lines = readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n');
+    process.kill(Number(lines[0]), 0);
+  } catch (error) {
+    // EPERM: it lives and belongs to another user.
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined;
+    lines = readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n');
+  }
+  return Number(lines[3]) || undefined;
+}
+
+/** The same port at every start, so that SQL clients keep their connection's address; another if it is taken. */
+async function choosePort(dataDir: string): Promise<number> {
+  const file = join(dataDir, 'port');
+  const before = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  const port = (before > 0 && (await freePort(before))) || (await freePort(0));
+  if (!port) throw new StartupError('no free port for the embedded PostgreSQL');
+  writeFileSync(file, `${port}\n`);
+  return port;
+}
+
+function freePort(wanted: number): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+      .once('error', () => resolve(undefined))
+      .listen(wanted, '127.0.0.1', () => {
+        const address = probe.address();
+        probe.close(() => resolve(typeof address === 'object' && address ? address.port : undefined));
+      });
+  });
+}
+
+/** Made once per data folder, readable by its owner only. */
+function passwordOf(dataDir: string): string {
+  const file = join(dataDir, 'password');
+  const fresh = `${file}.${randomUUID()}`;
+  try {
+    writeFileSync(fresh, randomBytes(18).toString('hex'), { mode: 0o600 });
+    // Fails where there is one already; never shows a file half written.
+    linkSync(fresh, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
+      throw new StartupError(`DATA_DIR ${dataDir} isn't writable`, { cause: error });
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+  return readFileSync(file, 'utf8');
+}
+
+const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? '';
+
+function lastLogLine(folder: string): string {
+  const file = join(folder, 'server.log');
+  return existsSync(file) ? lastLine(readFileSync(file, 'utf8')) : 'it left no log';
+}

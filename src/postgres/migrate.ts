@@ -1,0 +1,51 @@
+import { join } from 'node:path';
+import { runner } from 'node-pg-migrate';
+import { Client } from 'pg';
+import { StartupError } from '../config.js';
+
+const OLDEST_SERVER = 150_000;
+
+/**
+ * Brings the event store's schema up to date. Processes that start together queue up behind one lock.
+ * @throws StartupError where the server can't be used, in one line for the operator.
+ */
+export async function migrate(connectionString: string): Promise<void> {
+  const client = new Client({ connectionString, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    throw new StartupError(`can't connect to PostgreSQL at ${withoutPassword(connectionString)}: ${reason(error)}`);
+  }
+  try {
+    const { rows } = await client.query<{ version: string }>(
+      `select current_setting('server_version_num') as version`,
+    );
+    if (Number(rows[0]?.version) < OLDEST_SERVER)
+      throw new StartupError(`PostgreSQL 15 or newer is needed; the server is ${rows[0]?.version}`);
+    await client.query(`select pg_advisory_lock(hashtext('colophon migrate'))`);
+    await runner({
+      dbClient: client,
+      dir: join(import.meta.dirname, 'migrations'),
+      direction: 'up',
+      migrationsTable: 'migrations',
+      migrationsSchema: 'event_store',
+      createMigrationsSchema: true,
+      noLock: true,
+      log: () => undefined,
+    });
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+export function withoutPassword(connectionString: string): string {
+  const url = new URL(connectionString);
+  if (url.password) url.password = '***';
+  return url.href;
+}
+
+function reason(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(reason).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}

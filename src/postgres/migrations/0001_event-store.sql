@@ -1,0 +1,90 @@
+-- Up Migration
+
+create schema if not exists event_store;
+
+-- The log. Rows are only ever inserted, by append_events below.
+create table event_store.events (
+  position    bigint      not null primary key,
+  stream      text        not null,
+  revision    bigint      not null,
+  id          uuid        not null,
+  type        text        not null,
+  data        json        not null,
+  metadata    json        not null,
+  recorded_at timestamptz not null,
+  constraint events_stream_revision unique (stream, revision)
+);
+
+-- Appends a group of independent appends in one transaction, each with its own outcome.
+--
+-- Append n (counted from 1) is to stream streams[n], expected at revisions[n] (-1: no stream). Event i belongs to
+-- append owners[i] and is number offsets[i] of it, counted from 1. data and metadata are the events' JSON texts, one
+-- a line (JSON has no raw line break): a text to split costs less than an array to parse. A stream may occur once in
+-- a group.
+--
+-- One transaction-level lock is held from before positions are given until after they are committed. Positions
+-- therefore become visible in their own order and without gaps, whatever other transactions are open.
+--
+-- Returns a row for each append: its last event's revision and position, or, where the stream was elsewhere,
+-- accepted = false and the revision it was at.
+create function event_store.append_events(
+  streams text[], revisions bigint[],
+  owners integer[], offsets integer[], ids uuid[], types text[], data text, metadata text
+) returns table (n bigint, accepted boolean, revision bigint, "position" bigint)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+  head bigint;
+  clock timestamptz;
+  current bigint;
+begin
+  perform pg_advisory_xact_lock(4859221748839116654); -- the bytes of 'Colophon'
+  select e.position, e.recorded_at into head, clock from event_store.events e order by e.position desc limit 1;
+  head := coalesce(head, 0);
+  -- Recorded times are exact in a JavaScript Date, and never run backwards, even where the server's clock does.
+  clock := greatest(date_trunc('milliseconds', clock_timestamp()), clock);
+
+  -- A lone event, the common case of an unhurried service, goes in without the set machinery: 96 µs in the server
+  -- instead of 220.
+  if cardinality(ids) = 1 then
+    select e.revision into current from event_store.events e
+    where e.stream = streams[1] order by e.revision desc limit 1;
+    n := 1;
+    revision := coalesce(current, -1);
+    accepted := revision = revisions[1];
+    if accepted then
+      revision := revision + 1;
+      position := head + 1;
+      insert into event_store.events (position, stream, revision, id, type, data, metadata, recorded_at)
+      values (position, streams[1], revision, ids[1], types[1], data::json, metadata::json, clock);
+    end if;
+    return next;
+    return;
+  end if;
+
+  return query
+  with append as (
+    select a.n, a.stream, a.expected, coalesce(last.revision, -1) as current
+    from unnest(streams, revisions) with ordinality a (stream, expected, n)
+    left join lateral (
+      select e.revision from event_store.events e where e.stream = a.stream order by e.revision desc limit 1
+    ) last on true
+  ), inserted as (
+    insert into event_store.events (position, stream, revision, id, type, data, metadata, recorded_at)
+    select head + row_number() over (order by e.i), a.stream, a.expected + e.offset,
+           e.id, e.type, e.data::json, e.metadata::json, clock
+    from unnest(owners, offsets, ids, types, string_to_array(data, E'\n'), string_to_array(metadata, E'\n'))
+           with ordinality e (owner, "offset", id, type, data, metadata, i)
+    join append a on a.n = e.owner and a.current = a.expected
+    returning stream, revision, position
+  ), last as (
+    select stream, max(revision) as revision, max(position) as position from inserted group by stream
+  )
+  select a.n, last.stream is not null, coalesce(last.revision, a.current), last.position
+  from append a left join last on last.stream = a.stream;
+end
+$$;
+
+-- Down Migration
+
+drop schema event_store cascade;
