@@ -1,1 +1,29 @@
-console.log(1);
+import 'reflect-metadata';
+import { loadConfig, StartupError } from './config.js';
+import { startService } from './service.js';
+
+try {
+  const starting = startService(loadConfig());
+  let stopping: Promise<unknown> | undefined;
+  // A signal during the start waits for it: stopping halfway would leave the embedded server behind.
+  const stop = () => {
+    stopping ??= starting
+      .then((service) => service.stop())
+      .catch((error: unknown) => {
+        console.error(error);
+        process.exitCode = 1;
+      })
+      .finally(() => process.exit());
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  const service = await starting;
+  process.stdout.write(
+    `Colophon serves at ${service.url}\n` +
+      `  API docs     ${service.url}/docs\n` +
+      `  SQL clients  ${service.databaseUrl} (schema catalogue)\n`,
+  );
+} catch (error) {
+  if (!(error instanceof StartupError)) throw error;
+  process.stderr.write(`colophon: ${error.message}\n`);
+  process.exit(1);
+}

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
 
 /** What a pool or one of its clients offers to a query. */
@@ -11,7 +12,8 @@ export const APPLICATION_NAME = 'colophon';
  * A pool for the read side and for reads of the log. Connections state their isolation level, since a server's or
  * role's default may be another, and under `repeatable read` a check for concurrent changes would miss them.
  */
-export function createPool(connectionString: string, config: PoolConfig = {}): Pool {
+export function createPool(connectionString: string, config: PoolConfig & { searchPath?: string } = {}): Pool {
+  const { searchPath = 'public', ...rest } = config;
   const pool = new Pool({
     connectionString,
     max: 10,
@@ -19,8 +21,8 @@ export function createPool(connectionString: string, config: PoolConfig = {}): P
     query_timeout: 30_000,
     keepAlive: true,
     application_name: APPLICATION_NAME,
-    options: '-c default_transaction_isolation=read\\ committed',
-    ...config,
+    options: `-c default_transaction_isolation=read\\ committed -c search_path=${searchPath}`,
+    ...rest,
   });
   // An idle connection that the server ends is replaced at the next use; without a listener it would end the process.
   pool.on('error', () => undefined);
@@ -42,6 +44,21 @@ export async function transaction<T>(pool: Pool, work: (client: PoolClient) => P
   } finally {
     client.release(broken);
   }
+}
+
+const names = new Map<string, string>();
+
+/**
+ * A statement the server parses once per connection. Its name is a digest of its text: the server cuts names after 63
+ * bytes, so two long ones could be taken for the same. Only for texts of which there are few.
+ */
+export function prepared(text: string, values: unknown[]) {
+  let name = names.get(text);
+  if (!name) {
+    name = createHash('sha256').update(text).digest('base64url');
+    names.set(text, name);
+  }
+  return { name, text, values };
 }
 
 // Classes 08 (connection), 53 (resources), 57P (shutdown, crash, not yet accepting), and 25006: a primary that became

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { prepared } from '../../postgres/database.js';
 import type { EventMetadata, Position, ReadAllOptions, RecordedEvent } from '../event-store.js';
 
 type Row = [
@@ -14,7 +15,7 @@ type Row = [
 
 // Milliseconds since the epoch: a Date parsed from PostgreSQL's text costs as much as the rest of the row.
 const COLUMNS =
-  'position, stream, revision, id, type, data, metadata, (extract(epoch from recorded_at) * 1000)::bigint';
+  "position, stream, revision, id, type, data, metadata, (date_part('epoch', recorded_at) * 1000)::bigint";
 
 const toEvent = ([position, stream, revision, id, type, data, metadata, recordedAt]: Row): RecordedEvent => ({
   position: BigInt(position),
@@ -57,7 +58,7 @@ export async function readPage(
   const filter = where.length > 0 ? `where ${where.join(' and ')}` : '';
   const text = `select ${COLUMNS} from event_store.events ${filter}
     order by position ${direction === 'forward' ? 'asc' : 'desc'} limit $1`;
-  const { rows } = await pool.query<Row>({ name: `read-page ${filter} ${direction}`, rowMode: 'array', text, values });
+  const { rows } = await pool.query<Row>({ ...prepared(text, values), rowMode: 'array' });
   return rows.map(toEvent);
 }
 

@@ -1,0 +1,197 @@
+import { Controller, Get, Headers, Res, UseGuards } from '@nestjs/common';
+import { QueryBus } from '@nestjs/cqrs';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { DescribeQuery } from '../../src/http/describe.js';
+import { IdParam, uuid, ValidQuery } from '../../src/http/validate.js';
+import { ROLE_NAMES } from '../../src/books/roles.js';
+import { MinPositionGuard } from '../min-position.guard.js';
+import type { Page } from '../page.js';
+import { GetAuthor } from './get-author.js';
+import { GetBook } from './get-book.js';
+import { AUTHOR_SORTS, ListAuthors } from './list-authors.js';
+import { BOOK_SORTS, ListBooks } from './list-books.js';
+import { ListAuthorsOfBook, ListBooksOfAuthor } from './list-links.js';
+import {
+  authorView,
+  bookView,
+  linkedAuthor,
+  linkedBook,
+  pageOf,
+  type AuthorView,
+  type BookView,
+  type LinkedAuthor,
+  type LinkedBook,
+} from './views.js';
+
+const paging = {
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(1).max(500))
+    .default(50)
+    .describe('1 to 500 items; 50 by default'),
+  after: z.string().max(2_000).optional().describe('the `next` of the page before'),
+};
+const term = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine((value) => value.isWellFormed() && !value.includes('\0'), 'must be well-formed text');
+const words = {
+  search: term.optional().describe('anywhere in the text, without regard to case and accents'),
+  prefix: term.optional().describe('at the start of the text, without regard to case and accents'),
+};
+const flag = z
+  .enum(['true', 'false'])
+  .transform((value) => value === 'true')
+  .optional();
+const role = z.enum(ROLE_NAMES).optional();
+
+const authorList = z.strictObject({
+  ...paging,
+  sort: z.enum(AUTHOR_SORTS).default('name'),
+  ...words,
+  book: uuid.optional().describe('only authors of this book'),
+  role: role.describe('only authors in this role'),
+  hasBooks: flag.describe('only authors with, or without, books'),
+  include: z.literal('books').optional(),
+});
+const bookList = z.strictObject({
+  ...paging,
+  sort: z.enum(BOOK_SORTS).default('title'),
+  ...words,
+  author: uuid.optional().describe('only books of this author'),
+  role: role.describe('only books with an author in this role'),
+  include: z.literal('authors').optional(),
+});
+const pageOnly = z.strictObject(paging);
+const oneAuthor = z.strictObject({ include: z.literal('books').optional() });
+const oneBook = z.strictObject({ include: z.literal('authors').optional() });
+
+const AUTHOR_PROBLEMS = { 400: ['invalid-request'], 404: ['author-not-found'], 410: ['author-removed'] };
+const BOOK_PROBLEMS = { 400: ['invalid-request'], 404: ['book-not-found'], 410: ['book-removed'] };
+
+@Controller()
+@UseGuards(MinPositionGuard)
+export class CatalogueController {
+  constructor(private readonly queries: QueryBus) {}
+
+  @Get('authors')
+  @DescribeQuery({
+    summary: 'Authors by name or age, searched and filtered',
+    tag: 'queries',
+    query: authorList,
+    answer: pageOf(authorView),
+    minPosition: true,
+    problems: { 400: ['invalid-request'] },
+  })
+  listAuthors(@ValidQuery(authorList) query: z.output<typeof authorList>): Promise<Page<AuthorView>> {
+    return this.queries.execute(new ListAuthors(query));
+  }
+
+  @Get('authors/:id')
+  @DescribeQuery({
+    summary: 'An author',
+    tag: 'queries',
+    ids: ['id'],
+    query: oneAuthor,
+    answer: authorView,
+    minPosition: true,
+    problems: AUTHOR_PROBLEMS,
+  })
+  async getAuthor(
+    @IdParam('id') id: string,
+    @ValidQuery(oneAuthor) { include }: z.output<typeof oneAuthor>,
+    @Headers('if-none-match') known: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<AuthorView | undefined> {
+    const author = await this.queries.execute(new GetAuthor(id, include === 'books'));
+    return withTag(reply, author, include === undefined ? known : undefined);
+  }
+
+  @Get('authors/:id/books')
+  @DescribeQuery({
+    summary: "An author's books by title",
+    tag: 'queries',
+    ids: ['id'],
+    query: pageOnly,
+    answer: pageOf(linkedBook),
+    minPosition: true,
+    problems: AUTHOR_PROBLEMS,
+  })
+  booksOfAuthor(
+    @IdParam('id') id: string,
+    @ValidQuery(pageOnly) page: z.output<typeof pageOnly>,
+  ): Promise<Page<LinkedBook>> {
+    return this.queries.execute(new ListBooksOfAuthor(id, page));
+  }
+
+  @Get('books')
+  @DescribeQuery({
+    summary: 'Books by title or age, searched and filtered',
+    tag: 'queries',
+    query: bookList,
+    answer: pageOf(bookView),
+    minPosition: true,
+    problems: { 400: ['invalid-request'] },
+  })
+  listBooks(@ValidQuery(bookList) query: z.output<typeof bookList>): Promise<Page<BookView>> {
+    return this.queries.execute(new ListBooks(query));
+  }
+
+  @Get('books/:id')
+  @DescribeQuery({
+    summary: 'A book',
+    tag: 'queries',
+    ids: ['id'],
+    query: oneBook,
+    answer: bookView,
+    minPosition: true,
+    problems: BOOK_PROBLEMS,
+  })
+  async getBook(
+    @IdParam('id') id: string,
+    @ValidQuery(oneBook) { include }: z.output<typeof oneBook>,
+    @Headers('if-none-match') known: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<BookView | undefined> {
+    const book = await this.queries.execute(new GetBook(id, include === 'authors'));
+    return withTag(reply, book, include === undefined ? known : undefined);
+  }
+
+  @Get('books/:id/authors')
+  @DescribeQuery({
+    summary: "A book's authors in their order",
+    tag: 'queries',
+    ids: ['id'],
+    query: pageOnly,
+    answer: pageOf(linkedAuthor),
+    minPosition: true,
+    problems: BOOK_PROBLEMS,
+  })
+  authorsOfBook(
+    @IdParam('id') id: string,
+    @ValidQuery(pageOnly) page: z.output<typeof pageOnly>,
+  ): Promise<Page<LinkedAuthor>> {
+    return this.queries.execute(new ListAuthorsOfBook(id, page));
+  }
+}
+
+/**
+ * The ETag is the resource's own revision, for `If-Match`. It says nothing of what is included, so only an answer
+ * without inclusions may be left out for `If-None-Match`.
+ */
+function withTag<View extends { revision: string }>(
+  reply: FastifyReply,
+  view: View,
+  known: string | undefined,
+): View | undefined {
+  const tag = `"${view.revision}"`;
+  reply.header('etag', tag);
+  const tags = known?.split(',').map((item) => item.trim().replace(/^W\//, ''));
+  if (!tags?.includes(tag) && known?.trim() !== '*') return view;
+  reply.status(304);
+  return undefined;
+}

@@ -1,0 +1,26 @@
+import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import { ReadModel } from './read-model.js';
+import { toAuthor, toLinkedBook, type AuthorView } from './views.js';
+
+export class GetAuthor extends Query<AuthorView> {
+  constructor(
+    readonly id: string,
+    readonly includeBooks: boolean,
+  ) {
+    super();
+  }
+}
+
+@QueryHandler(GetAuthor)
+export class GetAuthorHandler implements IQueryHandler<GetAuthor> {
+  constructor(private readonly readModel: ReadModel) {}
+
+  async execute({ id, includeBooks }: GetAuthor): Promise<AuthorView> {
+    const [author, books] = await Promise.all([
+      this.readModel.author.load(id),
+      includeBooks ? this.readModel.booksOf.load(id) : undefined,
+    ]);
+    if (!author) throw await this.readModel.missing('author', id);
+    return toAuthor(author, books?.map(toLinkedBook));
+  }
+}

@@ -1,0 +1,77 @@
+import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import type { Role } from '../../src/books/roles.js';
+import { prepared } from '../../src/postgres/database.js';
+import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
+import { CataloguePool, ReadModel } from './read-model.js';
+import { textConditions, type TextFilter } from './search.js';
+import { authorColumns, rfc3339, toAuthor, toLinkedBook, type AuthorView, type ResourceRecord } from './views.js';
+
+export const AUTHOR_SORTS = ['name', '-name', 'createdAt', '-createdAt'] as const;
+
+export interface AuthorFilter extends TextFilter {
+  readonly limit: number;
+  readonly after?: string | undefined;
+  readonly sort: (typeof AUTHOR_SORTS)[number];
+  /** Only authors of this book. */
+  readonly book?: string | undefined;
+  /** Only authors with this role, in that book if one is given. */
+  readonly role?: Role | undefined;
+  readonly hasBooks?: boolean | undefined;
+  readonly include?: 'books' | undefined;
+}
+
+export class ListAuthors extends Query<Page<AuthorView>> {
+  constructor(readonly filter: AuthorFilter) {
+    super();
+  }
+}
+
+type Row = ResourceRecord & { readonly key: string };
+
+const ORDERS: Record<AuthorFilter['sort'], Order> = {
+  name: { expression: 'left(a.name_search, 200)', type: 'text', descending: false },
+  '-name': { expression: 'left(a.name_search, 200)', type: 'text', descending: true },
+  createdAt: { expression: 'a.created_at', type: 'timestamptz', descending: false },
+  '-createdAt': { expression: 'a.created_at', type: 'timestamptz', descending: true },
+};
+
+@QueryHandler(ListAuthors)
+export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
+  constructor(
+    private readonly catalogue: CataloguePool,
+    private readonly readModel: ReadModel,
+  ) {}
+
+  async execute({ filter }: ListAuthors): Promise<Page<AuthorView>> {
+    const { limit, sort, book, role, hasBooks, include } = filter;
+    const parameters = new Parameters();
+    const conditions = textConditions('a.name_search', filter, parameters);
+    if (book !== undefined || role !== undefined) {
+      const link = ['l.author_id = a.id'];
+      if (book !== undefined) link.push(`l.book_id = ${parameters.add(book)}`);
+      if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
+      conditions.push(`exists (select from author_book l where ${link.join(' and ')})`);
+    }
+    if (hasBooks !== undefined)
+      conditions.push(`${hasBooks ? '' : 'not '}exists (select from author_book l where l.author_id = a.id)`);
+    const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
+    const { where, tail } = keyset(ORDERS[sort], 'a.id', limit, after, parameters);
+    const text = `select ${authorColumns}, left(a.name_search, 200) as key
+      from authors a where ${[...conditions, where].join(' and ')} ${tail}`;
+    const { rows } = await this.catalogue.pool.query<Row>(prepared(text, parameters.values));
+    const page = toPage(
+      rows,
+      limit,
+      sort,
+      (row) => [sort.endsWith('name') ? row.key : rfc3339(row.created), row.id],
+      (row) => row,
+    );
+    const books = include ? await this.readModel.booksOf.loadMany(page.items.map((row) => row.id)) : [];
+    const items = page.items.map((row, index) => {
+      const list = books[index];
+      if (list instanceof Error) throw list;
+      return toAuthor(row, list?.map(toLinkedBook));
+    });
+    return { items, next: page.next };
+  }
+}

@@ -1,0 +1,74 @@
+import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import type { Role } from '../../src/books/roles.js';
+import { prepared } from '../../src/postgres/database.js';
+import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
+import { CataloguePool, ReadModel } from './read-model.js';
+import { textConditions, type TextFilter } from './search.js';
+import { bookColumns, rfc3339, toBook, toLinkedAuthor, type BookView, type ResourceRecord } from './views.js';
+
+export const BOOK_SORTS = ['title', '-title', 'createdAt', '-createdAt'] as const;
+
+export interface BookFilter extends TextFilter {
+  readonly limit: number;
+  readonly after?: string | undefined;
+  readonly sort: (typeof BOOK_SORTS)[number];
+  /** Only books of this author. */
+  readonly author?: string | undefined;
+  /** Only books that have an author in this role; that author, if one is given. */
+  readonly role?: Role | undefined;
+  readonly include?: 'authors' | undefined;
+}
+
+export class ListBooks extends Query<Page<BookView>> {
+  constructor(readonly filter: BookFilter) {
+    super();
+  }
+}
+
+type Row = ResourceRecord & { readonly key: string };
+
+const ORDERS: Record<BookFilter['sort'], Order> = {
+  title: { expression: 'left(b.title_search, 200)', type: 'text', descending: false },
+  '-title': { expression: 'left(b.title_search, 200)', type: 'text', descending: true },
+  createdAt: { expression: 'b.created_at', type: 'timestamptz', descending: false },
+  '-createdAt': { expression: 'b.created_at', type: 'timestamptz', descending: true },
+};
+
+@QueryHandler(ListBooks)
+export class ListBooksHandler implements IQueryHandler<ListBooks> {
+  constructor(
+    private readonly catalogue: CataloguePool,
+    private readonly readModel: ReadModel,
+  ) {}
+
+  async execute({ filter }: ListBooks): Promise<Page<BookView>> {
+    const { limit, sort, author, role, include } = filter;
+    const parameters = new Parameters();
+    const conditions = textConditions('b.title_search', filter, parameters);
+    if (author !== undefined || role !== undefined) {
+      const link = ['l.book_id = b.id'];
+      if (author !== undefined) link.push(`l.author_id = ${parameters.add(author)}`);
+      if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
+      conditions.push(`exists (select from author_book l where ${link.join(' and ')})`);
+    }
+    const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
+    const { where, tail } = keyset(ORDERS[sort], 'b.id', limit, after, parameters);
+    const text = `select ${bookColumns}, left(b.title_search, 200) as key
+      from books b where ${[...conditions, where].join(' and ')} ${tail}`;
+    const { rows } = await this.catalogue.pool.query<Row>(prepared(text, parameters.values));
+    const page = toPage(
+      rows,
+      limit,
+      sort,
+      (row) => [sort.endsWith('title') ? row.key : rfc3339(row.created), row.id],
+      (row) => row,
+    );
+    const authors = include ? await this.readModel.authorsOf.loadMany(page.items.map((row) => row.id)) : [];
+    const items = page.items.map((row, index) => {
+      const list = authors[index];
+      if (list instanceof Error) throw list;
+      return toBook(row, list?.map(toLinkedAuthor));
+    });
+    return { items, next: page.next };
+  }
+}

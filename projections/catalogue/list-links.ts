@@ -1,0 +1,82 @@
+import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import { prepared } from '../../src/postgres/database.js';
+import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
+import { CataloguePool, ReadModel } from './read-model.js';
+import {
+  toLinkedAuthor,
+  toLinkedBook,
+  type LinkedAuthor,
+  type LinkedBook,
+  type LinkRecord,
+} from './views.js';
+
+interface PageRequest {
+  readonly limit: number;
+  readonly after?: string | undefined;
+}
+
+/** A page of an author's books, by title. */
+export class ListBooksOfAuthor extends Query<Page<LinkedBook>> {
+  constructor(
+    readonly authorId: string,
+    readonly page: PageRequest,
+  ) {
+    super();
+  }
+}
+
+/** A page of a book's authors, in the book's order. */
+export class ListAuthorsOfBook extends Query<Page<LinkedAuthor>> {
+  constructor(
+    readonly bookId: string,
+    readonly page: PageRequest,
+  ) {
+    super();
+  }
+}
+
+const BY_TITLE: Order = { expression: 'left(b.title_search, 200)', type: 'text', descending: false };
+const BY_POSITION: Order = { expression: 'l.position', type: 'integer', descending: false };
+
+@QueryHandler(ListBooksOfAuthor)
+export class ListBooksOfAuthorHandler implements IQueryHandler<ListBooksOfAuthor> {
+  constructor(
+    private readonly catalogue: CataloguePool,
+    private readonly readModel: ReadModel,
+  ) {}
+
+  async execute({ authorId, page: { limit, after } }: ListBooksOfAuthor): Promise<Page<LinkedBook>> {
+    const parameters = new Parameters();
+    const owner = parameters.add(authorId);
+    const cursor = after === undefined ? undefined : decodeCursor('title of author', after);
+    const { where, tail } = keyset(BY_TITLE, 'b.id', limit, cursor, parameters);
+    const text = `select b.id, b.title as text, l.position, l.roles, l.credited_as as "creditedAs",
+        left(b.title_search, 200) as key
+      from author_book l join books b on b.id = l.book_id where l.author_id = ${owner} and ${where} ${tail}`;
+    const { rows } = await this.catalogue.pool.query<LinkRecord & { key: string }>(prepared(text, parameters.values));
+    if (rows.length === 0 && !(await this.readModel.author.load(authorId)))
+      throw await this.readModel.missing('author', authorId);
+    return toPage(rows, limit, 'title of author', (row) => [row.key, row.id], toLinkedBook);
+  }
+}
+
+@QueryHandler(ListAuthorsOfBook)
+export class ListAuthorsOfBookHandler implements IQueryHandler<ListAuthorsOfBook> {
+  constructor(
+    private readonly catalogue: CataloguePool,
+    private readonly readModel: ReadModel,
+  ) {}
+
+  async execute({ bookId, page: { limit, after } }: ListAuthorsOfBook): Promise<Page<LinkedAuthor>> {
+    const parameters = new Parameters();
+    const owner = parameters.add(bookId);
+    const cursor = after === undefined ? undefined : decodeCursor('position of book', after);
+    const { where, tail } = keyset(BY_POSITION, 'a.id', limit, cursor, parameters);
+    const text = `select a.id, a.name as text, l.position, l.roles, l.credited_as as "creditedAs"
+      from author_book l join authors a on a.id = l.author_id where l.book_id = ${owner} and ${where} ${tail}`;
+    const { rows } = await this.catalogue.pool.query<LinkRecord>(prepared(text, parameters.values));
+    if (rows.length === 0 && !(await this.readModel.book.load(bookId)))
+      throw await this.readModel.missing('book', bookId);
+    return toPage(rows, limit, 'position of book', (row) => [String(row.position), row.id], toLinkedAuthor);
+  }
+}

@@ -1,0 +1,61 @@
+import type { PoolClient } from 'pg';
+import type { AuthorRow, BookRow, LinkRow, Removed, Standing } from './rows.js';
+
+interface LinkRecord extends LinkRow {
+  readonly bookId: string;
+}
+
+/** How the named authors stand in the tables. */
+export async function loadAuthors(client: PoolClient, ids: string[]): Promise<Map<string, Standing<AuthorRow>>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await client.query<Omit<AuthorRow, 'revision'> & { revision: string }>({
+    name: 'load-authors',
+    text: `select id, name, revision, created_at as "createdAt", updated_at as "updatedAt"
+           from authors where id = any($1)`,
+    values: [ids],
+  });
+  const standings = await loadRemoved<AuthorRow>(client, ids);
+  for (const row of rows) standings.set(row.id, { row: { ...row, revision: BigInt(row.revision) } });
+  return standings;
+}
+
+/** How the named books stand in the tables, with all their links, detached ones included. */
+export async function loadBooks(client: PoolClient, ids: string[]): Promise<Map<string, Standing<BookRow>>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await client.query<Omit<BookRow, 'revision' | 'links'> & { revision: string }>({
+    name: 'load-books',
+    text: `select id, title, revision, created_at as "createdAt", updated_at as "updatedAt"
+           from books where id = any($1)`,
+    values: [ids],
+  });
+  const { rows: links } = await client.query<LinkRecord>({
+    name: 'load-links',
+    text: `select book_id as "bookId", author_id as "authorId", roles, credited_as as "creditedAs",
+                  linked_at as "linkedAt", linked_by as "linkedBy", event_id as "eventId"
+           from (select * from author_book where book_id = any($1)
+                 union all select * from detached_links where book_id = any($1)) link
+           order by book_id, position`,
+    values: [ids],
+  });
+  const byBook = new Map<string, LinkRow[]>();
+  for (const { bookId, ...link } of links) {
+    const list = byBook.get(bookId);
+    if (list) list.push(link);
+    else byBook.set(bookId, [link]);
+  }
+  const standings = await loadRemoved<BookRow>(client, ids);
+  for (const row of rows)
+    standings.set(row.id, {
+      row: { ...row, revision: BigInt(row.revision), links: byBook.get(row.id) ?? [] },
+    });
+  return standings;
+}
+
+async function loadRemoved<Row>(client: PoolClient, ids: string[]): Promise<Map<string, Standing<Row>>> {
+  const { rows } = await client.query<Removed>({
+    name: 'load-removed',
+    text: `select id, created_at as "createdAt", removed_at as "removedAt" from removed where id = any($1)`,
+    values: [ids],
+  });
+  return new Map(rows.map((removed) => [removed.id, { removed }]));
+}

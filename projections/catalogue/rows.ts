@@ -1,0 +1,40 @@
+import type { Role } from '../../src/books/roles.js';
+
+/** A row of `authors`. */
+export interface AuthorRow {
+  readonly id: string;
+  readonly name: string;
+  readonly revision: bigint;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** A row of `author_book`, or of `detached_links` while its author isn't there. Its position is its place in the list. */
+export interface LinkRow {
+  readonly authorId: string;
+  readonly roles: readonly Role[];
+  readonly creditedAs: string | null;
+  readonly linkedAt: Date;
+  readonly linkedBy: string;
+  readonly eventId: string;
+}
+
+/** A row of `books` with its links in order. */
+export interface BookRow {
+  readonly id: string;
+  readonly title: string;
+  readonly revision: bigint;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly links: readonly LinkRow[];
+}
+
+/** What is left of a removed author or book. */
+export interface Removed {
+  readonly id: string;
+  readonly createdAt: Date;
+  readonly removedAt: Date;
+}
+
+/** How an author or a book stands: nothing known, there, or removed. */
+export type Standing<Row> = undefined | { readonly row: Row } | { readonly removed: Removed };

@@ -1,0 +1,137 @@
+import type { PoolClient } from 'pg';
+import type { AuthorRow, BookRow, LinkRow, Removed } from './rows.js';
+import { searchText } from './search-text.js';
+
+/** Inserts or replaces rows, all in one statement. */
+export async function storeAuthors(client: PoolClient, rows: readonly AuthorRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await client.query({
+    name: 'store-authors',
+    text: `insert into authors (id, name, name_search, revision, created_at, updated_at)
+           select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[])
+           on conflict (id) do update set name = excluded.name, name_search = excluded.name_search,
+             revision = excluded.revision, updated_at = excluded.updated_at`,
+    values: [
+      rows.map((row) => row.id),
+      rows.map((row) => row.name),
+      rows.map((row) => searchText(row.name)),
+      rows.map((row) => row.revision.toString()),
+      rows.map((row) => row.createdAt.toISOString()),
+      rows.map((row) => row.updatedAt.toISOString()),
+    ],
+  });
+}
+
+export async function storeBooks(client: PoolClient, rows: readonly BookRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await client.query({
+    name: 'store-books',
+    text: `insert into books (id, title, title_search, revision, created_at, updated_at)
+           select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[])
+           on conflict (id) do update set title = excluded.title, title_search = excluded.title_search,
+             revision = excluded.revision, updated_at = excluded.updated_at`,
+    values: [
+      rows.map((row) => row.id),
+      rows.map((row) => row.title),
+      rows.map((row) => searchText(row.title)),
+      rows.map((row) => row.revision.toString()),
+      rows.map((row) => row.createdAt.toISOString()),
+      rows.map((row) => row.updatedAt.toISOString()),
+    ],
+  });
+}
+
+/** A link and where it stands: book, and place in its list. */
+export interface PlacedLink extends LinkRow {
+  readonly bookId: string;
+  readonly position: number;
+}
+
+/** Inserts or replaces links; those whose author isn't there wait in `detached_links`. */
+export async function storeLinks(client: PoolClient, links: readonly PlacedLink[]): Promise<void> {
+  if (links.length === 0) return;
+  const values = [
+    links.map((link) => link.authorId),
+    links.map((link) => link.bookId),
+    links.map((link) => link.position),
+    // An array of arrays would have to be a rectangle.
+    links.map((link) => link.roles.join()),
+    links.map((link) => link.creditedAs),
+    links.map((link) => link.linkedAt.toISOString()),
+    links.map((link) => link.linkedBy),
+    links.map((link) => link.eventId),
+  ];
+  const { rowCount } = await client.query({ name: 'store-links', text: insertLinks('author_book', ''), values });
+  if (rowCount !== links.length)
+    await client.query({ name: 'detach-links', text: insertLinks('detached_links', 'not'), values });
+}
+
+const insertLinks = (table: string, not: '' | 'not') => `
+  insert into ${table} (author_id, book_id, position, roles, credited_as, linked_at, linked_by, event_id)
+  select author_id, book_id, position, string_to_array(roles, ','), credited_as, linked_at, linked_by, event_id
+  from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::uuid[])
+    link (author_id, book_id, position, roles, credited_as, linked_at, linked_by, event_id)
+  where ${not} exists (select from authors where authors.id = link.author_id)
+  on conflict (author_id, book_id) do update set position = excluded.position, roles = excluded.roles,
+    credited_as = excluded.credited_as, linked_at = excluded.linked_at, linked_by = excluded.linked_by,
+    event_id = excluded.event_id`;
+
+/** Deletes links, wherever they are. */
+export async function deleteLinks(client: PoolClient, links: readonly { bookId: string; authorId: string }[]) {
+  if (links.length === 0) return;
+  const values = [links.map((link) => link.authorId), links.map((link) => link.bookId)];
+  for (const table of ['author_book', 'detached_links'])
+    await client.query({
+      name: `delete-links-${table}`,
+      text: `delete from ${table} using unnest($1::uuid[], $2::uuid[]) gone (author_id, book_id)
+             where ${table}.author_id = gone.author_id and ${table}.book_id = gone.book_id`,
+      values,
+    });
+}
+
+/** Removed authors leave the table; links that raced the removal are detached. */
+export async function removeAuthors(client: PoolClient, removed: readonly Removed[]): Promise<void> {
+  if (removed.length === 0) return;
+  const ids = removed.map(({ id }) => id);
+  await client.query(
+    `with detached as (delete from author_book where author_id = any($1) returning *)
+     insert into detached_links select * from detached`,
+    [ids],
+  );
+  await client.query('delete from authors where id = any($1)', [ids]);
+  await remember(client, removed);
+}
+
+/** Removed books leave the tables with their links. */
+export async function removeBooks(client: PoolClient, removed: readonly Removed[]): Promise<void> {
+  if (removed.length === 0) return;
+  const ids = removed.map(({ id }) => id);
+  for (const table of ['author_book', 'detached_links'])
+    await client.query(`delete from ${table} where book_id = any($1)`, [ids]);
+  await client.query('delete from books where id = any($1)', [ids]);
+  await remember(client, removed);
+}
+
+/** Restored authors and books are no longer removed, and authors get back the links that waited for them. */
+export async function restore(client: PoolClient, authorIds: readonly string[], bookIds: readonly string[]) {
+  if (authorIds.length + bookIds.length === 0) return;
+  await client.query('delete from removed where id = any($1)', [[...authorIds, ...bookIds]]);
+  await client.query(
+    `with attached as (delete from detached_links where author_id = any($1) returning *)
+     insert into author_book select * from attached`,
+    [authorIds],
+  );
+}
+
+async function remember(client: PoolClient, removed: readonly Removed[]): Promise<void> {
+  await client.query(
+    `insert into removed (id, created_at, removed_at)
+     select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[])
+     on conflict (id) do update set removed_at = excluded.removed_at`,
+    [
+      removed.map(({ id }) => id),
+      removed.map(({ createdAt }) => createdAt.toISOString()),
+      removed.map(({ removedAt }) => removedAt.toISOString()),
+    ],
+  );
+}

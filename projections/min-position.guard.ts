@@ -1,0 +1,35 @@
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { parsePosition } from '../src/event-store/event-store.js';
+import { invalidRequest, unavailable } from '../src/http/problem.js';
+import { Projector } from './projector.js';
+
+/** How long a query waits for the tables. */
+export abstract class ReadYourWrites {
+  abstract readonly patienceMs: number;
+}
+
+/** Holds a query with `Min-Position` back until the tables have reached that position; 503 if they don't in time. */
+@Injectable()
+export class MinPositionGuard implements CanActivate {
+  constructor(
+    private readonly projector: Projector,
+    private readonly options: ReadYourWrites,
+  ) {}
+
+  canActivate(host: ExecutionContext): boolean | Promise<boolean> {
+    const token = host.switchToHttp().getRequest<FastifyRequest>().headers['min-position'];
+    if (token === undefined) return true;
+    const position = typeof token === 'string' ? parsePosition(token) : undefined;
+    if (position === undefined)
+      throw invalidRequest([
+        { pointer: 'header/Min-Position', rule: 'position', detail: 'must be the `position` of a command’s answer' },
+      ]);
+    return this.waitFor(position);
+  }
+
+  private async waitFor(position: bigint): Promise<boolean> {
+    if (await this.projector.reached(position, this.options.patienceMs)) return true;
+    throw unavailable('The tables have not reached this position yet.');
+  }
+}

@@ -1,0 +1,79 @@
+import { Problem, invalidRequest } from '../src/http/problem.js';
+
+/** A page of a list; `next` is the cursor of the page after it, null on the last. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  readonly next: string | null;
+}
+
+/** How a list is sorted: ids break ties, so that the order is total and a page starts where the last one ended. */
+export interface Order {
+  /** SQL expression, as indexed. */
+  readonly expression: string;
+  readonly type: 'text' | 'timestamptz' | 'integer';
+  readonly descending: boolean;
+}
+
+/** A place in a list: the sort value and id of a page's last item. */
+export type Cursor = readonly [value: string, id: string];
+
+const encode = (sort: string, cursor: Cursor): string => Buffer.from(JSON.stringify([sort, ...cursor])).toString('base64url');
+
+/**
+ * @param sort the sort order that the cursor must have been made for.
+ * @throws Problem for a cursor that isn't one of ours.
+ */
+export function decodeCursor(sort: string, token: string): Cursor {
+  try {
+    const [madeFor, value, id, ...rest]: unknown[] = JSON.parse(Buffer.from(token, 'base64url').toString());
+    const uuid = typeof id === 'string' && /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/.test(id);
+    if (madeFor === sort && typeof value === 'string' && !value.includes('\0') && uuid && rest.length === 0) {
+      const [field] = sort.replace('-', '').split(' ');
+      const valid =
+        field === 'createdAt' ? !Number.isNaN(Date.parse(value)) : field !== 'position' || /^\d{1,9}$/.test(value);
+      if (valid) return [value, id];
+    }
+  } catch {
+    // Told below.
+  }
+  throw cursorProblem();
+}
+
+const cursorProblem = (): Problem =>
+  invalidRequest([
+    { pointer: 'query/after', rule: 'cursor', detail: 'must be the `next` of a page of this list, in this order' },
+  ]);
+
+/** Builds the parameters of a statement along with its text. */
+export class Parameters {
+  readonly values: unknown[] = [];
+  add(value: unknown): string {
+    return `$${this.values.push(value)}`;
+  }
+}
+
+/** The clauses of a keyset page: rows after the cursor, in order, one more than asked to know whether there is a next. */
+export function keyset(order: Order, id: string, limit: number, after: Cursor | undefined, parameters: Parameters) {
+  const { expression, type, descending } = order;
+  const collate = type === 'text' ? ' collate "C"' : '';
+  const direction = descending ? 'desc' : 'asc';
+  const where = after
+    ? `(${expression}${collate}, ${id}) ${descending ? '<' : '>'} (${parameters.add(after[0])}::${type}, ${parameters.add(after[1])}::uuid)`
+    : 'true';
+  const tail = `order by ${expression}${collate} ${direction}, ${id} ${direction} limit ${parameters.add(limit + 1)}`;
+  return { where, tail };
+}
+
+/** Cuts the surplus row, and makes the cursor of the next page from the last one that stays. */
+export function toPage<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  sort: string,
+  cursorOf: (row: Row) => Cursor,
+  toItem: (row: Row) => Item,
+): Page<Item> {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  const next = rows.length > limit && last !== undefined ? encode(sort, cursorOf(last)) : null;
+  return { items: shown.map(toItem), next };
+}

@@ -1,0 +1,118 @@
+import { Readable } from 'node:stream';
+import { Controller, Get, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { AuthorNotFound } from '../authors/author.js';
+import { authorStream } from '../authors/author.events.js';
+import { BookNotFound } from '../books/book.js';
+import { bookStream } from '../books/book.events.js';
+import { EventStore, formatPosition, parsePosition } from '../event-store/event-store.js';
+import { DescribeQuery } from '../http/describe.js';
+import { NDJSON } from '../http/server.js';
+import { IdParam, ValidQuery } from '../http/validate.js';
+import { auditEvent, toAuditEvent, type AuditEvent } from './audit-event.js';
+import { replay } from './replay.js';
+
+const history = z.object({ id: z.uuid(), events: z.array(auditEvent) });
+const eventPage = z.object({
+  items: z.array(auditEvent),
+  next: z.string().nullable().describe('for `after`; null when the page reached the head'),
+});
+const position = z.string().transform((token, context) => {
+  const parsed = parsePosition(token);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({ code: 'custom', message: 'must be a position', params: { rule: 'position' } });
+  return z.NEVER;
+});
+const filter = z.strictObject({
+  after: position.optional().describe('only events after this position'),
+  types: z
+    .string()
+    .max(1_000)
+    .regex(/^\w+(,\w+)*$/, 'must be names of event types, separated by commas')
+    .transform((names) => names.split(','))
+    .optional()
+    .describe('only events of these types, separated by commas'),
+  stream: z
+    .string()
+    .max(100)
+    .regex(/^[a-z]+-[\w-]+$/, 'must be the name of a stream, such as author-<id>')
+    .optional()
+    .describe('only events of this stream'),
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(1).max(1_000))
+    .default(100)
+    .describe('1 to 1000 events a page, 100 by default; a stream of NDJSON has no pages'),
+});
+
+interface History {
+  readonly id: string;
+  readonly events: AuditEvent[];
+}
+
+@Controller('audit')
+export class AuditController {
+  constructor(private readonly store: EventStore) {}
+
+  @Get('authors/:id')
+  @DescribeQuery({
+    summary: 'Everything that happened to an author, removed or not',
+    tag: 'audit',
+    ids: ['id'],
+    answer: history,
+    problems: { 400: ['invalid-request'], 404: ['author-not-found'] },
+  })
+  async author(@IdParam('id') id: string): Promise<History> {
+    const events = await this.store.readStream(authorStream(id));
+    if (events.length === 0) throw new AuthorNotFound();
+    return { id, events: events.map(toAuditEvent) };
+  }
+
+  @Get('books/:id')
+  @DescribeQuery({
+    summary: 'Everything that happened to a book and its links, removed or not',
+    tag: 'audit',
+    ids: ['id'],
+    answer: history,
+    problems: { 400: ['invalid-request'], 404: ['book-not-found'] },
+  })
+  async book(@IdParam('id') id: string): Promise<History> {
+    const events = await this.store.readStream(bookStream(id));
+    if (events.length === 0) throw new BookNotFound();
+    return { id, events: events.map(toAuditEvent) };
+  }
+
+  @Get('events')
+  @DescribeQuery({
+    summary: 'The log in order: a page as JSON, or all of it as NDJSON where that is what is accepted',
+    tag: 'audit',
+    query: filter,
+    answer: eventPage,
+    ndjson: true,
+    problems: { 400: ['invalid-request'] },
+  })
+  async events(
+    @ValidQuery(filter) { limit, ...which }: z.output<typeof filter>,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<z.output<typeof eventPage> | Readable> {
+    if (request.headers.accept?.includes(NDJSON)) {
+      // The first read is done before the headers are out, so that a store that is away is still a 503.
+      await this.store.head();
+      reply.type(NDJSON);
+      return Readable.from(replay(this.store, which));
+    }
+    const { after, types, stream } = which;
+    // One event more than asked tells whether there is a next page.
+    for await (const events of this.store.readAll({ from: after, types, stream, batchSize: limit + 1 })) {
+      const items = events.slice(0, limit);
+      const last = items.at(-1);
+      const next = events.length > limit && last ? formatPosition(last.position) : null;
+      return { items: items.map(toAuditEvent), next };
+    }
+    return { items: [], next: null };
+  }
+}

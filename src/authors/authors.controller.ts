@@ -1,0 +1,97 @@
+import { Controller, Delete, HttpCode, Patch, Post, Res } from '@nestjs/common';
+import { CommandBus } from '@nestjs/cqrs';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { answer, type CommandAnswer } from '../http/command-answer.js';
+import { Context, type HttpCommandContext } from '../http/command-context.js';
+import { DescribeCommand } from '../http/describe.js';
+import { IdParam, text, uuid, ValidBody, ValidQuery } from '../http/validate.js';
+import { AddAuthor } from './add-author.js';
+import { MergingNotAvailable } from './author.js';
+import { RemoveAuthor } from './remove-author.js';
+import { RenameAuthor } from './rename-author.js';
+import { RestoreAuthor } from './restore-author.js';
+
+const newAuthor = z.strictObject({ id: uuid.optional(), name: text });
+const authorChange = z.strictObject({ name: text });
+const merge = z.strictObject({ into: uuid });
+const removal = z.strictObject({
+  books: z.enum(['unlink', 'remove-sole-authored', 'remove-all']).default('unlink'),
+});
+const KNOWN = { 404: ['author-not-found'] };
+
+@Controller('authors')
+export class AuthorsController {
+  constructor(private readonly commands: CommandBus) {}
+
+  @Post()
+  @DescribeCommand({
+    summary: 'Add an author',
+    body: newAuthor,
+    creates: true,
+    problems: { 409: ['author-already-exists'] },
+  })
+  async add(
+    @ValidBody(newAuthor) body: z.output<typeof newAuthor>,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    const fresh = body.id === undefined && context.digest === undefined;
+    const command = new AddAuthor(body.id ?? context.newResourceId, body.name, context, fresh);
+    return answer(reply, await this.commands.execute(command), 'authors');
+  }
+
+  @Patch(':id')
+  @DescribeCommand({
+    summary: 'Rename an author',
+    ids: ['id'],
+    body: authorChange,
+    problems: { ...KNOWN, 409: ['author-removed'] },
+  })
+  async rename(
+    @IdParam('id') id: string,
+    @ValidBody(authorChange) body: z.output<typeof authorChange>,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    return answer(reply, await this.commands.execute(new RenameAuthor(id, body.name, context)), 'authors');
+  }
+
+  @Delete(':id')
+  @DescribeCommand({
+    summary: 'Remove an author; refused while books are linked to the author',
+    ids: ['id'],
+    query: removal,
+    problems: { ...KNOWN, 409: ['author-has-books'] },
+  })
+  async remove(
+    @IdParam('id') id: string,
+    @ValidQuery(removal) _query: z.output<typeof removal>,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    return answer(reply, await this.commands.execute(new RemoveAuthor(id, context)), 'authors');
+  }
+
+  @Post(':id/restore')
+  @HttpCode(200)
+  @DescribeCommand({ summary: 'Bring a removed author back', ids: ['id'], problems: KNOWN })
+  async restore(
+    @IdParam('id') id: string,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    return answer(reply, await this.commands.execute(new RestoreAuthor(id, context)), 'authors');
+  }
+
+  @Post(':id/merge')
+  @DescribeCommand({
+    summary: 'Merge an author into another: not available yet',
+    ids: ['id'],
+    body: merge,
+    problems: { 409: ['merging-not-available'] },
+  })
+  merge(@IdParam('id') _id: string, @ValidBody(merge) _body: z.output<typeof merge>): never {
+    throw new MergingNotAvailable();
+  }
+}

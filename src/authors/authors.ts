@@ -1,0 +1,27 @@
+import { Injectable } from '@nestjs/common';
+import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import { CommandHandling } from '../event-store/handle-command.js';
+import { evolveAuthor, unknownAuthor, type Author } from './author.js';
+import { authorStream, type AuthorEvent } from './author.events.js';
+
+/** Streams of authors: where commands decide, and where a book's commands ask about an author. */
+@Injectable()
+export class Authors {
+  constructor(private readonly handling: CommandHandling) {}
+
+  change(
+    id: string,
+    context: CommandContext,
+    decide: (author: Author) => AuthorEvent[] | Promise<AuthorEvent[]>,
+    fresh = false,
+  ): Promise<CommandResult> {
+    return this.handling.handle({ id, ...decider(id), decide, fresh }, context);
+  }
+
+  /** Whether the author can be linked now. */
+  async statusOf(id: string): Promise<Author['status']> {
+    return (await this.handling.load(decider(id))).status;
+  }
+}
+
+const decider = (id: string) => ({ stream: authorStream(id), initial: unknownAuthor, evolve: evolveAuthor });

@@ -1,0 +1,31 @@
+import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import { addBook } from './book.js';
+import { Books, type ListedAuthor } from './books.js';
+
+export class AddBook extends Command<CommandResult> {
+  constructor(
+    readonly id: string,
+    readonly title: string,
+    readonly authors: readonly ListedAuthor[],
+    readonly context: CommandContext,
+    /** The id was made for this command. */
+    readonly fresh: boolean,
+  ) {
+    super();
+  }
+}
+
+@CommandHandler(AddBook)
+export class AddBookHandler implements ICommandHandler<AddBook> {
+  constructor(private readonly books: Books) {}
+
+  execute({ id, title, authors, context, fresh }: AddBook): Promise<CommandResult> {
+    return this.books.change(
+      id,
+      context,
+      async (book) => addBook(book, { title, authors: await this.books.ask(authors) }),
+      fresh,
+    );
+  }
+}

@@ -1,0 +1,146 @@
+import { Controller, Delete, HttpCode, Patch, Post, Put, Res } from '@nestjs/common';
+import { CommandBus } from '@nestjs/cqrs';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { answer, type CommandAnswer } from '../http/command-answer.js';
+import { Context, type HttpCommandContext } from '../http/command-context.js';
+import { DescribeCommand } from '../http/describe.js';
+import { IdParam, roles, text, uuid, ValidBody } from '../http/validate.js';
+import { AddBook } from './add-book.js';
+import { LinkAuthor } from './link-author.js';
+import { RemoveBook } from './remove-book.js';
+import { ReorderAuthors } from './reorder-authors.js';
+import { RestoreBook } from './restore-book.js';
+import { RetitleBook } from './retitle-book.js';
+import { UnlinkAuthor } from './unlink-author.js';
+
+/** One append carries a new book with all its authors, so the list has a bound. */
+const MAX_AUTHORS = 1_000;
+
+const listed = z.strictObject({
+  authorId: uuid,
+  roles: roles.optional(),
+  creditedAs: text.nullable().optional(),
+});
+const newBook = z.strictObject({
+  id: uuid.optional(),
+  title: text,
+  authors: z.array(listed).max(MAX_AUTHORS).optional(),
+});
+const bookChange = z.strictObject({ title: text });
+const link = listed.omit({ authorId: true }).extend({ position: z.int().min(1).max(MAX_AUTHORS).optional() });
+const order = z.strictObject({ authorIds: z.array(uuid).max(MAX_AUTHORS) });
+const KNOWN = { 404: ['book-not-found'] };
+const LIVE = { ...KNOWN, 409: ['book-removed'] };
+
+@Controller('books')
+export class BooksController {
+  constructor(private readonly commands: CommandBus) {}
+
+  @Post()
+  @DescribeCommand({
+    summary: 'Add a book, with its authors in one step',
+    body: newBook,
+    creates: true,
+    problems: {
+      409: ['book-already-exists'],
+      422: ['author-not-found', 'author-removed', 'author-listed-twice'],
+    },
+  })
+  async add(
+    @ValidBody(newBook) body: z.output<typeof newBook>,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    const fresh = body.id === undefined && context.digest === undefined;
+    const id = body.id ?? context.newResourceId;
+    const command = new AddBook(id, body.title, body.authors ?? [], context, fresh);
+    return answer(reply, await this.commands.execute(command), 'books');
+  }
+
+  @Patch(':id')
+  @DescribeCommand({ summary: 'Change the title of a book', ids: ['id'], body: bookChange, problems: LIVE })
+  async retitle(
+    @IdParam('id') id: string,
+    @ValidBody(bookChange) body: z.output<typeof bookChange>,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    return answer(reply, await this.commands.execute(new RetitleBook(id, body.title, context)), 'books');
+  }
+
+  @Delete(':id')
+  @DescribeCommand({ summary: 'Remove a book and its links', ids: ['id'], problems: KNOWN })
+  async remove(
+    @IdParam('id') id: string,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    return answer(reply, await this.commands.execute(new RemoveBook(id, context)), 'books');
+  }
+
+  @Post(':id/restore')
+  @HttpCode(200)
+  @DescribeCommand({
+    summary: 'Bring a removed book back, with its links to authors who are still there',
+    ids: ['id'],
+    problems: KNOWN,
+  })
+  async restore(
+    @IdParam('id') id: string,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    return answer(reply, await this.commands.execute(new RestoreBook(id, context)), 'books');
+  }
+
+  @Put(':id/authors/:authorId')
+  @DescribeCommand({
+    summary: 'Link an author to a book, or change the link; what the body leaves out stays as it is',
+    ids: ['id', 'authorId'],
+    body: link,
+    problems: {
+      404: ['book-not-found', 'author-not-found'],
+      409: ['book-removed', 'author-removed'],
+      422: ['position-out-of-range'],
+    },
+  })
+  async link(
+    @IdParam('id') id: string,
+    @IdParam('authorId') authorId: string,
+    @ValidBody(link.optional()) body: z.output<typeof link> | undefined,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    const command = new LinkAuthor(id, { authorId, ...body }, context);
+    return answer(reply, await this.commands.execute(command), 'books');
+  }
+
+  @Delete(':id/authors/:authorId')
+  @DescribeCommand({ summary: 'Unlink an author from a book', ids: ['id', 'authorId'], problems: LIVE })
+  async unlink(
+    @IdParam('id') id: string,
+    @IdParam('authorId') authorId: string,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    return answer(reply, await this.commands.execute(new UnlinkAuthor(id, authorId, context)), 'books');
+  }
+
+  @Put(':id/authors')
+  @DescribeCommand({
+    summary: "Put a book's authors in another order",
+    ids: ['id'],
+    body: order,
+    problems: { ...LIVE, 422: ['not-the-books-authors'] },
+  })
+  async reorder(
+    @IdParam('id') id: string,
+    @ValidBody(order) body: z.output<typeof order>,
+    @Context() context: HttpCommandContext,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CommandAnswer> {
+    const command = new ReorderAuthors(id, body.authorIds, context);
+    return answer(reply, await this.commands.execute(command), 'books');
+  }
+}

@@ -1,0 +1,42 @@
+import { Injectable } from '@nestjs/common';
+import { Authors } from '../authors/authors.js';
+import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import { CommandHandling } from '../event-store/handle-command.js';
+import { evolveBook, unknownBook, type Book, type LinkWish } from './book.js';
+import { bookStream, type BookEvent } from './book.events.js';
+import type { Role } from './roles.js';
+
+/** An author in a book's list, as a request names it. */
+export interface ListedAuthor {
+  readonly authorId: string;
+  readonly roles?: readonly Role[] | undefined;
+  readonly creditedAs?: string | null | undefined;
+}
+
+/** Streams of books: where commands decide. */
+@Injectable()
+export class Books {
+  constructor(
+    private readonly handling: CommandHandling,
+    private readonly authors: Authors,
+  ) {}
+
+  change(
+    id: string,
+    context: CommandContext,
+    decide: (book: Book) => BookEvent[] | Promise<BookEvent[]>,
+    fresh = false,
+  ): Promise<CommandResult> {
+    return this.handling.handle(
+      { id, stream: bookStream(id), initial: unknownBook, evolve: evolveBook, decide, fresh },
+      context,
+    );
+  }
+
+  /** The same authors, each with what is known about them now. */
+  ask(authors: readonly ListedAuthor[]): Promise<LinkWish[]> {
+    return Promise.all(
+      authors.map(async (listed) => ({ ...listed, author: await this.authors.statusOf(listed.authorId) })),
+    );
+  }
+}

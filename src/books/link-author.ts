@@ -1,0 +1,26 @@
+import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import { linkAuthor, type LinkWish } from './book.js';
+import { Books, type ListedAuthor } from './books.js';
+
+export class LinkAuthor extends Command<CommandResult> {
+  constructor(
+    readonly bookId: string,
+    readonly link: ListedAuthor & Pick<LinkWish, 'position'>,
+    readonly context: CommandContext,
+  ) {
+    super();
+  }
+}
+
+@CommandHandler(LinkAuthor)
+export class LinkAuthorHandler implements ICommandHandler<LinkAuthor> {
+  constructor(private readonly books: Books) {}
+
+  execute({ bookId, link, context }: LinkAuthor): Promise<CommandResult> {
+    return this.books.change(bookId, context, async (book) => {
+      const [wish] = await this.books.ask([link]);
+      return linkAuthor(book, { ...link, author: wish?.author ?? 'unknown' });
+    });
+  }
+}

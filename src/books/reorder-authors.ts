@@ -1,0 +1,23 @@
+import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import { reorderAuthors } from './book.js';
+import { Books } from './books.js';
+
+export class ReorderAuthors extends Command<CommandResult> {
+  constructor(
+    readonly bookId: string,
+    readonly authorIds: readonly string[],
+    readonly context: CommandContext,
+  ) {
+    super();
+  }
+}
+
+@CommandHandler(ReorderAuthors)
+export class ReorderAuthorsHandler implements ICommandHandler<ReorderAuthors> {
+  constructor(private readonly books: Books) {}
+
+  execute({ bookId, authorIds, context }: ReorderAuthors): Promise<CommandResult> {
+    return this.books.change(bookId, context, (book) => reorderAuthors(book, { authorIds }));
+  }
+}

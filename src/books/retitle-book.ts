@@ -1,0 +1,23 @@
+import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import { retitleBook } from './book.js';
+import { Books } from './books.js';
+
+export class RetitleBook extends Command<CommandResult> {
+  constructor(
+    readonly id: string,
+    readonly title: string,
+    readonly context: CommandContext,
+  ) {
+    super();
+  }
+}
+
+@CommandHandler(RetitleBook)
+export class RetitleBookHandler implements ICommandHandler<RetitleBook> {
+  constructor(private readonly books: Books) {}
+
+  execute({ id, title, context }: RetitleBook): Promise<CommandResult> {
+    return this.books.change(id, context, (book) => retitleBook(book, { title }));
+  }
+}

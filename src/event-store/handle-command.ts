@@ -1,0 +1,126 @@
+import { Injectable } from '@nestjs/common';
+import { newId } from '../ids.js';
+import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
+import { EventStore, RevisionConflict, type RecordedEvent } from './event-store.js';
+import { KeyedQueue } from './keyed-queue.js';
+
+/** An event as a decision makes it; id and metadata come with the append. */
+export interface DecidedEvent {
+  readonly type: string;
+  readonly data: object;
+}
+
+/** What a command needs: its stream, how to fold it, and the pure decision. */
+export interface Handling<State, Event extends DecidedEvent> {
+  readonly id: string;
+  readonly stream: string;
+  readonly initial: State;
+  readonly evolve: (state: State, event: Event) => State;
+  readonly decide: (state: State) => readonly Event[] | Promise<readonly Event[]>;
+  /** The id was made for this command, so the stream can't exist and needn't be read. */
+  readonly fresh?: boolean;
+}
+
+/** `If-Match` named another revision than the stream's. */
+export class PreconditionFailed extends Error {
+  constructor(readonly actual: bigint) {
+    super(`The revision is ${actual}.`);
+  }
+}
+
+/** The `Idempotency-Key` was used before, for another request. */
+export class IdempotencyKeyReused extends Error {
+  override message = 'This Idempotency-Key was used for another request.';
+}
+
+/** Other writers were faster every time. */
+export class TooMuchContention extends Error {
+  override message = 'Other changes to the same resource kept getting in first.';
+}
+
+/** Commands of one process to one stream take turns, so a conflict means another process; it rarely strikes twice. */
+const MAX_ATTEMPTS = 8;
+
+/** A command's way: load the stream, fold it, decide, append; again from the start if the stream moved meanwhile. */
+@Injectable()
+export class CommandHandling {
+  private readonly queue = new KeyedQueue();
+
+  constructor(private readonly store: EventStore) {}
+
+  /**
+   * @throws DomainError where a rule refuses the command; then nothing was written.
+   * @throws PreconditionFailed, IdempotencyKeyReused, TooMuchContention; and what {@link EventStore} throws.
+   */
+  handle<State, Event extends DecidedEvent>(
+    handling: Handling<State, Event>,
+    context: CommandContext,
+  ): Promise<CommandResult> {
+    if (handling.fresh) return this.attempt(handling, context, []);
+    return this.queue.run(handling.stream, async () => {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await this.attempt(handling, context, await this.store.readStream(handling.stream));
+        } catch (error) {
+          if (!(error instanceof RevisionConflict)) throw error;
+          if (attempt === MAX_ATTEMPTS) throw new TooMuchContention();
+        }
+      }
+    });
+  }
+
+  /** The state of a stream now, for a decision about another one. */
+  async load<State, Event extends DecidedEvent>(
+    handling: Pick<Handling<State, Event>, 'stream' | 'initial' | 'evolve'>,
+  ): Promise<State> {
+    return fold(handling, await this.store.readStream(handling.stream));
+  }
+
+  private async attempt<State, Event extends DecidedEvent>(
+    handling: Handling<State, Event>,
+    context: CommandContext,
+    history: readonly RecordedEvent[],
+  ): Promise<CommandResult> {
+    const before = history.at(-1);
+    const repeated = context.digest === undefined ? undefined : findCommand(handling.id, context, history);
+    if (repeated) return repeated;
+
+    const state = fold(handling, history);
+    const { ifMatch } = context;
+    if (before && ifMatch && ifMatch !== 'any' && !ifMatch.includes(before.revision))
+      throw new PreconditionFailed(before.revision);
+    const decided = await handling.decide(state);
+    if (decided.length === 0) {
+      if (!before) throw new Error('a decision about an unknown stream must refuse or write');
+      const { revision, position } = before;
+      return { id: handling.id, revision, position, created: false, unchanged: true };
+    }
+    const metadata = metadataOf(context);
+    const events = decided.map(({ type, data }) => ({ id: newId(), type, data, metadata }));
+    const result = await this.store.append(handling.stream, before?.revision ?? 'no-stream', events);
+    return { id: handling.id, ...result, created: !before, unchanged: false };
+  }
+}
+
+function fold<State, Event extends DecidedEvent>(
+  { initial, evolve }: Pick<Handling<State, Event>, 'initial' | 'evolve'>,
+  history: readonly RecordedEvent[],
+): State {
+  // What stands in a stream is what its own decisions wrote; upcasting of older shapes belongs here.
+  return history.reduce((state, event) => evolve(state, event as unknown as Event), initial);
+}
+
+/** The answer a repeated command got the first time, rebuilt from the events it wrote. */
+function findCommand(
+  id: string,
+  context: CommandContext,
+  history: readonly RecordedEvent[],
+): CommandResult | undefined {
+  const written = history.filter((event) => event.metadata.commandId === context.commandId);
+  const [first] = written;
+  const last = written.at(-1);
+  if (!first || !last) return undefined;
+  if (first.metadata.digest !== context.digest) throw new IdempotencyKeyReused();
+  const { revision, position } = last;
+  return { id, revision, position, created: first.revision === 0n, unchanged: false };
+}

@@ -1,0 +1,148 @@
+import { applyDecorators } from '@nestjs/common';
+import {
+  ApiBody,
+  ApiHeader,
+  ApiOperation,
+  ApiParam,
+  ApiQuery,
+  ApiResponse,
+  type ApiResponseOptions,
+} from '@nestjs/swagger';
+import { z } from 'zod';
+import { PROBLEM_JSON } from './problem.js';
+
+type JsonSchema = Record<string, unknown>;
+
+/** The JSON schema of what a request must look like. */
+const inputSchema = (schema: z.ZodType): JsonSchema => {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' }) as JsonSchema;
+  return rest;
+};
+
+/** The JSON schema of what an answer looks like. */
+const outputSchema = (schema: z.ZodType): JsonSchema => {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'output' }) as JsonSchema;
+  return rest;
+};
+
+export const problemSchema = z.object({
+  type: z.string().describe('urn:colophon:problem: and the name of the problem'),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  errors: z
+    .array(z.object({ pointer: z.string(), rule: z.string(), detail: z.string() }))
+    .optional()
+    .describe('for bad input: where, which rule, and what is wrong'),
+});
+
+const commandAnswer = z.object({
+  id: z.uuid(),
+  revision: z.string().describe("the stream's last revision, also in the ETag"),
+  position: z.string().describe('opaque token; a query with it as Min-Position sees the change'),
+});
+
+/** The problems of a route by status, as one response each. */
+function problems(byStatus: Record<number, readonly string[]>): MethodDecorator[] {
+  return Object.entries(byStatus).map(([status, slugs]) =>
+    ApiResponse({
+      status: Number(status),
+      description: slugs.join(', '),
+      content: { [PROBLEM_JSON]: { schema: outputSchema(problemSchema) as never } },
+    } as ApiResponseOptions),
+  );
+}
+
+const parameters = (names: readonly string[] = []): MethodDecorator[] =>
+  names.map((name) => ApiParam({ name, schema: { type: 'string', format: 'uuid' } }) as MethodDecorator);
+
+interface Description {
+  readonly summary: string;
+  readonly tag: 'commands' | 'queries' | 'audit' | 'operation';
+  readonly ids?: readonly string[];
+  readonly problems?: Record<number, readonly string[]>;
+}
+
+/** Everything OpenAPI should know about a command's route. */
+export function DescribeCommand(
+  description: Omit<Description, 'tag'> & { body?: z.ZodType; query?: z.ZodObject; creates?: boolean },
+): MethodDecorator {
+  const { summary, ids, body, query, creates } = description;
+  const headers = {
+    position: { description: 'the position of the answer', schema: { type: 'string' as const } },
+    etag: { description: 'the revision', schema: { type: 'string' as const } },
+  };
+  const content = { 'application/json': { schema: outputSchema(commandAnswer) as never } };
+  return applyDecorators(
+    ApiOperation({ summary, tags: ['commands'] }),
+    ...parameters(ids),
+    ...queryParameters(query),
+    ...(body ? [ApiBody({ schema: inputSchema(body) as never })] : []),
+    ApiHeader({ name: 'X-Actor', description: 'who acts; percent-encoded UTF-8; default anonymous' }),
+    ApiHeader({ name: 'Reason', description: 'why; percent-encoded UTF-8' }),
+    ApiHeader({ name: 'Idempotency-Key', description: 'makes the command safe to repeat' }),
+    ApiHeader({ name: 'X-Correlation-Id', description: 'what the command is part of' }),
+    ApiHeader({ name: 'traceparent', description: 'W3C trace context' }),
+    ApiHeader({ name: 'If-Match', description: 'the ETag the resource must have; else 412' }),
+    ...(creates
+      ? [
+          ApiResponse({
+            status: 201,
+            description: 'created',
+            content,
+            headers: { ...headers, location: { description: 'of the resource', schema: { type: 'string' } } },
+          }),
+        ]
+      : []),
+    ApiResponse({ status: 200, description: 'done, or already so', content, headers }),
+    ...problems({
+      400: ['invalid-request', 'malformed-json'],
+      ...description.problems,
+      412: ['revision-mismatch'],
+      413: ['too-large'],
+      415: ['unsupported-media-type'],
+      422: ['idempotency-key-reused', ...(description.problems?.[422] ?? [])],
+      503: ['unavailable'],
+    }),
+  ) as MethodDecorator;
+}
+
+/** Everything OpenAPI should know about a query's route. */
+export function DescribeQuery(
+  description: Description & { query?: z.ZodObject; answer: z.ZodType; minPosition?: boolean; ndjson?: boolean },
+): MethodDecorator {
+  const { summary, tag, ids, query, answer, minPosition, ndjson } = description;
+  const schema = outputSchema(answer) as never;
+  return applyDecorators(
+    ApiOperation({ summary, tags: [tag] }),
+    ...parameters(ids),
+    ...queryParameters(query),
+    ...(minPosition
+      ? [ApiHeader({ name: 'Min-Position', description: 'wait until the tables have reached this position' })]
+      : []),
+    ApiResponse({
+      status: 200,
+      description: 'the answer',
+      content: {
+        'application/json': { schema },
+        ...(ndjson && { 'application/x-ndjson': { schema: { type: 'string' } } }),
+      },
+    }),
+    ...problems({ ...description.problems, 503: ['unavailable'] }),
+  ) as MethodDecorator;
+}
+
+function queryParameters(query: z.ZodObject | undefined): MethodDecorator[] {
+  if (!query) return [];
+  const { properties = {} } = inputSchema(query) as { properties?: Record<string, JsonSchema> };
+  return Object.entries(properties).map(
+    ([name, schema]) =>
+      ApiQuery({
+        name,
+        required: false,
+        schema: schema as never,
+        ...(typeof schema['description'] === 'string' && { description: schema['description'] }),
+      }) as MethodDecorator,
+  );
+}
+

@@ -1,0 +1,21 @@
+import type { INestApplication } from '@nestjs/common';
+import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+
+/** The description of every route, served as pages at `/docs` and as JSON at `/docs/openapi.json`. */
+export function describeApi(app: INestApplication): OpenAPIObject {
+  const options = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle('Colophon')
+    .setDescription('The event-sourced system of record for authors and books.')
+    .setVersion('1')
+    .addTag('commands')
+    .addTag('queries')
+    .addTag('audit')
+    .addTag('operation')
+    .build();
+  const document = SwaggerModule.createDocument(app, options, {
+    operationIdFactory: (_controller, method) => method,
+  });
+  SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'docs/openapi.json', raw: ['json'] });
+  return document;
+}

@@ -1,0 +1,87 @@
+import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { DomainError } from '../domain-error.js';
+import { AppendTooLarge, EventStoreUnavailable, MAX_APPEND_BYTES } from '../event-store/event-store.js';
+import { IdempotencyKeyReused, PreconditionFailed, TooMuchContention } from '../event-store/handle-command.js';
+import { isUnavailable } from '../postgres/database.js';
+import { allowedMethods } from './allowed-methods.js';
+import { Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
+
+const STATUS = { 'not-found': 404, conflict: 409, unprocessable: 422 } as const;
+
+/** Answers every error, wherever it arose, as a problem. What isn't foreseen is logged, and told to no one. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  private readonly logger = new Logger('http');
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    const reply = http.getResponse<FastifyReply>();
+    const problem = this.toProblem(error, request);
+    if (reply.raw.headersSent) {
+      reply.raw.destroy();
+      return;
+    }
+    void reply
+      .status(problem.status)
+      .headers(problem.extra.headers ?? {})
+      .type(PROBLEM_JSON)
+      .send(problemBody(problem));
+  }
+
+  private toProblem(error: unknown, request: FastifyRequest): Problem {
+    if (error instanceof Problem) return error;
+    if (error instanceof DomainError)
+      return new Problem(STATUS[error.kind], error.rule, error.message, {
+        ...(error.pointer && { errors: [{ pointer: error.pointer, rule: error.rule, detail: error.message }] }),
+      });
+    if (error instanceof PreconditionFailed)
+      return new Problem(412, 'revision-mismatch', error.message, { headers: { etag: `"${error.actual}"` } });
+    if (error instanceof IdempotencyKeyReused) return new Problem(422, 'idempotency-key-reused', error.message);
+    if (error instanceof TooMuchContention) return unavailable(error.message);
+    if (error instanceof AppendTooLarge)
+      return new Problem(413, 'too-large', `The change is larger than ${MAX_APPEND_BYTES} bytes.`);
+    if (error instanceof EventStoreUnavailable || isUnavailable(error)) {
+      this.logger.warn(`${request.method} ${request.url}: ${describe(error)}`);
+      return unavailable('The database is unavailable; nothing else is known about the request.');
+    }
+    const known = fromFramework(error, request);
+    if (known) return known;
+    this.logger.error(`${request.method} ${request.url}`, error instanceof Error ? error.stack : String(error));
+    return new Problem(500, 'internal-error', 'Something went wrong on our side.');
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+}
+
+/** Errors of Fastify and Nest about the request itself. */
+export function fromFramework(error: unknown, request: Pick<FastifyRequest, 'method' | 'url'>): Problem | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const code = 'code' in error ? error.code : undefined;
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new Problem(413, 'too-large', 'The request body is too large.');
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new Problem(415, 'unsupported-media-type', 'The request body must be application/json.');
+    case 'FST_ERR_BAD_URL':
+      return new Problem(400, 'malformed-url', 'The URL is not well-formed.');
+    case 'FST_ERR_MAX_LIFETIME_REACHED':
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new Problem(400, 'malformed-request', 'The body does not have the announced length.');
+  }
+  const status = error instanceof HttpException ? error.getStatus() : 'statusCode' in error ? error.statusCode : 0;
+  if (status === 404) {
+    const allow = allowedMethods(request.url);
+    if (allow.length === 0 || allow.includes(request.method))
+      return new Problem(404, 'route-not-found', `There is nothing at ${request.url.split('?')[0]}.`);
+    const headers = { allow: allow.join(', ') };
+    return new Problem(405, 'method-not-allowed', `Use ${headers.allow}.`, { headers });
+  }
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return new Problem(status, 'malformed-request', error.message);
+  return undefined;
+}

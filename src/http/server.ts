@@ -1,0 +1,65 @@
+import { isUtf8 } from 'node:buffer';
+import { STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { rememberRoutes } from './allowed-methods.js';
+import { Problem, PROBLEM_JSON, problemBody } from './problem.js';
+import { fromFramework } from './problem.filter.js';
+
+export const NDJSON = 'application/x-ndjson';
+
+/** Fastify as Colophon wants it: strict parsing, and a problem for whatever fails before a route is found. */
+export function createAdapter(maxBodyBytes: number): FastifyAdapter {
+  const adapter = new FastifyAdapter({
+    bodyLimit: maxBodyBytes,
+    routerOptions: { maxParamLength: 200 },
+    // A request that never ends would hold its connection, and our shutdown, forever.
+    requestTimeout: 0,
+    keepAliveTimeout: 65_000,
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      const problem = fromFramework(error, request) ?? new Problem(400, 'malformed-request', error.message);
+      void reply.status(problem.status).type(PROBLEM_JSON).send(problemBody(problem));
+    },
+    clientErrorHandler: refuse,
+  });
+  const fastify = adapter.getInstance<FastifyInstance>();
+  rememberRoutes(fastify);
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, parseJson(body as Buffer));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  // Imports are read line by line as they arrive; the limit on bodies doesn't hold for them.
+  fastify.addContentTypeParser(NDJSON, (_request, payload, done) => done(null, payload));
+  return adapter;
+}
+
+/** An empty body is none; anything else is JSON in UTF-8. */
+function parseJson(body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  if (!isUtf8(body)) throw new Problem(400, 'malformed-json', 'The request body is not UTF-8.');
+  try {
+    return JSON.parse(body.toString());
+  } catch (error) {
+    throw new Problem(400, 'malformed-json', `The request body is not JSON: ${(error as Error).message}.`);
+  }
+}
+
+/** Bytes that aren't HTTP never reach a route: they are answered on the bare socket. */
+function refuse(error: Error & { code?: string }, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+  const body = JSON.stringify(problemBody(new Problem(status, 'malformed-request', 'This is not a valid HTTP request.')));
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: ${PROBLEM_JSON}\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,18 @@
+import { v5, v7 } from 'uuid';
+
+// Namespaces of Colophon's derived ids (UUID v5). They never change: the same key must give the same id forever.
+const COMMANDS = '6f1e3c52-0d5b-4f0e-9a53-2f6b3d0c7e11';
+const RESOURCES = 'b2c7a9de-5a44-4c0c-8f39-7d1f52c4e0a2';
+const IMPORTS = '3d9a40c7-8e1b-4a64-b7f5-c1a6f0e85d93';
+
+/** A new id, in order of time. */
+export const newId = (): string => v7();
+
+/** The command id of an `Idempotency-Key`. The separator can occur in neither part. */
+export const commandIdOf = (actor: string, key: string): string => v5(`${actor}\n${key}`, COMMANDS);
+
+/** The id of what is created under an `Idempotency-Key`. */
+export const resourceIdOf = (actor: string, key: string): string => v5(`${actor}\n${key}`, RESOURCES);
+
+/** The id of an imported author or book: a function of the source's own key. */
+export const importedIdOf = (type: 'author' | 'book', key: string): string => v5(`${type}\n${key}`, IMPORTS);

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { requestErrors, roles, text } from '../http/validate.js';
+
+/** A key of the source, such as `gutenberg:3`; the id is a function of it, so it must stay what it is. */
+const key = z
+  .string()
+  .min(1)
+  .max(255)
+  .refine((value) => value.isWellFormed() && !/\p{Cc}/u.test(value), 'must be text without control characters');
+
+const importLine = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('author'), key, name: text }),
+  z.strictObject({
+    type: z.literal('book'),
+    key,
+    title: text,
+    authors: z
+      .array(z.strictObject({ author: key, roles: roles.optional(), creditedAs: text.nullable().optional() }))
+      .max(1_000)
+      .optional(),
+  }),
+]);
+
+/** What a line says should be in the catalogue. */
+export type ImportLine = z.output<typeof importLine>;
+
+/** A line that can't be understood: which rule it breaks, and where. */
+export class MalformedLine extends Error {
+  constructor(
+    readonly rule: string,
+    message: string,
+    /** The line's key, where it has one. */
+    readonly key: string | null = null,
+  ) {
+    super(message);
+  }
+}
+
+/** @throws MalformedLine */
+export function parseLine(line: string): ImportLine {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    throw new MalformedLine('malformed-json', `not JSON: ${(error as Error).message}`);
+  }
+  const result = importLine.safeParse(value);
+  if (result.success) return result.data;
+  const [first] = requestErrors(result.error, value, (path) => path.map((part) => `/${String(part)}`).join(''));
+  const given: unknown = Object(value).key;
+  throw new MalformedLine(
+    first?.rule ?? 'invalid',
+    `${first?.pointer || 'the line'} ${first?.detail}`,
+    typeof given === 'string' && given.isWellFormed() ? given.slice(0, 255) : null,
+  );
+}

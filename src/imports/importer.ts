@@ -1,0 +1,167 @@
+import { Injectable } from '@nestjs/common';
+import { importAuthor, type Author } from '../authors/author.js';
+import { Authors } from '../authors/authors.js';
+import { importBook } from '../books/book.js';
+import { Books } from '../books/books.js';
+import { DomainError } from '../domain-error.js';
+import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import { AppendTooLarge } from '../event-store/event-store.js';
+import { TooMuchContention } from '../event-store/handle-command.js';
+import { KeyedQueue } from '../event-store/keyed-queue.js';
+import { importedIdOf, newId } from '../ids.js';
+import { MalformedLine, parseLine, type ImportLine } from './import-line.js';
+import { MAX_LINE_BYTES, readLines, type RawLine } from './read-lines.js';
+
+/** What became of a line. */
+export interface LineResult {
+  readonly line: number;
+  readonly key: string | null;
+  readonly id: string | null;
+  readonly status: 'added' | 'unchanged' | 'changed' | 'failed';
+  readonly error?: { readonly rule: string; readonly detail: string };
+  /** Of the last event there is for the line; not part of the answer. */
+  readonly position?: bigint;
+}
+
+/** Lines under way at once: enough to fill the commits of the group, few enough to hold in memory. */
+const WINDOW = 512;
+/** Authors remembered as linkable within one import. */
+const MAX_REMEMBERED = 200_000;
+
+/**
+ * Brings the catalogue to what the lines say. Each line is a command of its own, on an id derived from its key, so a
+ * second run finds everything as it should be, and an import that broke off is resumed by running it again.
+ */
+@Injectable()
+export class Importer {
+  constructor(
+    private readonly authors: Authors,
+    private readonly books: Books,
+  ) {}
+
+  /**
+   * @param input NDJSON.
+   * @param context of the import; every line is a command of its own, correlated by it.
+   * @returns a result for every line, in order. A store that is unavailable ends the import with its error.
+   */
+  async *run(
+    input: AsyncIterable<Uint8Array>,
+    context: Pick<CommandContext, 'actor' | 'reason' | 'correlationId' | 'traceParent'>,
+  ): AsyncIterable<LineResult> {
+    const run = new ImportRun(this.authors, this.books, context);
+    const window: Promise<LineResult>[] = [];
+    try {
+      for await (const line of readLines(input)) {
+        window.push(run.take(line));
+        if (window.length < WINDOW) continue;
+        const first = window.shift();
+        if (first) yield await first;
+      }
+      for (let first = window.shift(); first; first = window.shift()) yield await first;
+    } finally {
+      // Lines under way when the reader leaves or the store fails come to their end unobserved.
+      await Promise.allSettled(window);
+    }
+  }
+}
+
+/** One import: lines of the same key in order, and a memory of authors known to be there. */
+class ImportRun {
+  private readonly queue = new KeyedQueue();
+  private readonly known = new Map<string, Promise<Author['status']>>();
+
+  constructor(
+    private readonly authors: Authors,
+    private readonly books: Books,
+    private readonly context: Pick<CommandContext, 'actor' | 'reason' | 'correlationId' | 'traceParent'>,
+  ) {}
+
+  /** Never rejects for what is wrong with the line. */
+  async take(raw: RawLine): Promise<LineResult> {
+    const line = raw.number;
+    let parsed: ImportLine;
+    try {
+      parsed = understand(raw);
+    } catch (error) {
+      if (!(error instanceof MalformedLine)) throw error;
+      const { rule, message: detail, key } = error;
+      return { line, key, id: null, status: 'failed', error: { rule, detail } };
+    }
+    const { key, type } = parsed;
+    const id = importedIdOf(type, key);
+    const work = this.queue.run(id, () => this.write(id, parsed));
+    if (type === 'author') this.remember(id, work);
+    try {
+      const result = await work;
+      const status = result.created ? 'added' : result.unchanged ? 'unchanged' : 'changed';
+      return { line, key, id, status, position: result.position };
+    } catch (error) {
+      return { line, key, id, status: 'failed', error: explain(error) };
+    }
+  }
+
+  private write(id: string, line: ImportLine): Promise<CommandResult> {
+    const commandId = newId();
+    const context = { ...this.context, commandId };
+    if (line.type === 'author')
+      return this.authors.change(id, context, (author) => importAuthor(author, { name: line.name }));
+    return this.books.change(id, context, async (book) => {
+      const authors = line.authors?.map(({ author, ...listed }) => ({
+        // A link is as the line says: what it leaves out is the default, not what happens to be there.
+        roles: listed.roles ?? (['author'] as const),
+        creditedAs: listed.creditedAs ?? null,
+        authorId: importedIdOf('author', author),
+      }));
+      const asked = await Promise.all(
+        authors?.map(async (listed) => ({ ...listed, author: await this.statusOf(listed.authorId) })) ?? [],
+      );
+      return importBook(book, { title: line.title, authors: authors && asked });
+    });
+  }
+
+  /** An author's line that is under way, or done, answers for the books that follow. */
+  private remember(id: string, work: Promise<unknown>): void {
+    this.forgetSome();
+    this.known.set(
+      id,
+      work.then(
+        () => 'live',
+        () => this.authors.statusOf(id),
+      ),
+    );
+  }
+
+  private statusOf(id: string): Promise<Author['status']> {
+    const known = this.known.get(id);
+    if (known) return known;
+    const asked = this.authors.statusOf(id);
+    this.forgetSome();
+    this.known.set(id, asked);
+    // An author not there yet may come with a later line; a failed question is asked again.
+    asked.then(
+      (status) => status !== 'live' && this.known.delete(id),
+      () => this.known.delete(id),
+    );
+    return asked;
+  }
+
+  private forgetSome(): void {
+    const oldest = this.known.size < MAX_REMEMBERED ? undefined : this.known.keys().next().value;
+    if (oldest !== undefined) this.known.delete(oldest);
+  }
+}
+
+function understand(raw: RawLine): ImportLine {
+  if ('tooLong' in raw) throw new MalformedLine('too-long', `longer than ${MAX_LINE_BYTES} bytes`);
+  if ('notUtf8' in raw) throw new MalformedLine('utf-8', 'not UTF-8');
+  return parseLine(raw.text);
+}
+
+/** The reason a line failed. What isn't the line's fault ends the import. */
+function explain(error: unknown): { rule: string; detail: string } {
+  if (error instanceof DomainError)
+    return { rule: error.rule, detail: `${error.pointer ?? ''} ${error.message}`.trim() };
+  if (error instanceof AppendTooLarge) return { rule: 'too-large', detail: error.message };
+  if (error instanceof TooMuchContention) return { rule: 'contention', detail: error.message };
+  throw error;
+}

@@ -1,0 +1,59 @@
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { Controller, HttpCode, Logger, Post, Req, Res } from '@nestjs/common';
+import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { readContext } from '../http/command-context.js';
+import { Problem, unavailable } from '../http/problem.js';
+import { NDJSON } from '../http/server.js';
+import { Importer } from './importer.js';
+
+@Controller('imports')
+export class ImportsController {
+  private readonly logger = new Logger('imports');
+
+  constructor(private readonly importer: Importer) {}
+
+  @Post()
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Import authors and books, a JSON object a line; answers a result a line, in order, as they are done',
+    tags: ['commands'],
+  })
+  @ApiConsumes(NDJSON)
+  @ApiBody({ schema: { type: 'string' }, required: true })
+  @ApiHeader({ name: 'X-Actor', description: 'who acts; percent-encoded UTF-8; default anonymous' })
+  @ApiHeader({ name: 'Reason', description: 'why; percent-encoded UTF-8' })
+  @ApiResponse({ status: 200, description: 'a result a line', content: { [NDJSON]: { schema: { type: 'string' } } } })
+  @ApiResponse({ status: 400, description: 'invalid-request', content: { 'application/problem+json': {} } })
+  @ApiResponse({ status: 415, description: 'unsupported-media-type', content: { 'application/problem+json': {} } })
+  @ApiResponse({ status: 503, description: 'unavailable', content: { 'application/problem+json': {} } })
+  async import(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    const body = request.body as Readable | undefined;
+    if (typeof body?.pipe !== 'function')
+      throw new Problem(415, 'unsupported-media-type', `Send ${NDJSON}.`);
+    const results = this.importer.run(body, readContext(request));
+    const out = reply.raw;
+    const begin = () => {
+      if (out.headersSent) return;
+      reply.hijack();
+      out.writeHead(200, { 'content-type': NDJSON });
+    };
+    try {
+      for await (const { position: _, ...result } of results) {
+        begin();
+        if (!out.write(`${JSON.stringify(result)}\n`)) await Promise.race([once(out, 'drain'), once(out, 'close')]);
+        // The client left: nobody reads the results, and what is sent of the lines isn't whole.
+        if (out.destroyed) return;
+      }
+      begin();
+      out.end();
+    } catch (error) {
+      this.logger.warn(`an import broke off: ${(error as Error).message}`);
+      // Once lines are out, the only honest end is a broken one.
+      if (out.headersSent) out.destroy();
+      else if (body.errored) out.destroy();
+      else throw error instanceof Problem ? error : unavailable('The event store is unavailable.');
+    }
+  }
+}

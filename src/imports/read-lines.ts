@@ -1,0 +1,52 @@
+/** Longest line read, in bytes; a book with a thousand authors stays below it. */
+export const MAX_LINE_BYTES = 1_048_576;
+
+/** A line of a file, or what is known of one that can't be read. */
+export type RawLine = { readonly number: number } & (
+  { readonly text: string } | { readonly tooLong: true } | { readonly notUtf8: true }
+);
+
+const NEWLINE = 0x0a;
+
+/** Lines of a stream of bytes, numbered from 1; blank ones are passed over. Memory is bounded by the longest line. */
+export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncIterable<RawLine> {
+  let number = 0;
+  let parts: Uint8Array[] = [];
+  let bytes = 0;
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+
+  const add = (part: Uint8Array) => {
+    bytes += part.length;
+    if (bytes > MAX_LINE_BYTES) parts = [];
+    else parts.push(part);
+  };
+  const end = (): RawLine | undefined => {
+    number += 1;
+    const line = parts.length === 1 ? parts[0] : Buffer.concat(parts);
+    const tooLong = bytes > MAX_LINE_BYTES;
+    parts = [];
+    bytes = 0;
+    if (tooLong) return { number, tooLong };
+    try {
+      const text = decoder.decode(line);
+      return text.trim() === '' ? undefined : { number, text };
+    } catch {
+      return { number, notUtf8: true };
+    }
+  };
+
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, start)) {
+      add(chunk.subarray(start, at));
+      start = at + 1;
+      const line = end();
+      if (line) yield line;
+    }
+    if (start < chunk.length) add(chunk.subarray(start));
+  }
+  if (bytes > 0) {
+    const line = end();
+    if (line) yield line;
+  }
+}

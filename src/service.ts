@@ -1,0 +1,73 @@
+import type { AddressInfo } from 'node:net';
+import { ConsoleLogger, type LogLevel } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { openBackbone } from './app.module.js';
+import { StartupError, type Config } from './config.js';
+import { describeApi } from './http/open-api.js';
+import { createAdapter } from './http/server.js';
+
+/** A running service. */
+export interface Service {
+  /** Base of its addresses, such as `http://127.0.0.1:3000`. */
+  readonly url: string;
+  readonly databaseUrl: string;
+  /** Lets requests in flight finish, up to the grace, and closes everything that was opened. */
+  readonly stop: () => Promise<void>;
+}
+
+const LEVELS: readonly [string, LogLevel][] = [
+  ['fatal', 'fatal'],
+  ['error', 'error'],
+  ['warn', 'warn'],
+  ['info', 'log'],
+  ['debug', 'debug'],
+  ['trace', 'verbose'],
+];
+
+/** Nest's logger at our level: lines for people on a terminal, JSON elsewhere. */
+export function createLogger(level: string): ConsoleLogger {
+  const upTo = LEVELS.findIndex(([name]) => name === level) + 1;
+  const logLevels = LEVELS.slice(0, upTo).map(([, nest]) => nest);
+  const terminal = process.stdout.isTTY === true;
+  const logger = new ConsoleLogger({ logLevels, json: !terminal, colors: terminal });
+  if (upTo === 0) logger.setLogLevels([]);
+  return logger;
+}
+
+/**
+ * Starts the service.
+ * @throws StartupError for what the operator can mend: a busy port, a database that can't be reached.
+ */
+export async function startService(config: Config): Promise<Service> {
+  const logger = createLogger(config.logLevel === 'info' ? 'warn' : config.logLevel);
+  const backbone = await openBackbone(config);
+  try {
+    const adapter = createAdapter(config.maxBodyBytes);
+    const app = await NestFactory.create<NestFastifyApplication>(backbone.module, adapter, {
+      bodyParser: false,
+      abortOnError: false,
+      logger,
+    });
+    describeApi(app);
+    try {
+      await app.listen(config.port, config.host);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const where = `${config.host}:${config.port}`;
+      throw new StartupError(code === 'EADDRINUSE' ? `${where} is in use` : `can't listen on ${where}: ${message}`);
+    }
+    const { port } = app.getHttpServer().address() as AddressInfo;
+    const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+    const stop = async () => {
+      const grace = setTimeout(() => app.getHttpServer().closeAllConnections(), config.shutdownGraceMs);
+      await app.close();
+      clearTimeout(grace);
+      await backbone.close();
+    };
+    return { url: `http://${host}:${port}`, databaseUrl: backbone.databaseUrl, stop };
+  } catch (error) {
+    await backbone.close();
+    throw error;
+  }
+}
