@@ -9,7 +9,9 @@ import type { Projection } from './projector.js';
  */
 export async function ensureTables(pool: Pool, projection: Projection, schema: string): Promise<void> {
   await transaction(pool, async (client) => {
-    await client.query(`select pg_advisory_xact_lock(hashtextextended('colophon tables ' || $1, 0))`, [schema]);
+    await client.query(`select pg_advisory_xact_lock(hashtextextended('colophon tables ' || $1, 0))`, [
+      schema,
+    ]);
     await client.query('create extension if not exists pg_trgm with schema public');
     const { rows } = await client.query<{ there: boolean }>('select to_regclass($1) is not null as there', [
       `${schema}.checkpoint`,

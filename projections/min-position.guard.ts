@@ -23,7 +23,11 @@ export class MinPositionGuard implements CanActivate {
     const position = typeof token === 'string' ? parsePosition(token) : undefined;
     if (position === undefined)
       throw invalidRequest([
-        { pointer: 'header/Min-Position', rule: 'position', detail: 'must be the `position` of a command’s answer' },
+        {
+          pointer: 'header/Min-Position',
+          rule: 'position',
+          detail: 'must be the `position` of a command’s answer',
+        },
       ]);
     return this.waitFor(position);
   }

@@ -1,4 +1,5 @@
-import { Problem, invalidRequest } from '../src/http/problem.js';
+import type { Problem } from '../src/http/problem.js';
+import { invalidRequest } from '../src/http/problem.js';
 
 /** A page of a list; `next` is the cursor of the page after it, null on the last. */
 export interface Page<Item> {
@@ -17,7 +18,8 @@ export interface Order {
 /** A place in a list: the sort value and id of a page's last item. */
 export type Cursor = readonly [value: string, id: string];
 
-const encode = (sort: string, cursor: Cursor): string => Buffer.from(JSON.stringify([sort, ...cursor])).toString('base64url');
+const encode = (sort: string, cursor: Cursor): string =>
+  Buffer.from(JSON.stringify([sort, ...cursor])).toString('base64url');
 
 /**
  * @param sort the sort order that the cursor must have been made for.
@@ -25,12 +27,15 @@ const encode = (sort: string, cursor: Cursor): string => Buffer.from(JSON.string
  */
 export function decodeCursor(sort: string, token: string): Cursor {
   try {
-    const [madeFor, value, id, ...rest]: unknown[] = JSON.parse(Buffer.from(token, 'base64url').toString());
+    const decoded = JSON.parse(Buffer.from(token, 'base64url').toString()) as unknown[];
+    const [madeFor, value, id, ...rest] = decoded;
     const uuid = typeof id === 'string' && /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/.test(id);
     if (madeFor === sort && typeof value === 'string' && !value.includes('\0') && uuid && rest.length === 0) {
       const [field] = sort.replace('-', '').split(' ');
       const valid =
-        field === 'createdAt' ? !Number.isNaN(Date.parse(value)) : field !== 'position' || /^\d{1,9}$/.test(value);
+        field === 'createdAt'
+          ? !Number.isNaN(Date.parse(value))
+          : field !== 'position' || /^\d{1,9}$/.test(value);
       if (valid) return [value, id];
     }
   } catch {
@@ -41,7 +46,11 @@ export function decodeCursor(sort: string, token: string): Cursor {
 
 const cursorProblem = (): Problem =>
   invalidRequest([
-    { pointer: 'query/after', rule: 'cursor', detail: 'must be the `next` of a page of this list, in this order' },
+    {
+      pointer: 'query/after',
+      rule: 'cursor',
+      detail: 'must be the `next` of a page of this list, in this order',
+    },
   ]);
 
 /** Builds the parameters of a statement along with its text. */
@@ -53,7 +62,13 @@ export class Parameters {
 }
 
 /** The clauses of a keyset page: rows after the cursor, in order, one more than asked to know whether there is a next. */
-export function keyset(order: Order, id: string, limit: number, after: Cursor | undefined, parameters: Parameters) {
+export function keyset(
+  order: Order,
+  id: string,
+  limit: number,
+  after: Cursor | undefined,
+  parameters: Parameters,
+) {
   const { expression, type, descending } = order;
   const collate = type === 'text' ? ' collate "C"' : '';
   const direction = descending ? 'desc' : 'asc';

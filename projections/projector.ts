@@ -108,7 +108,9 @@ export class Projector {
         this.watch = undefined;
         return;
       }
-      readCheckpoint(this.pool, this.schema, this.projection).then((found) => this.moved(found)).catch(() => undefined);
+      readCheckpoint(this.pool, this.schema, this.projection)
+        .then((found) => this.moved(found))
+        .catch(() => undefined);
     }, WATCH_MS);
   }
 
@@ -149,6 +151,7 @@ export class Projector {
     client.on('end', () => ended.abort());
     const stop = () => ended.abort();
     this.stop.signal.addEventListener('abort', stop);
+    if (this.stop.signal.aborted) stop();
     try {
       for await (const batch of this.store.subscribe(this.checkpoint, ended.signal)) {
         if (batch.events.length > 0) await this.take(client, batch);
@@ -187,6 +190,7 @@ export class Projector {
   }
 
   private pause(ms: number): Promise<void> {
+    if (this.stop.signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.stop.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });

@@ -55,7 +55,9 @@ export async function startService(config: Config): Promise<Service> {
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       const where = `${config.host}:${config.port}`;
-      throw new StartupError(code === 'EADDRINUSE' ? `${where} is in use` : `can't listen on ${where}: ${message}`);
+      throw new StartupError(
+        code === 'EADDRINUSE' ? `${where} is in use` : `can't listen on ${where}: ${message}`,
+      );
     }
     const { port } = app.getHttpServer().address() as AddressInfo;
     const host = config.host.includes(':') ? `[${config.host}]` : config.host;

@@ -95,4 +95,3 @@ function linkChanges(before: ReadonlyMap<string, Standing<BookRow>>, books: read
   }
   return { gone, placed };
 }
-

@@ -60,11 +60,15 @@ export function foldBook(before: Standing<BookRow>, event: RecordedEvent): Stand
     case 'BookLinkChanged': {
       const { authorId, roles, creditedAs } = change.data;
       const changed = (link: LinkRow): LinkRow => ({ ...link, roles, creditedAs, eventId: event.id });
-      return { row: { ...row, links: links.map((link) => (link.authorId === authorId ? changed(link) : link)) } };
+      return {
+        row: { ...row, links: links.map((link) => (link.authorId === authorId ? changed(link) : link)) },
+      };
     }
     case 'AuthorsReordered': {
       const byAuthor = new Map(links.map((link) => [link.authorId, link]));
-      return { row: { ...row, links: change.data.authorIds.flatMap((authorId) => byAuthor.get(authorId) ?? []) } };
+      return {
+        row: { ...row, links: change.data.authorIds.flatMap((authorId) => byAuthor.get(authorId) ?? []) },
+      };
     }
     case 'BookUnlinked':
       return { row: { ...row, links: links.filter((link) => link.authorId !== change.data.authorId) } };

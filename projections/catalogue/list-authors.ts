@@ -4,7 +4,14 @@ import { prepared } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
 import { CataloguePool, ReadModel } from './read-model.js';
 import { textConditions, type TextFilter } from './search.js';
-import { authorColumns, rfc3339, toAuthor, toLinkedBook, type AuthorView, type ResourceRecord } from './views.js';
+import {
+  authorColumns,
+  rfc3339,
+  toAuthor,
+  toLinkedBook,
+  type AuthorView,
+  type ResourceRecord,
+} from './views.js';
 
 export const AUTHOR_SORTS = ['name', '-name', 'createdAt', '-createdAt'] as const;
 

@@ -53,7 +53,9 @@ export class ListBooksOfAuthorHandler implements IQueryHandler<ListBooksOfAuthor
     const text = `select b.id, b.title as text, l.position, l.roles, l.credited_as as "creditedAs",
         left(b.title_search, 200) as key
       from author_book l join books b on b.id = l.book_id where l.author_id = ${owner} and ${where} ${tail}`;
-    const { rows } = await this.catalogue.pool.query<LinkRecord & { key: string }>(prepared(text, parameters.values));
+    const { rows } = await this.catalogue.pool.query<LinkRecord & { key: string }>(
+      prepared(text, parameters.values),
+    );
     if (rows.length === 0 && !(await this.readModel.author.load(authorId)))
       throw await this.readModel.missing('author', authorId);
     return toPage(rows, limit, 'title of author', (row) => [row.key, row.id], toLinkedBook);

@@ -6,7 +6,10 @@ interface LinkRecord extends LinkRow {
 }
 
 /** How the named authors stand in the tables. */
-export async function loadAuthors(client: PoolClient, ids: string[]): Promise<Map<string, Standing<AuthorRow>>> {
+export async function loadAuthors(
+  client: PoolClient,
+  ids: string[],
+): Promise<Map<string, Standing<AuthorRow>>> {
   if (ids.length === 0) return new Map();
   const { rows } = await client.query<Omit<AuthorRow, 'revision'> & { revision: string }>({
     name: 'load-authors',

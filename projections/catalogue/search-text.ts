@@ -8,5 +8,15 @@ export function searchText(text: string): string {
 }
 
 const MARKS = /\p{M}/gu;
-const PLAIN: Record<string, string> = { ß: 'ss', æ: 'ae', œ: 'oe', ø: 'o', đ: 'd', ð: 'd', þ: 'th', ł: 'l', ı: 'i' };
+const PLAIN: Record<string, string> = {
+  ß: 'ss',
+  æ: 'ae',
+  œ: 'oe',
+  ø: 'o',
+  đ: 'd',
+  ð: 'd',
+  þ: 'th',
+  ł: 'l',
+  ı: 'i',
+};
 const LETTERS = new RegExp(`[${Object.keys(PLAIN).join('')}]`, 'gu');

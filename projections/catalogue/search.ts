@@ -10,7 +10,11 @@ export interface TextFilter {
 const literal = (text: string): string => searchText(text).replace(/[\\%_]/g, '\\$&');
 
 /** Conditions on a `*_search` column: `search` anywhere in it (by trigrams), `prefix` at its start (by the sort index). */
-export function textConditions(column: string, { search, prefix }: TextFilter, parameters: Parameters): string[] {
+export function textConditions(
+  column: string,
+  { search, prefix }: TextFilter,
+  parameters: Parameters,
+): string[] {
   return [
     ...(search === undefined ? [] : [`${column} like ${parameters.add(`%${literal(search)}%`)}`]),
     ...(prefix === undefined

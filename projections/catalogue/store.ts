@@ -61,7 +61,11 @@ export async function storeLinks(client: PoolClient, links: readonly PlacedLink[
     links.map((link) => link.linkedBy),
     links.map((link) => link.eventId),
   ];
-  const { rowCount } = await client.query({ name: 'store-links', text: insertLinks('author_book', ''), values });
+  const { rowCount } = await client.query({
+    name: 'store-links',
+    text: insertLinks('author_book', ''),
+    values,
+  });
   if (rowCount !== links.length)
     await client.query({ name: 'detach-links', text: insertLinks('detached_links', 'not'), values });
 }
@@ -77,7 +81,10 @@ const insertLinks = (table: string, not: '' | 'not') => `
     event_id = excluded.event_id`;
 
 /** Deletes links, wherever they are. */
-export async function deleteLinks(client: PoolClient, links: readonly { bookId: string; authorId: string }[]) {
+export async function deleteLinks(
+  client: PoolClient,
+  links: readonly { bookId: string; authorId: string }[],
+) {
   if (links.length === 0) return;
   const values = [links.map((link) => link.authorId), links.map((link) => link.bookId)];
   for (const table of ['author_book', 'detached_links'])

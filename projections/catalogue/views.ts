@@ -33,7 +33,10 @@ export type AuthorView = z.output<typeof authorView>;
 export type BookView = z.output<typeof bookView>;
 
 export const pageOf = (item: z.ZodType) =>
-  z.object({ items: z.array(item), next: z.string().nullable().describe('cursor for `after`; null on the last page') });
+  z.object({
+    items: z.array(item),
+    next: z.string().nullable().describe('cursor for `after`; null on the last page'),
+  });
 
 /** Times travel as milliseconds since the epoch: PostgreSQL's text costs more to parse than the rest of the row. */
 export const epoch = (column: string): string => `(date_part('epoch', ${column}) * 1000)::bigint`;
@@ -51,7 +54,10 @@ export interface ResourceRecord {
 export const authorColumns = `a.id, a.name as text, a.revision, ${epoch('a.created_at')} as created, ${epoch('a.updated_at')} as updated`;
 export const bookColumns = `b.id, b.title as text, b.revision, ${epoch('b.created_at')} as created, ${epoch('b.updated_at')} as updated`;
 
-export const toAuthor = ({ id, text, revision, created, updated }: ResourceRecord, books?: LinkedBook[]): AuthorView => ({
+export const toAuthor = (
+  { id, text, revision, created, updated }: ResourceRecord,
+  books?: LinkedBook[],
+): AuthorView => ({
   id,
   name: text,
   revision,
@@ -60,7 +66,10 @@ export const toAuthor = ({ id, text, revision, created, updated }: ResourceRecor
   ...(books && { books }),
 });
 
-export const toBook = ({ id, text, revision, created, updated }: ResourceRecord, authors?: LinkedAuthor[]): BookView => ({
+export const toBook = (
+  { id, text, revision, created, updated }: ResourceRecord,
+  authors?: LinkedAuthor[],
+): BookView => ({
   id,
   title: text,
   revision,

@@ -9,7 +9,10 @@ export interface ReplayFilter {
 }
 
 /** The log as NDJSON, a text of many lines at a time, up to its head as of the start. Memory stays flat. */
-export async function* replay(store: EventStore, { after, types, stream }: ReplayFilter): AsyncIterable<string> {
+export async function* replay(
+  store: EventStore,
+  { after, types, stream }: ReplayFilter,
+): AsyncIterable<string> {
   const head = await store.head();
   if (head === undefined) return;
   for await (const events of store.readAll({ from: after, to: head, types, stream }))

@@ -3,8 +3,7 @@ import type { AuthorEvent } from './author.events.js';
 
 /** An author as its commands see it. */
 export type Author =
-  | { readonly status: 'unknown' }
-  | { readonly status: 'live' | 'removed'; readonly name: string };
+  { readonly status: 'unknown' } | { readonly status: 'live' | 'removed'; readonly name: string };
 
 export const unknownAuthor: Author = { status: 'unknown' };
 

@@ -88,8 +88,7 @@ export function linkAuthor(book: Book, wish: LinkWish): BookEvent[] {
   const index = links.findIndex((link) => link.authorId === wish.authorId);
   const current = links[index];
   const last = current ? links.length : links.length + 1;
-  if (wish.position !== undefined && wish.position > last)
-    throw new PositionOutOfRange(last).at('/position');
+  if (wish.position !== undefined && wish.position > last) throw new PositionOutOfRange(last).at('/position');
   if (!current) return [linked(wish, wish.position ?? last)];
 
   const events: BookEvent[] = [];
@@ -114,7 +113,8 @@ export function unlinkAuthor(book: Book, command: { authorId: string }): BookEve
 export function reorderAuthors(book: Book, command: { authorIds: readonly string[] }): BookEvent[] {
   const current = live(book).links.map((link) => link.authorId);
   const { authorIds } = command;
-  if (authorIds.toSorted().join() !== current.toSorted().join()) throw new NotTheBooksAuthors().at('/authorIds');
+  if (authorIds.toSorted().join() !== current.toSorted().join())
+    throw new NotTheBooksAuthors().at('/authorIds');
   return authorIds.join() === current.join() ? [] : [{ type: 'AuthorsReordered', data: { authorIds } }];
 }
 
@@ -151,7 +151,8 @@ export function importBook(
     state = decided.reduce(evolveBook, state);
   };
   const wanted = new Set(authors.map((wish) => wish.authorId));
-  for (const { authorId } of live(book).links) if (!wanted.has(authorId)) take(unlinkAuthor(state, { authorId }));
+  for (const { authorId } of live(book).links)
+    if (!wanted.has(authorId)) take(unlinkAuthor(state, { authorId }));
   for (const wish of authors) take(linkAuthor(state, wish));
   take(reorderAuthors(state, { authorIds: [...wanted] }));
   return events;

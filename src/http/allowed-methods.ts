@@ -5,7 +5,9 @@ const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();
 /** Remembers the routes as they are added, to tell a wrong method from a wrong address. */
 export function rememberRoutes(fastify: FastifyInstance): void {
   fastify.addHook('onRoute', ({ url, method }) => {
-    const pattern = new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[^/]+/g, '[^/]+')}/?$`);
+    const pattern = new RegExp(
+      `^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[^/]+/g, '[^/]+')}/?$`,
+    );
     const route = routes.get(url) ?? { pattern, methods: new Set() };
     for (const name of [method].flat()) route.methods.add(name);
     routes.set(url, route);

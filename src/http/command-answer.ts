@@ -14,7 +14,10 @@ export function answer(reply: FastifyReply, result: CommandResult, collection: s
   const { id, created } = result;
   const revision = result.revision.toString();
   const position = formatPosition(result.position);
-  reply.status(created ? 201 : 200).header('etag', `"${revision}"`).header('position', position);
+  reply
+    .status(created ? 201 : 200)
+    .header('etag', `"${revision}"`)
+    .header('position', position);
   if (created) reply.header('location', `/${collection}/${id}`);
   return { id, revision, position };
 }

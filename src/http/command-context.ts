@@ -46,9 +46,11 @@ export function readContext(request: FastifyRequest): HttpCommandContext {
 function header(request: FastifyRequest, name: string, limit: number, encoded = true): string | undefined {
   const raw = request.headers[name.toLowerCase()];
   if (raw === undefined || raw === '') return undefined;
-  const fail = (rule: string, detail: string) => invalidRequest([{ pointer: `header/${name}`, rule, detail }]);
+  const fail = (rule: string, detail: string) =>
+    invalidRequest([{ pointer: `header/${name}`, rule, detail }]);
   if (Array.isArray(raw)) throw fail('repeated', 'is given more than once');
-  if (!/^[\x20-\x7e]*$/.test(raw)) throw fail('ascii', 'must be ASCII; encode other characters as %XX of their UTF-8');
+  if (!/^[\x20-\x7e]*$/.test(raw))
+    throw fail('ascii', 'must be ASCII; encode other characters as %XX of their UTF-8');
   if (raw.length > limit) throw fail('too-long', `is longer than ${limit} characters`);
   if (!encoded) return raw;
   let decoded: string;
@@ -65,7 +67,9 @@ function header(request: FastifyRequest, name: string, limit: number, encoded = 
 function readTraceParent(request: FastifyRequest): string | undefined {
   const value = request.headers['traceparent'];
   // A broken one is to be ignored: https://www.w3.org/TR/trace-context/#traceparent-header
-  return typeof value === 'string' && /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(value) ? value : undefined;
+  return typeof value === 'string' && /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(value)
+    ? value
+    : undefined;
 }
 
 function readIfMatch(request: FastifyRequest): 'any' | bigint[] | undefined {
@@ -75,7 +79,11 @@ function readIfMatch(request: FastifyRequest): 'any' | bigint[] | undefined {
   const tags = value.split(',').map((tag) => tag.trim());
   if (!tags.every((tag) => /^(W\/)?"[^"]*"$/.test(tag)))
     throw invalidRequest([
-      { pointer: 'header/If-Match', rule: 'entity-tag', detail: 'must be * or a list of entity tags such as "3"' },
+      {
+        pointer: 'header/If-Match',
+        rule: 'entity-tag',
+        detail: 'must be * or a list of entity tags such as "3"',
+      },
     ]);
   // If-Match compares strongly (RFC 9110 §13.1.1): weak tags and tags that aren't ours match nothing.
   return tags.flatMap((tag) => /^"(\d{1,19})"$/.exec(tag)?.[1] ?? []).map(BigInt);

@@ -48,8 +48,8 @@ function problems(byStatus: Record<number, readonly string[]>): MethodDecorator[
     ApiResponse({
       status: Number(status),
       description: slugs.join(', '),
-      content: { [PROBLEM_JSON]: { schema: outputSchema(problemSchema) as never } },
-    } as ApiResponseOptions),
+      content: { [PROBLEM_JSON]: { schema: outputSchema(problemSchema) } },
+    }),
   );
 }
 
@@ -104,12 +104,17 @@ export function DescribeCommand(
       422: ['idempotency-key-reused', ...(description.problems?.[422] ?? [])],
       503: ['unavailable'],
     }),
-  ) as MethodDecorator;
+  );
 }
 
 /** Everything OpenAPI should know about a query's route. */
 export function DescribeQuery(
-  description: Description & { query?: z.ZodObject; answer: z.ZodType; minPosition?: boolean; ndjson?: boolean },
+  description: Description & {
+    query?: z.ZodObject;
+    answer: z.ZodType;
+    minPosition?: boolean;
+    ndjson?: boolean;
+  },
 ): MethodDecorator {
   const { summary, tag, ids, query, answer, minPosition, ndjson } = description;
   const schema = outputSchema(answer) as never;
@@ -129,7 +134,7 @@ export function DescribeQuery(
       },
     }),
     ...problems({ ...description.problems, 503: ['unavailable'] }),
-  ) as MethodDecorator;
+  );
 }
 
 function queryParameters(query: z.ZodObject | undefined): MethodDecorator[] {
@@ -145,4 +150,3 @@ function queryParameters(query: z.ZodObject | undefined): MethodDecorator[] {
       }) as MethodDecorator,
   );
 }
-

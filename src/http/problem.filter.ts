@@ -2,7 +2,11 @@ import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DomainError } from '../domain-error.js';
 import { AppendTooLarge, EventStoreUnavailable, MAX_APPEND_BYTES } from '../event-store/event-store.js';
-import { IdempotencyKeyReused, PreconditionFailed, TooMuchContention } from '../event-store/handle-command.js';
+import {
+  IdempotencyKeyReused,
+  PreconditionFailed,
+  TooMuchContention,
+} from '../event-store/handle-command.js';
 import { isUnavailable } from '../postgres/database.js';
 import { allowedMethods } from './allowed-methods.js';
 import { Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
@@ -34,11 +38,14 @@ export class ProblemFilter implements ExceptionFilter {
     if (error instanceof Problem) return error;
     if (error instanceof DomainError)
       return new Problem(STATUS[error.kind], error.rule, error.message, {
-        ...(error.pointer && { errors: [{ pointer: error.pointer, rule: error.rule, detail: error.message }] }),
+        ...(error.pointer && {
+          errors: [{ pointer: error.pointer, rule: error.rule, detail: error.message }],
+        }),
       });
     if (error instanceof PreconditionFailed)
       return new Problem(412, 'revision-mismatch', error.message, { headers: { etag: `"${error.actual}"` } });
-    if (error instanceof IdempotencyKeyReused) return new Problem(422, 'idempotency-key-reused', error.message);
+    if (error instanceof IdempotencyKeyReused)
+      return new Problem(422, 'idempotency-key-reused', error.message);
     if (error instanceof TooMuchContention) return unavailable(error.message);
     if (error instanceof AppendTooLarge)
       return new Problem(413, 'too-large', `The change is larger than ${MAX_APPEND_BYTES} bytes.`);
@@ -48,7 +55,10 @@ export class ProblemFilter implements ExceptionFilter {
     }
     const known = fromFramework(error, request);
     if (known) return known;
-    this.logger.error(`${request.method} ${request.url}`, error instanceof Error ? error.stack : String(error));
+    this.logger.error(
+      `${request.method} ${request.url}`,
+      error instanceof Error ? error.stack : String(error),
+    );
     return new Problem(500, 'internal-error', 'Something went wrong on our side.');
   }
 }
@@ -59,7 +69,10 @@ function describe(error: unknown): string {
 }
 
 /** Errors of Fastify and Nest about the request itself. */
-export function fromFramework(error: unknown, request: Pick<FastifyRequest, 'method' | 'url'>): Problem | undefined {
+export function fromFramework(
+  error: unknown,
+  request: Pick<FastifyRequest, 'method' | 'url'>,
+): Problem | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = 'code' in error ? error.code : undefined;
   switch (code) {
@@ -73,7 +86,8 @@ export function fromFramework(error: unknown, request: Pick<FastifyRequest, 'met
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return new Problem(400, 'malformed-request', 'The body does not have the announced length.');
   }
-  const status = error instanceof HttpException ? error.getStatus() : 'statusCode' in error ? error.statusCode : 0;
+  const status =
+    error instanceof HttpException ? error.getStatus() : 'statusCode' in error ? error.statusCode : 0;
   if (status === 404) {
     const allow = allowedMethods(request.url);
     if (allow.length === 0 || allow.includes(request.method))

@@ -22,7 +22,11 @@ export const roles = z.array(z.enum(ROLE_NAMES)).min(1).max(ROLE_NAMES.length);
  * The errors of a failed parse, a rule each.
  * @param at turns a path inside the value into a pointer.
  */
-export function requestErrors(error: z.ZodError, input: unknown, at: (path: PropertyKey[]) => string): RequestError[] {
+export function requestErrors(
+  error: z.ZodError,
+  input: unknown,
+  at: (path: PropertyKey[]) => string,
+): RequestError[] {
   return error.issues.flatMap((issue): RequestError[] => {
     const pointer = at(issue.path);
     const detail = issue.message;
@@ -34,8 +38,10 @@ export function requestErrors(error: z.ZodError, input: unknown, at: (path: Prop
           detail: 'is not known here',
         }));
       case 'invalid_type': {
-        const missing = issue.path.reduce<unknown>((value, key) => Object(value)[key], input) === undefined;
-        return [missing ? { pointer, rule: 'required', detail: 'is required' } : { pointer, rule: 'type', detail }];
+        const missing = issue.path.reduce(property, input) === undefined;
+        return [
+          missing ? { pointer, rule: 'required', detail: 'is required' } : { pointer, rule: 'type', detail },
+        ];
       }
       case 'custom':
         return [{ pointer, rule: String(issue.params?.['rule'] ?? 'invalid'), detail }];
@@ -52,6 +58,9 @@ export function requestErrors(error: z.ZodError, input: unknown, at: (path: Prop
     }
   });
 }
+
+const property = (value: unknown, key: PropertyKey): unknown =>
+  (Object(value) as Record<PropertyKey, unknown>)[key];
 
 const jsonPointer = (path: PropertyKey[]) =>
   path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
@@ -77,4 +86,5 @@ export const ValidQuery = (schema: z.ZodType): ParameterDecorator =>
   Query(new Validate(schema, (path) => `query/${path.join('/')}`));
 
 /** A UUID in the path. */
-export const IdParam = (name: string): ParameterDecorator => Param(name, new Validate(uuid, () => `path/${name}`));
+export const IdParam = (name: string): ParameterDecorator =>
+  Param(name, new Validate(uuid, () => `path/${name}`));

@@ -6,7 +6,10 @@ const key = z
   .string()
   .min(1)
   .max(255)
-  .refine((value) => value.isWellFormed() && !/\p{Cc}/u.test(value), 'must be text without control characters');
+  .refine(
+    (value) => value.isWellFormed() && !/\p{Cc}/u.test(value),
+    'must be text without control characters',
+  );
 
 const importLine = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('author'), key, name: text }),
@@ -46,8 +49,10 @@ export function parseLine(line: string): ImportLine {
   }
   const result = importLine.safeParse(value);
   if (result.success) return result.data;
-  const [first] = requestErrors(result.error, value, (path) => path.map((part) => `/${String(part)}`).join(''));
-  const given: unknown = Object(value).key;
+  const [first] = requestErrors(result.error, value, (path) =>
+    path.map((part) => `/${String(part)}`).join(''),
+  );
+  const given = (Object(value) as { key?: unknown }).key;
   throw new MalformedLine(
     first?.rule ?? 'invalid',
     `${first?.pointer || 'the line'} ${first?.detail}`,

@@ -17,21 +17,29 @@ export class ImportsController {
   @Post()
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Import authors and books, a JSON object a line; answers a result a line, in order, as they are done',
+    summary:
+      'Import authors and books, a JSON object a line; answers a result a line, in order, as they are done',
     tags: ['commands'],
   })
   @ApiConsumes(NDJSON)
   @ApiBody({ schema: { type: 'string' }, required: true })
   @ApiHeader({ name: 'X-Actor', description: 'who acts; percent-encoded UTF-8; default anonymous' })
   @ApiHeader({ name: 'Reason', description: 'why; percent-encoded UTF-8' })
-  @ApiResponse({ status: 200, description: 'a result a line', content: { [NDJSON]: { schema: { type: 'string' } } } })
+  @ApiResponse({
+    status: 200,
+    description: 'a result a line',
+    content: { [NDJSON]: { schema: { type: 'string' } } },
+  })
   @ApiResponse({ status: 400, description: 'invalid-request', content: { 'application/problem+json': {} } })
-  @ApiResponse({ status: 415, description: 'unsupported-media-type', content: { 'application/problem+json': {} } })
+  @ApiResponse({
+    status: 415,
+    description: 'unsupported-media-type',
+    content: { 'application/problem+json': {} },
+  })
   @ApiResponse({ status: 503, description: 'unavailable', content: { 'application/problem+json': {} } })
   async import(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const body = request.body as Readable | undefined;
-    if (typeof body?.pipe !== 'function')
-      throw new Problem(415, 'unsupported-media-type', `Send ${NDJSON}.`);
+    if (typeof body?.pipe !== 'function') throw new Problem(415, 'unsupported-media-type', `Send ${NDJSON}.`);
     const results = this.importer.run(body, readContext(request));
     const out = reply.raw;
     const begin = () => {
@@ -42,7 +50,8 @@ export class ImportsController {
     try {
       for await (const { position: _, ...result } of results) {
         begin();
-        if (!out.write(`${JSON.stringify(result)}\n`)) await Promise.race([once(out, 'drain'), once(out, 'close')]);
+        if (!out.write(`${JSON.stringify(result)}\n`))
+          await Promise.race([once(out, 'drain'), once(out, 'close')]);
         // The client left: nobody reads the results, and what is sent of the lines isn't whole.
         if (out.destroyed) return;
       }

@@ -12,7 +12,10 @@ export const APPLICATION_NAME = 'colophon';
  * A pool for the read side and for reads of the log. Connections state their isolation level, since a server's or
  * role's default may be another, and under `repeatable read` a check for concurrent changes would miss them.
  */
-export function createPool(connectionString: string, config: PoolConfig & { searchPath?: string } = {}): Pool {
+export function createPool(
+  connectionString: string,
+  config: PoolConfig & { searchPath?: string } = {},
+): Pool {
   const { searchPath = 'public', ...rest } = config;
   const pool = new Pool({
     connectionString,
@@ -83,5 +86,7 @@ export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof AggregateError) return error.errors.some(isUnavailable);
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return UNAVAILABLE_CODES.has(code) || UNAVAILABLE_STATES.test(code) || UNAVAILABLE_MESSAGES.test(error.message);
+  return (
+    UNAVAILABLE_CODES.has(code) || UNAVAILABLE_STATES.test(code) || UNAVAILABLE_MESSAGES.test(error.message)
+  );
 }

@@ -15,7 +15,9 @@ export async function migrate(connectionString: string): Promise<void> {
   try {
     await client.connect();
   } catch (error) {
-    throw new StartupError(`can't connect to PostgreSQL at ${withoutPassword(connectionString)}: ${reason(error)}`);
+    throw new StartupError(
+      `can't connect to PostgreSQL at ${withoutPassword(connectionString)}: ${reason(error)}`,
+    );
   }
   try {
     const { rows } = await client.query<{ version: string }>(

@@ -18,7 +18,11 @@ export class MemoryEventStore extends EventStore {
   private readonly log: RecordedEvent[] = [];
   private readonly appended = new EventEmitter().setMaxListeners(0);
 
-  async append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
+  async append(
+    stream: string,
+    expected: ExpectedRevision,
+    events: readonly NewEvent[],
+  ): Promise<AppendResult> {
     checkAppend(events);
     const recorded = this.log.filter((event) => event.stream === stream);
     const before = expected === 'no-stream' ? -1n : expected;

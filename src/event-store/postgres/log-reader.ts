@@ -50,7 +50,8 @@ export async function readPage(
   const values: unknown[] = [limit];
   const value = (v: unknown) => `$${values.push(v)}`;
   const where: string[] = [];
-  if (from !== undefined) where.push(`position ${direction === 'forward' ? '>' : '<'} ${value(from.toString())}`);
+  if (from !== undefined)
+    where.push(`position ${direction === 'forward' ? '>' : '<'} ${value(from.toString())}`);
   if (to !== undefined) where.push(`position <= ${value(to.toString())}`);
   if (types) where.push(`type = any(${value(types)})`);
   if (categories) where.push(`split_part(stream, '-', 1) = any(${value(categories)})`);

@@ -44,7 +44,11 @@ export class PostgresEventStore extends EventStore {
     });
   }
 
-  async append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
+  async append(
+    stream: string,
+    expected: ExpectedRevision,
+    events: readonly NewEvent[],
+  ): Promise<AppendResult> {
     checkAppend(events);
     return this.writer.append(stream, expected, events);
   }
@@ -55,7 +59,7 @@ export class PostgresEventStore extends EventStore {
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
     const size = options.batchSize ?? READ_BATCH;
-    for (let from = options.from; ; ) {
+    for (let from = options.from; ;) {
       const events = await available(() => readPage(this.pool, { ...options, from }, size));
       if (events.length > 0) yield events;
       if (events.length < size) return;

@@ -1,6 +1,16 @@
 import { execFile } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { accessSync, chownSync, constants, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chownSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -50,7 +60,13 @@ export class EmbeddedServer {
     const password = passwordOf(dataDir);
     if (!existsSync(join(folder, 'PG_VERSION'))) await initialise(binaries, user, folder, password);
     const running = runningPort(folder);
-    const server = new EmbeddedServer(binaries, user, folder, running ?? (await choosePort(dataDir)), password);
+    const server = new EmbeddedServer(
+      binaries,
+      user,
+      folder,
+      running ?? (await choosePort(dataDir)),
+      password,
+    );
     await server.up();
     await server.createDatabase();
     server.watch = setInterval(() => void server.revive(), WATCH_MS).unref();
@@ -85,7 +101,14 @@ export class EmbeddedServer {
     ];
     try {
       await this.pgCtl(
-        'start', '-w', '-t', String(START_SECONDS), '-l', join(this.folder, 'server.log'), '-o', options.join(' '),
+        'start',
+        '-w',
+        '-t',
+        String(START_SECONDS),
+        '-l',
+        join(this.folder, 'server.log'),
+        '-o',
+        options.join(' '),
       );
     } catch (error) {
       // Another process may have started it at the same time.
@@ -94,7 +117,9 @@ export class EmbeddedServer {
         if (attempt > 4 && runningPort(this.folder) === undefined) break;
         await new Promise((again) => setTimeout(again, 200));
       }
-      throw new StartupError(`the embedded PostgreSQL didn't start (${lastLogLine(this.folder)})`, { cause: error });
+      throw new StartupError(`the embedded PostgreSQL didn't start (${lastLogLine(this.folder)})`, {
+        cause: error,
+      });
     }
   }
 
@@ -111,7 +136,9 @@ export class EmbeddedServer {
     client.on('error', () => undefined);
     try {
       await client.connect();
-      const { rows } = await client.query<{ folder: string }>(`select current_setting('data_directory') as folder`);
+      const { rows } = await client.query<{ folder: string }>(
+        `select current_setting('data_directory') as folder`,
+      );
       return rows[0]?.folder === this.folder;
     } catch {
       return false;
@@ -157,7 +184,12 @@ export class EmbeddedServer {
 }
 
 /** Into a folder beside, then renamed: a start killed halfway leaves nothing that looks finished. */
-async function initialise(binaries: Binaries, user: ServerUser | undefined, folder: string, password: string) {
+async function initialise(
+  binaries: Binaries,
+  user: ServerUser | undefined,
+  folder: string,
+  password: string,
+) {
   const fresh = `${folder}.${randomUUID()}`;
   const passwordFile = `${fresh}.password`;
   try {
@@ -167,8 +199,18 @@ async function initialise(binaries: Binaries, user: ServerUser | undefined, fold
     await run(
       binaries.initdb,
       [
-        '-D', fresh, '-U', APPLICATION_NAME, `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '-E', 'UTF8',
-        '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-locale', '--data-checksums',
+        '-D',
+        fresh,
+        '-U',
+        APPLICATION_NAME,
+        `--pwfile=${passwordFile}`,
+        '--auth=scram-sha-256',
+        '-E',
+        'UTF8',
+        '--locale-provider=builtin',
+        '--builtin-locale=C.UTF-8',
+        '--no-locale',
+        '--data-checksums',
       ],
       { ...user, cwd: dirname(folder) },
     );

@@ -1,5 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { chownSync, cpSync, existsSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -40,7 +49,9 @@ async function nativeFolder(): Promise<string> {
 }
 
 function copyOnce(native: string): string {
-  const { version } = createRequire(import.meta.url)(join(dirname(native), 'package.json')) as { version: string };
+  const { version } = createRequire(import.meta.url)(join(dirname(native), 'package.json')) as {
+    version: string;
+  };
   const target = join(SHARED, `postgres-${version}`);
   if (existsSync(target)) return target;
   mkdirSync(SHARED, { recursive: true, mode: 0o755 });

@@ -14,7 +14,9 @@ export interface ServerUser {
  */
 export function serverUser(): ServerUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
-  const accounts = readFileSync('/etc/passwd', 'utf8').split('\n').map((line) => line.split(':'));
+  const accounts = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'));
   for (const name of ['postgres', 'nobody']) {
     const account = accounts.find(([user]) => user === name);
     if (account?.[2] && account[3]) return { uid: Number(account[2]), gid: Number(account[3]) };

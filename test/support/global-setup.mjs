@@ -1,0 +1,15 @@
+import { chmodSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+// Jest loads this file itself, without the transform, so it takes the built code; `npm test` builds first.
+import { EmbeddedServer } from '../../dist/src/postgres/embedded/embedded-server.js';
+
+/** One real PostgreSQL for the whole run; every test file makes databases of its own on it. */
+export default async function setup() {
+  const folder = mkdtempSync(join(tmpdir(), 'colophon-test-'));
+  // Where root runs the tests, the server runs as another user, who must get in.
+  chmodSync(folder, 0o755);
+  const server = await EmbeddedServer.start(folder);
+  process.env.TEST_SERVER_URL = server.url;
+  globalThis.testServer = { server, folder };
+}

@@ -1,0 +1,56 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+
+export const ROOT = join(import.meta.dirname, '..', '..');
+
+/** A Colophon program that was started, as built. */
+export interface Running {
+  readonly process: ChildProcess;
+  readonly output: () => string;
+  /** Resolves with the exit code, or the signal that ended it. */
+  readonly ended: Promise<number | string>;
+}
+
+/** Only what the program should know: nothing of the environment the tests run in configures it by accident. */
+export function environment(env: Record<string, string>): NodeJS.ProcessEnv {
+  const { PATH, HOME } = process.env;
+  return { PATH, HOME, ...env };
+}
+
+export function start(
+  script: string,
+  args: readonly string[],
+  env: Record<string, string>,
+  cwd = ROOT,
+): Running {
+  const child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, script), ...args], {
+    cwd,
+    env: environment(env),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string);
+  return { process: child, output: () => output, ended };
+}
+
+export interface RunningService extends Running {
+  readonly url: string;
+}
+
+/** Starts the service and waits until it says where it serves. */
+export async function startService(env: Record<string, string>): Promise<RunningService> {
+  const running = start('dist/src/main.js', [], { PORT: '0', LOG_LEVEL: 'error', ...env });
+  const url = await new Promise<string>((resolve, reject) => {
+    running.process.stdout?.on('data', () => {
+      const found = /serves at (\S+)/.exec(running.output())?.[1];
+      if (found) resolve(found);
+    });
+    void running.ended.then((code) =>
+      reject(new Error(`the service ended with ${code}: ${running.output()}`)),
+    );
+  });
+  return { ...running, url };
+}
