@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { Client, type Pool, type PoolClient } from 'pg';
 import type { Batch, EventStore, Position, RecordedEvent } from '../src/event-store/event-store.js';
@@ -78,10 +79,10 @@ export class Projector {
   /** @returns whether the tables reached the position within the time. */
   async reached(position: Position, patienceMs: number): Promise<boolean> {
     if (this.has(position)) return true;
-    if (!this.active) this.watchCheckpoint();
+    this.watchCheckpoint();
     return new Promise((resolve) => {
       const waiter = { position, resolve: () => settle(true) };
-      const timer = setTimeout(() => settle(this.has(position)), patienceMs);
+      const timer = globalThis.setTimeout(() => settle(this.has(position)), patienceMs);
       const settle = (reached: boolean) => {
         clearTimeout(timer);
         this.waiting.delete(waiter);
@@ -103,11 +104,12 @@ export class Projector {
   /** While another process projects, its progress is read from the tables for as long as somebody waits for it. */
   private watchCheckpoint(): void {
     this.watch ??= setInterval(() => {
-      if (this.active || this.waiting.size === 0) {
+      if (this.waiting.size === 0) {
         clearInterval(this.watch);
         this.watch = undefined;
-        return;
       }
+      // An active projector knows by itself, and may stop being the active one while somebody waits.
+      if (this.active || this.waiting.size === 0) return;
       readCheckpoint(this.pool, this.schema, this.projection)
         .then((found) => this.moved(found))
         .catch(() => undefined);
@@ -126,6 +128,7 @@ export class Projector {
         if (await this.tryLock(client)) await this.follow(client);
         else await this.pause(STANDBY_MS);
       } catch (error) {
+        this.active = false;
         this.report(error);
         await this.pause(RETRY_MS);
       } finally {
@@ -189,12 +192,8 @@ export class Projector {
     else this.logger.error(`stuck after position ${this.checkpoint}: ${message}`);
   }
 
-  private pause(ms: number): Promise<void> {
-    if (this.stop.signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.stop.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-    });
+  private async pause(ms: number): Promise<void> {
+    await setTimeout(ms, undefined, { signal: this.stop.signal }).catch(() => undefined);
   }
 }
 

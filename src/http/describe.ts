@@ -1,13 +1,5 @@
 import { applyDecorators } from '@nestjs/common';
-import {
-  ApiBody,
-  ApiHeader,
-  ApiOperation,
-  ApiParam,
-  ApiQuery,
-  ApiResponse,
-  type ApiResponseOptions,
-} from '@nestjs/swagger';
+import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
 import { z } from 'zod';
 import { PROBLEM_JSON } from './problem.js';
 
@@ -145,7 +137,7 @@ function queryParameters(query: z.ZodObject | undefined): MethodDecorator[] {
       ApiQuery({
         name,
         required: false,
-        schema: schema as never,
+        schema,
         ...(typeof schema['description'] === 'string' && { description: schema['description'] }),
       }) as MethodDecorator,
   );

@@ -1,0 +1,249 @@
+import { randomUUID } from 'node:crypto';
+import { AppendTooLarge, RevisionConflict, type EventStore } from '../../src/event-store/event-store.js';
+import { follow, newEvent, newStream, readLog } from '../support/events.js';
+
+/**
+ * What every event store does, whatever is beneath it. A log may be shared with other tests: every test keeps to its
+ * own streams, and to what was appended after it began.
+ */
+export function eventStoreContract(open: () => Promise<EventStore>): void {
+  let store: EventStore;
+  beforeAll(async () => {
+    store = await open();
+  });
+  afterAll(() => store.close());
+
+  describe('append', () => {
+    test('begins a stream where none is expected', async () => {
+      const stream = newStream();
+      const event = newEvent();
+      const { revision, position } = await store.append(stream, 'no-stream', [event]);
+      expect(revision).toBe(0n);
+      expect(await store.readStream(stream)).toEqual([
+        { ...event, stream, revision: 0n, position, recordedAt: expect.any(Date) },
+      ]);
+    });
+
+    test('goes on where the stream is at the expected revision', async () => {
+      const stream = newStream();
+      const first = await store.append(stream, 'no-stream', [newEvent(), newEvent()]);
+      const second = await store.append(stream, 1n, [newEvent()]);
+      expect([first.revision, second.revision]).toEqual([1n, 2n]);
+      expect(second.position > first.position).toBe(true);
+    });
+
+    test.each<[string, 'no-stream' | bigint, number, 'no-stream' | bigint]>([
+      ['a stream is there and none is expected', 'no-stream', 2, 1n],
+      ['no stream is there and one is expected', 0n, 0, 'no-stream'],
+      ['the stream is further', 0n, 2, 1n],
+      ['the stream is not as far', 5n, 2, 1n],
+    ])('is refused where %s', async (_, expected, existing, actual) => {
+      const stream = newStream();
+      if (existing > 0)
+        await store.append(
+          stream,
+          'no-stream',
+          Array.from({ length: existing }, () => newEvent()),
+        );
+      const before = await store.readStream(stream);
+      const refused = store.append(stream, expected, [newEvent(), newEvent()]);
+      await expect(refused).rejects.toBeInstanceOf(RevisionConflict);
+      await expect(refused).rejects.toMatchObject({ stream, expected, actual });
+      expect(await store.readStream(stream)).toEqual(before);
+    });
+
+    test('of many events is seen whole or not at all, and the result is of the last', async () => {
+      const stream = newStream();
+      const events = Array.from({ length: 300 }, () => newEvent());
+      const sizes = new Set<number>();
+      let done = false;
+      const reader = (async () => {
+        while (!done) sizes.add((await store.readStream(stream)).length);
+      })();
+      const { revision, position } = await store.append(stream, 'no-stream', events);
+      done = true;
+      await reader;
+      const recorded = await store.readStream(stream);
+      expect(recorded.map((event) => event.id)).toEqual(events.map((event) => event.id));
+      expect(recorded.at(-1)).toMatchObject({ revision, position });
+      for (const size of sizes) expect([0, 300]).toContain(size);
+    });
+
+    test('with the same ids at the same place answers as the first time', async () => {
+      const stream = newStream();
+      const [first, second] = [[newEvent(), newEvent()], [newEvent()]];
+      const original = await store.append(stream, 'no-stream', first);
+      await store.append(stream, 1n, second);
+      expect(await store.append(stream, 'no-stream', first)).toEqual(original);
+      expect(await store.readStream(stream)).toHaveLength(3);
+    });
+
+    test('with other ids, or the same in another order, conflicts', async () => {
+      const stream = newStream();
+      const [a, b] = [newEvent(), newEvent()];
+      await store.append(stream, 'no-stream', [a, b]);
+      for (const events of [[b, a], [a, b, newEvent()], [b], [newEvent()]])
+        await expect(store.append(stream, 'no-stream', events)).rejects.toBeInstanceOf(RevisionConflict);
+    });
+
+    test('of one stream by many at once is won by one', async () => {
+      const stream = newStream();
+      const race = await Promise.allSettled(
+        Array.from({ length: 50 }, () => store.append(stream, 'no-stream', [newEvent()])),
+      );
+      expect(race.filter((one) => one.status === 'fulfilled')).toHaveLength(1);
+      for (const one of race)
+        if (one.status === 'rejected') expect(one.reason).toBeInstanceOf(RevisionConflict);
+      expect(await store.readStream(stream)).toHaveLength(1);
+    });
+
+    test('keeps every character and number of data and metadata', async () => {
+      const stream = newStream();
+      const name = 'a\u0000"\\\n\u2028\ud83d\ude00 é e\u0301 \u202e';
+      const event = newEvent('AuthorAdded', { name, nested: [{ n: 1.5e-7, empty: '', no: null }] });
+      await store.append(stream, 'no-stream', [event]);
+      const [recorded] = await store.readStream(stream);
+      expect(recorded).toMatchObject(event);
+    });
+
+    test('takes an event of 1,000,000 bytes and refuses one over the limit', async () => {
+      const stream = newStream();
+      const large = newEvent('AuthorAdded', { name: 'x'.repeat(1_000_000) });
+      await store.append(stream, 'no-stream', [large]);
+      expect((await store.readStream(stream))[0]?.data).toEqual(large.data);
+      const tooLarge = newEvent('AuthorAdded', { name: 'x'.repeat(1_048_576) });
+      await expect(store.append(stream, 0n, [tooLarge])).rejects.toBeInstanceOf(AppendTooLarge);
+    });
+
+    test('of nothing is a mistake', async () => {
+      await expect(store.append(newStream(), 'no-stream', [])).rejects.toBeInstanceOf(RangeError);
+    });
+  });
+
+  describe('read', () => {
+    test('an unknown stream has no events', async () => {
+      expect(await store.readStream(newStream())).toEqual([]);
+    });
+
+    test('the log has everything after a position, in order, in either direction', async () => {
+      const before = await store.head();
+      const streams = [newStream(), newStream('book'), newStream()];
+      for (const stream of streams) await store.append(stream, 'no-stream', [newEvent(), newEvent()]);
+      const forward = await readLog(store, before);
+      expect(forward.map((event) => event.stream)).toEqual(streams.flatMap((stream) => [stream, stream]));
+      expect(forward.at(-1)?.position).toBe(await store.head());
+      const backward = [];
+      for await (const events of store.readAll({ direction: 'backward', batchSize: 4 })) {
+        backward.push(...events);
+        if (backward.length >= 6) break;
+      }
+      expect(backward.slice(0, 6)).toEqual(forward.toReversed());
+    });
+
+    test('the log is filtered by category, type and stream, in batches of the size asked', async () => {
+      const from = await store.head();
+      const [author, book] = [newStream(), newStream('book')];
+      await store.append(author, 'no-stream', [newEvent('AuthorAdded'), newEvent('AuthorRenamed')]);
+      await store.append(book, 'no-stream', [
+        newEvent('BookAdded'),
+        newEvent('BookRetitled'),
+        newEvent('BookRetitled'),
+      ]);
+      const read = async (options: object) => {
+        const batches = [];
+        for await (const events of store.readAll({ from, batchSize: 2, ...options }))
+          batches.push(events.map((event) => event.type));
+        return batches;
+      };
+      expect(await read({ categories: ['book'] })).toEqual([['BookAdded', 'BookRetitled'], ['BookRetitled']]);
+      expect((await read({ types: ['AuthorRenamed', 'BookAdded'] })).flat()).toEqual([
+        'AuthorRenamed',
+        'BookAdded',
+      ]);
+      expect((await read({ stream: author })).flat()).toEqual(['AuthorAdded', 'AuthorRenamed']);
+    });
+
+    test('an append that was acknowledged is read at once', async () => {
+      for (let n = 0; n < 50; n += 1) {
+        const stream = newStream();
+        await store.append(stream, 'no-stream', [newEvent()]);
+        expect(await store.readStream(stream)).toHaveLength(1);
+      }
+    });
+  });
+
+  describe('subscribe', () => {
+    test('catches up, says so, and goes on with what comes', async () => {
+      const from = await store.head();
+      const stream = newStream();
+      await store.append(stream, 'no-stream', [newEvent()]);
+      let caughtUpAt = 0;
+      const seen = await follow(store, from, (events, caughtUp) => {
+        if (caughtUp && caughtUpAt === 0) {
+          caughtUpAt = events.length;
+          void store.append(stream, 0n, [newEvent()]);
+        }
+        return events.length === 2;
+      });
+      expect(caughtUpAt).toBe(1);
+      expect(seen.map((event) => event.revision)).toEqual([0n, 1n]);
+    });
+
+    test('resumes after the last event seen', async () => {
+      const from = await store.head();
+      const stream = newStream();
+      await store.append(
+        stream,
+        'no-stream',
+        Array.from({ length: 10 }, () => newEvent()),
+      );
+      const first = await follow(store, from, (events) => events.length >= 10);
+      const rest = await follow(store, first[3]?.position, (events) => events.length >= 6);
+      expect(rest.map((event) => event.revision)).toEqual([4n, 5n, 6n, 7n, 8n, 9n]);
+    });
+
+    test('ends when its signal aborts, also while it waits', async () => {
+      const stop = new AbortController();
+      let batches = 0;
+      for await (const { caughtUp } of store.subscribe(await store.head(), stop.signal)) {
+        batches += 1;
+        if (caughtUp) setImmediate(() => stop.abort());
+      }
+      expect(batches).toBe(1);
+    });
+
+    test('sees every event of writers at once, once and in order', async () => {
+      const from = await store.head();
+      const streams = Array.from({ length: 8 }, () => newStream());
+      const write = async (stream: string) => {
+        for (let n = 0n; n < 40n; n += 1n)
+          await store.append(stream, n === 0n ? 'no-stream' : n - 1n, [
+            newEvent('AuthorAdded', { n: n.toString() }),
+          ]);
+      };
+      const [seen] = await Promise.all([
+        follow(store, from, (events) => events.length >= 8 * 40),
+        ...streams.map(write),
+      ]);
+      expect(new Set(seen.map((event) => event.id)).size).toBe(8 * 40);
+      expect(seen.map((event) => event.position)).toEqual(
+        seen.map((event) => event.position).toSorted(ascending),
+      );
+      for (const stream of streams)
+        expect(seen.filter((event) => event.stream === stream).map((event) => event.revision)).toEqual(
+          Array.from({ length: 40 }, (_, n) => BigInt(n)),
+        );
+    });
+  });
+
+  test('a position is the token of its event for whoever comes back with it', async () => {
+    const stream = newStream();
+    const { position } = await store.append(stream, 'no-stream', [
+      newEvent('AuthorAdded', { mark: randomUUID() }),
+    ]);
+    expect((await store.readStream(stream))[0]?.position).toBe(position);
+    expect(await readLog(store, position)).toEqual([]);
+  });
+}
+
+const ascending = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -1,0 +1,231 @@
+import fc from 'fast-check';
+import { Client, Pool } from 'pg';
+import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
+import { Projector } from '../../projections/projector.js';
+import type { EventStore} from '../../src/event-store/event-store.js';
+import { type Batch, type Position } from '../../src/event-store/event-store.js';
+import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
+import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';
+import { createDatabase, sql, type TestDatabase } from '../support/database.js';
+import { newEvent, readLog } from '../support/events.js';
+import { live, steps, type Step } from '../support/history.js';
+import { expectedTables, readTables } from '../support/tables.js';
+
+let database: TestDatabase;
+let pool: Pool;
+beforeAll(async () => {
+  database = await createDatabase();
+  pool = new Pool({ connectionString: database.url });
+  pool.on('error', () => undefined);
+});
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+let schemas = 0;
+const newSchema = () => `catalogue_${(schemas += 1)}`;
+const projectorOf = (store: EventStore, schema: string, connect?: (url: string) => Promise<Client>) =>
+  new Projector(catalogue, store, pool, {
+    connectionString: database.url,
+    schema,
+    ...(connect && { connect }),
+  });
+
+/** The same log, delivered in batches of other sizes. */
+function rebatched(store: MemoryEventStore, sizes: readonly number[]): EventStore {
+  async function* subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch> {
+    let turn = 0;
+    for await (const { events, caughtUp } of store.subscribe(after, signal)) {
+      for (let start = 0; start < events.length;) {
+        const size = sizes[turn++ % sizes.length] ?? 1;
+        yield { events: events.slice(start, start + size), caughtUp };
+        start += size;
+      }
+    }
+  }
+  return Object.assign(Object.create(store) as EventStore, { subscribe });
+}
+
+async function project(projector: Projector, head: Position | undefined): Promise<void> {
+  await projector.start();
+  if (head !== undefined) expect(await projector.reached(head, 30_000)).toBe(true);
+  await projector.close();
+}
+
+test('whatever happened, in whatever batches, with whatever restarts, the tables are what the log says', () =>
+  fc.assert(
+    fc.asyncProperty(
+      steps,
+      fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 5 }),
+      fc.array(fc.nat(40), { maxLength: 3 }),
+      async (history, sizes, restarts) => {
+        const store = new MemoryEventStore();
+        const world = await live(store, history);
+        const schema = newSchema();
+        const head = await store.head();
+        for (const restart of restarts.toSorted((a, b) => a - b)) {
+          const stopAt = BigInt(restart) < (head ?? 0n) ? BigInt(restart) : undefined;
+          if (stopAt) await project(projectorOf(rebatched(store, sizes), schema), stopAt);
+        }
+        await project(projectorOf(rebatched(store, sizes), schema), head);
+        const tables = await readTables(database.url, schema);
+        expect(tables).toMatchObject(expectedTables(world));
+
+        const other = newSchema();
+        await project(projectorOf(rebatched(store, [1]), other), head);
+        expect(await readTables(database.url, other)).toEqual(tables);
+        await sql(database.url, `drop schema ${schema} cascade`, `drop schema ${other} cascade`);
+      },
+    ),
+    { numRuns: 25 },
+  ));
+
+/** A history that reaches every statement of the projection. */
+const a = (n: number) => `00000000-0000-7000-8000-a0000000000${n}`;
+const b = (n: number) => `00000000-0000-7000-8000-b0000000000${n}`;
+const link = (author: string, book: string): Step => ({
+  what: 'link',
+  author,
+  book,
+  roles: ['author'],
+  position: undefined,
+  creditedAs: null,
+});
+const EVERYTHING: Step[] = [
+  { what: 'add author', author: a(0), text: 'Zola' },
+  { what: 'add author', author: a(1), text: 'Émile' },
+  { what: 'add author', author: a(2), text: 'NULL' },
+  { what: 'add book', book: b(0), text: 'a\\b', author: a(0) },
+  { what: 'add book', book: b(1), text: '{x}', author: a(1) },
+  link(a(1), b(0)),
+  link(a(2), b(0)),
+  { what: 'unlink', book: b(0), author: a(1) },
+  { what: 'remove author', author: a(2) },
+  { what: 'remove author', author: a(0) },
+  { what: 'restore author', author: a(0) },
+  { what: 'remove book', book: b(1) },
+  { what: 'restore book', book: b(1) },
+  { what: 'rename author', author: a(0), text: 'it’s' },
+  { what: 'reorder', book: b(0), reverse: true },
+  { what: 'remove book', book: b(1) },
+];
+
+test('killed between any two statements, an event takes effect exactly once', async () => {
+  const store = new MemoryEventStore();
+  const world = await live(store, EVERYTHING);
+  const head = await store.head();
+  const batches = rebatched(store, [5]);
+  let kills = 0;
+  for (let fatal = 1; ; fatal += 1) {
+    const schema = newSchema();
+    let statements = 0;
+    let killed = false;
+    const connect = async (connectionString: string) => {
+      const client = new Client({ connectionString });
+      client.on('error', () => undefined);
+      await client.connect();
+      const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+      const query = client.query.bind(client);
+      // What pg's many overloads take is passed on as it is.
+      const killing = async (...args: unknown[]) => {
+        statements += 1;
+        if (statements === fatal) {
+          killed = true;
+          await sql(database.url, `select pg_terminate_backend(${rows[0]?.pid}, 5000)`);
+        }
+        return Reflect.apply(query, client, args);
+      };
+      return Object.assign(client, { query: killing });
+    };
+    await project(projectorOf(batches, schema, connect), head);
+    if (!killed) break;
+    kills += 1;
+    expect(await readTables(database.url, schema)).toMatchObject(expectedTables(world));
+    await sql(database.url, `drop schema ${schema} cascade`);
+  }
+  expect(kills).toBeGreaterThan(40);
+});
+
+test('events delivered again take no effect', async () => {
+  const store = new MemoryEventStore();
+  const world = await live(store, EVERYTHING);
+  const schema = newSchema();
+  await project(projectorOf(store, schema), await store.head());
+  const before = await readTables(database.url, schema);
+  expect(before).toMatchObject(expectedTables(world));
+
+  // A store that begins at the beginning, whatever it is asked for, until the projector turns it away.
+  let deliveries = 0;
+  async function* subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch> {
+    deliveries += 1;
+    yield* store.subscribe(deliveries === 1 ? undefined : after, signal);
+  }
+  const stale = Object.assign(Object.create(store) as EventStore, { subscribe });
+  const projector = projectorOf(stale, schema);
+  const { position } = await projector.status();
+  await projector.start();
+  while (deliveries < 1) await new Promise(setImmediate);
+  const stream = `author-${a(3)}`;
+  await store.append(stream, 'no-stream', [newEvent()]);
+  const last = await store.head();
+  await sql(database.url, `update ${schema}.checkpoint set position = ${position}`);
+  expect(last !== undefined && (await projector.reached(last, 30_000))).toBe(true);
+  await projector.close();
+  const after = await readTables(database.url, schema);
+  expect(after.authors).toHaveLength(before.authors.length + 1);
+  expect(after.links).toEqual(before.links);
+});
+
+test('of two projectors one projects, and the other takes over when it is gone', async () => {
+  const store = new PostgresEventStore(database.url);
+  const schema = newSchema();
+  let pid = 0;
+  const connect = async (connectionString: string) => {
+    const client = new Client({ connectionString });
+    client.on('error', () => undefined);
+    await client.connect();
+    pid ||= (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid ?? 0;
+    return client;
+  };
+  const first = projectorOf(store, schema, connect);
+  await first.start();
+  const added = await store.append(`author-${a(0)}`, 'no-stream', [newEvent()]);
+  expect(await first.reached(added.position, 10_000)).toBe(true);
+  const second = projectorOf(store, schema);
+  await second.start();
+  const write = async () => {
+    for (let n = 0n; n < 200n; n += 1n)
+      await store.append(`author-${a(0)}`, n, [newEvent('AuthorRenamed', { name: `Name ${n}` })]);
+  };
+  const writing = write();
+  expect((await first.status()).active).toBe(true);
+  expect((await second.status()).active).toBe(false);
+  await sql(database.url, `select pg_terminate_backend(${pid}, 5000)`);
+  await writing;
+  const head = await store.head();
+  expect(head !== undefined && (await second.reached(head, 30_000))).toBe(true);
+  expect(head !== undefined && (await first.reached(head, 30_000))).toBe(true);
+  const { authors } = await readTables(database.url, schema);
+  expect(authors).toMatchObject([{ name: 'Name 199', revision: '200' }]);
+  expect(await readLog(store)).toHaveLength(201);
+  await Promise.all([first.close(), second.close()]);
+  await store.close();
+});
+
+test('an event that does not fit stops the projection there, and is told', async () => {
+  const store = new MemoryEventStore();
+  const schema = newSchema();
+  await store.append(`author-${a(0)}`, 'no-stream', [newEvent()]);
+  const projector = projectorOf(store, schema);
+  await projector.start();
+  expect(await projector.reached(1n, 10_000)).toBe(true);
+  await store.append(`author-${a(1)}`, 'no-stream', [newEvent('AuthorRenamed', { name: 'Nobody' })]);
+  expect(await projector.reached(2n, 300)).toBe(false);
+  const { position, error } = await projector.status();
+  expect({ position, error }).toEqual({
+    position: 1n,
+    error: `AuthorRenamed at position 2 can't be applied to author-${a(1)}`,
+  });
+  await projector.close();
+});

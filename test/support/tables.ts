@@ -1,0 +1,44 @@
+import { sql } from './database.js';
+import type { World } from './history.js';
+
+/** Everything the three tables hold, and what waits beside them, in one order. */
+export async function readTables(url: string, schema = 'catalogue') {
+  const [authors, books, links, detached, removed] = await Promise.all([
+    sql(url, `select * from ${schema}.authors order by id`),
+    sql(url, `select * from ${schema}.books order by id`),
+    sql(url, `select * from ${schema}.author_book order by book_id, position`),
+    sql(url, `select * from ${schema}.detached_links order by book_id, position`),
+    sql(url, `select * from ${schema}.removed order by id`),
+  ]);
+  return { authors, books, links, detached, removed };
+}
+
+/** What the tables should show, as the write side's own fold has it. */
+export function expectedTables({ authors, books }: World) {
+  const live = (id: string) => authors.get(id)?.status === 'live';
+  const links = [...books].flatMap(([book_id, book]) =>
+    book.status === 'live'
+      ? book.links.map(({ authorId, roles, creditedAs }, index) => ({
+          author_id: authorId,
+          book_id,
+          position: index + 1,
+          roles: [...roles],
+          credited_as: creditedAs,
+        }))
+      : [],
+  );
+  const byPlace = (a: (typeof links)[0], b: (typeof links)[0]) =>
+    a.book_id === b.book_id ? a.position - b.position : a.book_id < b.book_id ? -1 : 1;
+  return {
+    authors: [...authors]
+      .flatMap(([id, author]) => (author.status === 'live' ? [{ id, name: author.name }] : []))
+      .sort(byId),
+    books: [...books]
+      .flatMap(([id, book]) => (book.status === 'live' ? [{ id, title: book.title }] : []))
+      .sort(byId),
+    links: links.filter((link) => live(link.author_id)).sort(byPlace),
+    detached: links.filter((link) => !live(link.author_id)).sort(byPlace),
+  };
+}
+
+const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1);
