@@ -24,7 +24,7 @@ export class ProjectionsController {
 
   @Get()
   @DescribeQuery({ summary: 'How far the tables are', tag: 'operation', answer: projectionList })
-  async list(): Promise<z.output<typeof projectionList>> {
+  async listProjections(): Promise<z.output<typeof projectionList>> {
     const { position, error, ...rest } = await this.projector.status();
     // Read after the position, so that the lag is never negative.
     const head = await this.store.head();

@@ -121,7 +121,7 @@ export class CatalogueController {
     minPosition: true,
     problems: AUTHOR_PROBLEMS,
   })
-  booksOfAuthor(
+  listBooksOfAuthor(
     @IdParam('id') id: string,
     @ValidQuery(pageOnly) page: z.output<typeof pageOnly>,
   ): Promise<Page<LinkedBook>> {
@@ -171,7 +171,7 @@ export class CatalogueController {
     minPosition: true,
     problems: BOOK_PROBLEMS,
   })
-  authorsOfBook(
+  listAuthorsOfBook(
     @IdParam('id') id: string,
     @ValidQuery(pageOnly) page: z.output<typeof pageOnly>,
   ): Promise<Page<LinkedAuthor>> {

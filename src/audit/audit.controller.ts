@@ -65,7 +65,7 @@ export class AuditController {
     answer: history,
     problems: { 400: ['invalid-request'], 404: ['author-not-found'] },
   })
-  async author(@IdParam('id') id: string): Promise<History> {
+  async authorHistory(@IdParam('id') id: string): Promise<History> {
     const events = await this.store.readStream(authorStream(id));
     if (events.length === 0) throw new AuthorNotFound();
     return { id, events: events.map(toAuditEvent) };
@@ -79,7 +79,7 @@ export class AuditController {
     answer: history,
     problems: { 400: ['invalid-request'], 404: ['book-not-found'] },
   })
-  async book(@IdParam('id') id: string): Promise<History> {
+  async bookHistory(@IdParam('id') id: string): Promise<History> {
     const events = await this.store.readStream(bookStream(id));
     if (events.length === 0) throw new BookNotFound();
     return { id, events: events.map(toAuditEvent) };
@@ -94,7 +94,7 @@ export class AuditController {
     ndjson: true,
     problems: { 400: ['invalid-request'] },
   })
-  async events(
+  async listEvents(
     @ValidQuery(filter) { limit, ...which }: z.output<typeof filter>,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,

@@ -31,7 +31,7 @@ export class AuthorsController {
     creates: true,
     problems: { 409: ['author-already-exists'] },
   })
-  async add(
+  async addAuthor(
     @ValidBody(newAuthor) body: z.output<typeof newAuthor>,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -48,7 +48,7 @@ export class AuthorsController {
     body: authorChange,
     problems: { ...KNOWN, 409: ['author-removed'] },
   })
-  async rename(
+  async renameAuthor(
     @IdParam('id') id: string,
     @ValidBody(authorChange) body: z.output<typeof authorChange>,
     @Context() context: HttpCommandContext,
@@ -64,7 +64,7 @@ export class AuthorsController {
     query: removal,
     problems: { ...KNOWN, 409: ['author-has-books'] },
   })
-  async remove(
+  async removeAuthor(
     @IdParam('id') id: string,
     @ValidQuery(removal) _query: z.output<typeof removal>,
     @Context() context: HttpCommandContext,
@@ -76,7 +76,7 @@ export class AuthorsController {
   @Post(':id/restore')
   @HttpCode(200)
   @DescribeCommand({ summary: 'Bring a removed author back', ids: ['id'], problems: KNOWN })
-  async restore(
+  async restoreAuthor(
     @IdParam('id') id: string,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -91,7 +91,7 @@ export class AuthorsController {
     body: merge,
     problems: { 409: ['merging-not-available'] },
   })
-  merge(@IdParam('id') _id: string, @ValidBody(merge) _body: z.output<typeof merge>): never {
+  mergeAuthor(@IdParam('id') _id: string, @ValidBody(merge) _body: z.output<typeof merge>): never {
     throw new MergingNotAvailable();
   }
 }

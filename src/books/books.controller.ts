@@ -47,7 +47,7 @@ export class BooksController {
       422: ['author-not-found', 'author-removed', 'author-listed-twice'],
     },
   })
-  async add(
+  async addBook(
     @ValidBody(newBook) body: z.output<typeof newBook>,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -60,7 +60,7 @@ export class BooksController {
 
   @Patch(':id')
   @DescribeCommand({ summary: 'Change the title of a book', ids: ['id'], body: bookChange, problems: LIVE })
-  async retitle(
+  async retitleBook(
     @IdParam('id') id: string,
     @ValidBody(bookChange) body: z.output<typeof bookChange>,
     @Context() context: HttpCommandContext,
@@ -71,7 +71,7 @@ export class BooksController {
 
   @Delete(':id')
   @DescribeCommand({ summary: 'Remove a book and its links', ids: ['id'], problems: KNOWN })
-  async remove(
+  async removeBook(
     @IdParam('id') id: string,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -86,7 +86,7 @@ export class BooksController {
     ids: ['id'],
     problems: KNOWN,
   })
-  async restore(
+  async restoreBook(
     @IdParam('id') id: string,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -105,7 +105,7 @@ export class BooksController {
       422: ['position-out-of-range'],
     },
   })
-  async link(
+  async linkAuthor(
     @IdParam('id') id: string,
     @IdParam('authorId') authorId: string,
     @ValidBody(link.optional()) body: z.output<typeof link> | undefined,
@@ -118,7 +118,7 @@ export class BooksController {
 
   @Delete(':id/authors/:authorId')
   @DescribeCommand({ summary: 'Unlink an author from a book', ids: ['id', 'authorId'], problems: LIVE })
-  async unlink(
+  async unlinkAuthor(
     @IdParam('id') id: string,
     @IdParam('authorId') authorId: string,
     @Context() context: HttpCommandContext,
@@ -134,7 +134,7 @@ export class BooksController {
     body: order,
     problems: { ...LIVE, 422: ['not-the-books-authors'] },
   })
-  async reorder(
+  async reorderAuthors(
     @IdParam('id') id: string,
     @ValidBody(order) body: z.output<typeof order>,
     @Context() context: HttpCommandContext,

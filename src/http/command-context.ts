@@ -89,9 +89,9 @@ function readIfMatch(request: FastifyRequest): 'any' | bigint[] | undefined {
   return tags.flatMap((tag) => /^"(\d{1,19})"$/.exec(tag)?.[1] ?? []).map(BigInt);
 }
 
-/** Of what was asked: two requests under one key are the same if method, path and body are, whatever the order of keys. */
+/** Of what was asked: two requests under one key are the same if method, URL and body are, whatever the order of keys. */
 function digest(request: FastifyRequest): string {
-  const asked = [request.method, request.url.split('?', 1)[0], request.body ?? null];
+  const asked = [request.method, request.url, request.body ?? null];
   return createHash('sha256').update(JSON.stringify(asked, sortKeys)).digest('base64url');
 }
 

@@ -75,19 +75,14 @@ export function fromFramework(
 ): Problem | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = 'code' in error ? error.code : undefined;
-  switch (code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new Problem(413, 'too-large', 'The request body is too large.');
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new Problem(415, 'unsupported-media-type', 'The request body must be application/json.');
-    case 'FST_ERR_BAD_URL':
-      return new Problem(400, 'malformed-url', 'The URL is not well-formed.');
-    case 'FST_ERR_MAX_LIFETIME_REACHED':
-    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-      return new Problem(400, 'malformed-request', 'The body does not have the announced length.');
-  }
+  if (code === 'FST_ERR_BAD_URL') return new Problem(400, 'malformed-url', 'The URL is not well-formed.');
+  if (code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH')
+    return new Problem(400, 'malformed-request', 'The body does not have the announced length.');
   const status =
     error instanceof HttpException ? error.getStatus() : 'statusCode' in error ? error.statusCode : 0;
+  if (status === 413) return new Problem(413, 'too-large', 'The request body is too large.');
+  if (status === 415)
+    return new Problem(415, 'unsupported-media-type', 'The request body must be application/json.');
   if (status === 404) {
     const allow = allowedMethods(request.url);
     if (allow.length === 0 || allow.includes(request.method))

@@ -37,7 +37,7 @@ export class ImportsController {
     content: { 'application/problem+json': {} },
   })
   @ApiResponse({ status: 503, description: 'unavailable', content: { 'application/problem+json': {} } })
-  async import(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+  async importLines(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const body = request.body as Readable | undefined;
     if (typeof body?.pipe !== 'function') throw new Problem(415, 'unsupported-media-type', `Send ${NDJSON}.`);
     const results = this.importer.run(body, readContext(request));

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { Client, Pool } from 'pg';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { Projector } from '../../projections/projector.js';
-import type { EventStore} from '../../src/event-store/event-store.js';
+import type { EventStore } from '../../src/event-store/event-store.js';
 import { type Batch, type Position } from '../../src/event-store/event-store.js';
 import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
 import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';

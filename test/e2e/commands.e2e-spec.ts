@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto';
+import { createService, type TestService } from '../support/service.js';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await createService();
+});
+afterAll(() => service.stop());
+
+const post = (path: string, body?: unknown, headers?: Record<string, string>) =>
+  service.request('POST', path, { body, ...(headers && { headers }) });
+const addAuthor = async (name = 'Jane Austen') => (await post('/authors', { name })).body.id as string;
+const addBook = async (title = 'Emma', authorIds: string[] = []) =>
+  (await post('/books', { title, authors: authorIds.map((authorId) => ({ authorId })) })).body.id as string;
+const eventsOf = async (path: string) =>
+  (await service.request('GET', `/audit/${path}`)).body.events.map((event: any) => event.type) as string[];
+
+test('a command becomes an event, a row and an answer', async () => {
+  const added = await post('/authors', { name: '  Jane\r\nAusten ' });
+  expect(added.status).toBe(201);
+  const { id, revision, position } = added.body;
+  expect(Object.keys(added.body)).toEqual(['id', 'revision', 'position']);
+  expect(revision).toBe('0');
+  expect(added.headers.get('position')).toBe(position);
+  expect(added.headers.get('etag')).toBe('"0"');
+  expect(added.headers.get('location')).toBe(`/authors/${id}`);
+  const found = await service.request('GET', `/authors/${id}`, { headers: { 'min-position': position } });
+  expect(found.body).toEqual({
+    id,
+    name: 'Jane Austen',
+    revision: '0',
+    createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
+    updatedAt: found.body.createdAt,
+  });
+});
+
+test('an author is added under the id given, once', async () => {
+  const id = randomUUID().toUpperCase();
+  const added = await post('/authors', { id, name: 'Émile Zola' });
+  expect(added).toMatchObject({ status: 201, body: { id: id.toLowerCase() } });
+  const again = await post('/authors', { id, name: 'Émile Zola' });
+  expect(again).toMatchObject({ status: 409, body: { type: 'urn:colophon:problem:author-already-exists' } });
+});
+
+test('an author is renamed, removed and restored', async () => {
+  const id = await addAuthor('Mary Ann Evans');
+  const renamed = await service.request('PATCH', `/authors/${id}`, { body: { name: 'George Eliot' } });
+  expect(renamed).toMatchObject({ status: 200, body: { id, revision: '1' } });
+  expect(renamed.headers.get('location')).toBeNull();
+  expect(await service.request('DELETE', `/authors/${id}`)).toMatchObject({
+    status: 200,
+    body: { revision: '2' },
+  });
+  const gone = await service.request('PATCH', `/authors/${id}`, { body: { name: 'G. Eliot' } });
+  expect(gone).toMatchObject({ status: 409, body: { type: 'urn:colophon:problem:author-removed' } });
+  const restored = await post(`/authors/${id}/restore`);
+  expect(restored).toMatchObject({ status: 200, body: { revision: '3' } });
+  const headers = { 'min-position': restored.body.position };
+  expect((await service.request('GET', `/authors/${id}`, { headers })).body).toMatchObject({
+    name: 'George Eliot',
+    revision: '3',
+  });
+  expect(await eventsOf(`authors/${id}`)).toEqual([
+    'AuthorAdded',
+    'AuthorRenamed',
+    'AuthorRemoved',
+    'AuthorRestored',
+  ]);
+});
+
+test('a command that finds everything as it should be answers with what is there and writes nothing', async () => {
+  const id = await addAuthor('Same');
+  const same = await service.request('PATCH', `/authors/${id}`, { body: { name: 'Same' } });
+  expect(same).toMatchObject({ status: 200, body: { id, revision: '0' } });
+  expect(await eventsOf(`authors/${id}`)).toEqual(['AuthorAdded']);
+});
+
+test('an author with books is not removed, and merging is for later', async () => {
+  const [id, other] = [await addAuthor(), await addAuthor()];
+  const book = await addBook('Emma', [id]);
+  for (const books of ['unlink', 'remove-sole-authored', 'remove-all'])
+    expect(await service.request('DELETE', `/authors/${id}?books=${books}`)).toMatchObject({
+      status: 409,
+      body: { type: 'urn:colophon:problem:author-has-books' },
+    });
+  expect(await post(`/authors/${id}/merge`, { into: other })).toMatchObject({
+    status: 409,
+    body: { type: 'urn:colophon:problem:merging-not-available' },
+  });
+  await service.request('DELETE', `/books/${book}/authors/${id}`);
+  expect(await service.request('DELETE', `/authors/${id}`)).toMatchObject({ status: 200 });
+});
+
+test('a book enters with its authors in one append, or not at all', async () => {
+  const [pratchett, gaiman] = [await addAuthor('Terry Pratchett'), await addAuthor('Neil Gaiman')];
+  const added = await post('/books', {
+    title: 'Good Omens',
+    authors: [
+      { authorId: pratchett },
+      { authorId: gaiman, roles: ['editor', 'author', 'editor'], creditedAs: 'N. Gaiman' },
+    ],
+  });
+  expect(added).toMatchObject({ status: 201, body: { revision: '2' } });
+  const headers = { 'min-position': added.body.position };
+  const path = `/books/${added.body.id}?include=authors`;
+  expect((await service.request('GET', path, { headers })).body.authors).toEqual([
+    { id: pratchett, name: 'Terry Pratchett', position: 1, roles: ['author'], creditedAs: null },
+    { id: gaiman, name: 'Neil Gaiman', position: 2, roles: ['author', 'editor'], creditedAs: 'N. Gaiman' },
+  ]);
+
+  const id = randomUUID();
+  const refused = await post('/books', {
+    id,
+    title: 'Bad',
+    authors: [{ authorId: pratchett }, { authorId: randomUUID() }],
+  });
+  expect(refused).toMatchObject({
+    status: 422,
+    body: {
+      type: 'urn:colophon:problem:author-not-found',
+      errors: [{ pointer: '/authors/1/authorId', rule: 'author-not-found' }],
+    },
+  });
+  expect((await service.request('GET', `/audit/books/${id}`)).status).toBe(404);
+});
+
+test('links are made, changed, moved and ended', async () => {
+  const [a, b, c] = [await addAuthor('A'), await addAuthor('B'), await addAuthor('C')];
+  const book = await addBook('Links', [a]);
+  const put = (author: string, body?: unknown) =>
+    service.request('PUT', `/books/${book}/authors/${author}`, { body });
+  const list = async (position: string) => {
+    const headers = { 'min-position': position };
+    const { body } = await service.request('GET', `/books/${book}/authors`, { headers });
+    return body.items.map(({ id, position, roles, creditedAs }: any) => [id, position, roles, creditedAs]);
+  };
+  expect(await put(b)).toMatchObject({ status: 200, body: { id: book, revision: '2' } });
+  expect(await put(b)).toMatchObject({ status: 200, body: { revision: '2' } });
+  await put(c, { position: 1, roles: ['translator'] });
+  const changed = await put(b, { position: 1, creditedAs: 'Bea' });
+  expect(await list(changed.body.position)).toEqual([
+    [b, 1, ['author'], 'Bea'],
+    [c, 2, ['translator'], null],
+    [a, 3, ['author'], null],
+  ]);
+  expect(await put(a, { position: 4 })).toMatchObject({
+    status: 422,
+    body: { errors: [{ pointer: '/position', rule: 'position-out-of-range' }] },
+  });
+  const order = { authorIds: [a, b, c] };
+  const reordered = await service.request('PUT', `/books/${book}/authors`, { body: order });
+  expect(reordered.status).toBe(200);
+  const short = await service.request('PUT', `/books/${book}/authors`, { body: { authorIds: [a, b] } });
+  expect(short).toMatchObject({ status: 422, body: { type: 'urn:colophon:problem:not-the-books-authors' } });
+  const unlinked = await service.request('DELETE', `/books/${book}/authors/${b}`);
+  expect(await list(unlinked.body.position)).toEqual([
+    [a, 1, ['author'], null],
+    [c, 2, ['translator'], null],
+  ]);
+  expect(await put(randomUUID())).toMatchObject({ status: 404 });
+});
+
+test('a book is retitled, removed and restored with the links it had', async () => {
+  const author = await addAuthor();
+  const book = await addBook('Sense', [author]);
+  await service.request('PATCH', `/books/${book}`, { body: { title: 'Sense and Sensibility' } });
+  const removed = await service.request('DELETE', `/books/${book}`);
+  const headers = { 'min-position': removed.body.position };
+  expect(await service.request('GET', `/books/${book}`, { headers })).toMatchObject({
+    status: 410,
+    body: { type: 'urn:colophon:problem:book-removed' },
+  });
+  expect((await service.request('GET', `/authors/${author}/books`)).body.items).toEqual([]);
+  const { body } = await post(`/books/${book}/restore`);
+  const found = await service.request('GET', `/books/${book}?include=authors`, {
+    headers: { 'min-position': body.position },
+  });
+  expect(found.body).toMatchObject({
+    title: 'Sense and Sensibility',
+    authors: [{ id: author, position: 1 }],
+  });
+});
+
+test('a command with If-Match is done at that revision only', async () => {
+  const id = await addAuthor('First');
+  const rename = (name: string, ifMatch: string) =>
+    service.request('PATCH', `/authors/${id}`, { body: { name }, headers: { 'if-match': ifMatch } });
+  expect(await rename('Second', '"0"')).toMatchObject({ status: 200, body: { revision: '1' } });
+  const stale = await rename('Third', '"0"');
+  expect(stale).toMatchObject({ status: 412, body: { type: 'urn:colophon:problem:revision-mismatch' } });
+  expect(stale.headers.get('etag')).toBe('"1"');
+  expect((await rename('Third', '"7", "1"')).status).toBe(200);
+  expect((await rename('Fourth', 'W/"2"')).status).toBe(412);
+  expect((await rename('Fourth', '*')).status).toBe(200);
+  expect(await rename('Fifth', '3')).toMatchObject({
+    status: 400,
+    body: { errors: [{ pointer: 'header/If-Match', rule: 'entity-tag' }] },
+  });
+});
+
+test('of commands that meet at one author, none is lost', async () => {
+  const id = await addAuthor('Name');
+  const names = Array.from({ length: 30 }, (_, n) => `Name ${n}`);
+  const answers = await Promise.all(
+    names.map((name) => service.request('PATCH', `/authors/${id}`, { body: { name } })),
+  );
+  expect(new Set(answers.map(({ status, body }) => `${status} ${body.revision}`)).size).toBe(30);
+  expect(answers.map(({ status }) => status)).toEqual(names.map(() => 200));
+  const { body } = await service.request('GET', `/audit/authors/${id}`);
+  expect(body.events.map((event: any) => event.data.name).toSorted()).toEqual(['Name', ...names].toSorted());
+});
+
+test('who, why and as part of what travel as headers into the event', async () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const { body } = await post(
+    '/authors',
+    { name: 'Stanisław Lem' },
+    {
+      'x-actor': encodeURIComponent('Zoë, clerk'),
+      reason: encodeURIComponent('a reader’s letter'),
+      'x-correlation-id': 'letter-17',
+      traceparent,
+    },
+  );
+  const { body: history } = await service.request('GET', `/audit/authors/${body.id}`);
+  expect(history.events[0]).toMatchObject({
+    actor: 'Zoë, clerk',
+    reason: 'a reader’s letter',
+    correlationId: 'letter-17',
+    traceParent: traceparent,
+    position: body.position,
+  });
+});

@@ -1,0 +1,122 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { caughtUp } from '../support/catalogue.js';
+import { createService, type Answer, type TestService } from '../support/service.js';
+
+let service: TestService;
+let document: any;
+beforeAll(async () => {
+  service = await createService();
+  document = (await service.request('GET', '/docs/openapi.json')).body;
+});
+afterAll(() => service.stop());
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
+
+test('is valid OpenAPI 3.1', async () => {
+  const result = await new Validator().validate(structuredClone(document));
+  expect(result).toEqual({ valid: true });
+  expect(document.openapi).toBe('3.1.0');
+});
+
+test('is shown as a page', async () => {
+  const page = await service.request('GET', '/docs');
+  expect(page.status).toBe(200);
+  expect(page.text).toContain('<title>Swagger UI</title>');
+});
+
+test('names every method that a path takes', async () => {
+  for (const [path, operations] of Object.entries<any>(document.paths)) {
+    const address = path.replaceAll(/\{\w+\}/g, '00000000-0000-4000-8000-000000000000');
+    const unused = METHODS.find((method) => !(method in operations)) ?? '';
+    const { status, headers } = await service.request(unused.toUpperCase(), address);
+    const allowed = headers
+      .get('allow')
+      ?.split(', ')
+      .filter((method) => method !== 'HEAD');
+    expect([path, status, allowed]).toEqual([
+      path,
+      405,
+      Object.keys(operations)
+        .map((method) => method.toUpperCase())
+        .toSorted(),
+    ]);
+  }
+});
+
+test('gives every operation a name of its own, a summary and problems', () => {
+  const operations = Object.values<any>(document.paths).flatMap((path) => Object.values<any>(path));
+  const ids = operations.map((operation) => operation.operationId);
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const operation of operations) {
+    expect(operation.summary).toMatch(/.+/);
+    expect(Object.keys(operation.responses)).toContain('503');
+  }
+});
+
+test('every answer looks as described, and every status is foreseen', async () => {
+  const ajv = new Ajv2020({ strict: false });
+  formats.default(ajv);
+  const seen = new Set<string>();
+  const call = async (method: string, template: string, address: string, body?: unknown): Promise<Answer> => {
+    const answer = await service.request(method, address, { body });
+    const response = document.paths[template][method.toLowerCase()].responses[answer.status];
+    expect({ method, template, status: answer.status, described: response !== undefined }).toMatchObject({
+      described: true,
+    });
+    const type = answer.headers.get('content-type')?.split(';')[0] ?? '';
+    const { schema } = response.content[type];
+    const valid = ajv.validate(schema, answer.body);
+    expect({ template, valid, errors: ajv.errors }).toEqual({ template, valid: true, errors: null });
+    seen.add(`${method} ${template}`);
+    return answer;
+  };
+  const none = '00000000-0000-4000-8000-000000000000';
+  const author = (await call('POST', '/authors', '/authors', { name: 'A' })).body.id;
+  const book = (await call('POST', '/books', '/books', { title: 'B', authors: [{ authorId: author }] })).body
+    .id;
+  await call('POST', '/authors', '/authors', { id: author, name: 'A' });
+  await call('POST', '/authors', '/authors', { nom: 'A' });
+  await call('POST', '/books', '/books', { title: 'B', authors: [{ authorId: none }] });
+  await call('PATCH', '/authors/{id}', `/authors/${author}`, { name: 'A2' });
+  await call('PATCH', '/authors/{id}', `/authors/${none}`, { name: 'A2' });
+  await call('PATCH', '/books/{id}', `/books/${book}`, { title: 'B2' });
+  await call('PUT', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${author}`, {
+    roles: ['editor'],
+  });
+  await call('PUT', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${author}`, { position: 9 });
+  await call('PUT', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${none}`, {});
+  await call('PUT', '/books/{id}/authors', `/books/${book}/authors`, { authorIds: [author] });
+  await caughtUp(service);
+  await call('GET', '/authors', '/authors?include=books&hasBooks=true');
+  await call('GET', '/authors', '/authors?limit=0');
+  await call('GET', '/books', '/books?include=authors');
+  await call('GET', '/authors/{id}', `/authors/${author}?include=books`);
+  await call('GET', '/authors/{id}', `/authors/${none}`);
+  await call('GET', '/books/{id}', `/books/${book}?include=authors`);
+  await call('GET', '/authors/{id}/books', `/authors/${author}/books`);
+  await call('GET', '/books/{id}/authors', `/books/${book}/authors`);
+  await call('POST', '/authors/{id}/merge', `/authors/${author}/merge`, { into: none });
+  await call('DELETE', '/authors/{id}', `/authors/${author}`);
+  await call('DELETE', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${author}`);
+  await call('DELETE', '/books/{id}', `/books/${book}`);
+  await call('PATCH', '/books/{id}', `/books/${book}`, { title: 'B3' });
+  await caughtUp(service);
+  await call('GET', '/books/{id}', `/books/${book}`);
+  await call('POST', '/books/{id}/restore', `/books/${book}/restore`);
+  await call('DELETE', '/authors/{id}', `/authors/${author}`);
+  await call('POST', '/authors/{id}/restore', `/authors/${author}/restore`);
+  await call('GET', '/audit/authors/{id}', `/audit/authors/${author}`);
+  await call('GET', '/audit/books/{id}', `/audit/books/${book}`);
+  await call('GET', '/audit/books/{id}', `/audit/books/${none}`);
+  await call('GET', '/audit/events', '/audit/events?limit=3');
+  await call('GET', '/projections', '/projections');
+  await call('GET', '/health/live', '/health/live');
+  await call('GET', '/health/ready', '/health/ready');
+  const described = Object.entries<any>(document.paths).flatMap(([path, operations]) =>
+    Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  // An import answers lines, not JSON; imports.e2e-spec.ts looks at them.
+  expect([...seen, 'POST /imports'].toSorted()).toEqual(described.toSorted());
+});

@@ -1,0 +1,93 @@
+import 'reflect-metadata';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  Column,
+  DataSource,
+  Entity,
+  JoinTable,
+  ManyToMany,
+  PrimaryColumn,
+  type DataSource as Connection,
+} from 'typeorm';
+import { caughtUp } from '../support/catalogue.js';
+import { ROOT } from '../support/process.js';
+import { createService, type TestService } from '../support/service.js';
+
+@Entity('authors')
+class Author {
+  @PrimaryColumn('uuid') id!: string;
+  @Column('text') name!: string;
+  @ManyToMany(() => Book, (book) => book.authors)
+  books!: Book[];
+}
+
+@Entity('books')
+class Book {
+  @PrimaryColumn('uuid') id!: string;
+  @Column('text') title!: string;
+  @ManyToMany(() => Author, (author) => author.books)
+  @JoinTable({
+    name: 'author_book',
+    joinColumn: { name: 'book_id' },
+    inverseJoinColumn: { name: 'author_id' },
+  })
+  authors!: Author[];
+}
+
+let service: TestService;
+let orm: Connection;
+beforeAll(async () => {
+  service = await createService();
+  await service.request('POST', '/imports', {
+    raw: readFileSync(join(ROOT, 'samples', 'classics.ndjson'), 'utf8'),
+    headers: { 'content-type': 'application/x-ndjson' },
+  });
+  await caughtUp(service);
+  orm = await new DataSource({
+    type: 'postgres',
+    url: service.database.url,
+    schema: 'catalogue',
+    entities: [Author, Book],
+  }).initialize();
+});
+afterAll(async () => {
+  await orm.destroy();
+  await service.stop();
+});
+
+test('a textbook ORM mapping reads the tables as they are, from both sides', async () => {
+  const [manifesto] = await orm.getRepository(Book).find({
+    where: { title: 'The Communist Manifesto' },
+    relations: { authors: true },
+  });
+  expect(manifesto?.authors.map((author) => author.name).toSorted()).toEqual([
+    'Engels, Friedrich',
+    'Marx, Karl',
+    'Moore, Samuel',
+  ]);
+  const [dore] = await orm.getRepository(Author).find({
+    where: { name: 'Doré, Gustave' },
+    relations: { books: true },
+  });
+  expect(dore?.books.map((book) => book.title).toSorted()).toEqual([
+    'Les Contes de Perrault',
+    'The Ingenious Gentleman Don Quixote of La Mancha',
+  ]);
+  const homonyms = await orm.getRepository(Author).find({ where: { name: 'Dumas, Alexandre' } });
+  expect(homonyms).toHaveLength(2);
+});
+
+test('the keys are those of a textbook many-to-many', async () => {
+  const { rows } = (
+    await orm.query(
+      `select json_agg(pg_get_constraintdef(oid) order by contype, conname) as rows from pg_constraint
+     where conrelid = 'catalogue.author_book'::regclass and contype in ('p', 'f')`,
+    )
+  )[0] as { rows: string[] };
+  expect(rows).toEqual([
+    'FOREIGN KEY (author_id) REFERENCES catalogue.authors(id)',
+    'FOREIGN KEY (book_id) REFERENCES catalogue.books(id)',
+    'PRIMARY KEY (author_id, book_id)',
+  ]);
+});

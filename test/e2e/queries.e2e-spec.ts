@@ -1,0 +1,199 @@
+import { importLines } from '../support/catalogue.js';
+import { createService, type TestService } from '../support/service.js';
+
+let service: TestService;
+let ids: Record<string, string>;
+beforeAll(async () => {
+  service = await createService();
+  const author = (key: string, name: string) => ({ type: 'author', key, name });
+  const book = (key: string, title: string, ...authors: object[]) => ({ type: 'book', key, title, authors });
+  ids = await importLines(service, [
+    author('garcia', 'García Márquez, Gabriel'),
+    author('zola', 'Zola, Émile'),
+    author('lem', 'Lem, Stanisław'),
+    author('alone', 'Homer 100%_\\'),
+    author('strauss', 'Strauß, Botho'),
+    ...Array.from({ length: 25 }, (_, n) => author(`doe ${n}`, 'Doe, J.')),
+    book('nana', 'Nana', { author: 'zola' }),
+    book(
+      'solaris',
+      'Solaris',
+      { author: 'lem' },
+      { author: 'zola', roles: ['translator', 'foreword'], creditedAs: 'É. Z.' },
+    ),
+    book('cien', 'Cien años de soledad', { author: 'garcia' }),
+    book('anon', 'Beowulf'),
+    ...Array.from({ length: 12 }, (_, n) =>
+      book(`vol ${n}`, `Volume ${'ABCDEFGHIJKL'[n]}`, { author: 'zola' }),
+    ),
+  ]);
+});
+afterAll(() => service.stop());
+
+const get = (path: string, headers?: Record<string, string>) =>
+  service.request('GET', path, headers ? { headers } : {});
+const names = async (query: string) =>
+  (await get(`/authors?limit=500&${query}`)).body.items.map((item: any) => item.name) as string[];
+const titles = async (query: string) =>
+  (await get(`/books?limit=500&${query}`)).body.items.map((item: any) => item.title) as string[];
+
+/** Every item of a list, page after page. */
+async function pages(path: string, limit: number): Promise<any[]> {
+  const items = [];
+  for (let after = ''; ;) {
+    const { status, body } = await get(`${path}${path.includes('?') ? '&' : '?'}limit=${limit}${after}`);
+    expect(status).toBe(200);
+    expect(body.items.length).toBeLessThanOrEqual(limit);
+    items.push(...body.items);
+    if (body.next === null) return items;
+    after = `&after=${encodeURIComponent(body.next)}`;
+  }
+}
+
+test.each(['name', '-name', 'createdAt', '-createdAt'])(
+  'pages of any size sorted by %s make up the whole list, each item once',
+  async (sort) => {
+    const whole = (await get(`/authors?limit=500&sort=${sort}`)).body.items;
+    expect(whole).toHaveLength(30);
+    for (const limit of [1, 7, 30, 31]) expect(await pages(`/authors?sort=${sort}`, limit)).toEqual(whole);
+    const opposite = sort.startsWith('-') ? sort.slice(1) : `-${sort}`;
+    expect((await get(`/authors?limit=500&sort=${opposite}`)).body.items).toEqual(whole.toReversed());
+  },
+);
+
+test('lists are sorted without regard to case and accents', async () => {
+  expect(await names('sort=-name')).toEqual([
+    'Zola, Émile',
+    'Strauß, Botho',
+    'Lem, Stanisław',
+    'Homer 100%_\\',
+    'García Márquez, Gabriel',
+    ...Array.from({ length: 25 }, () => 'Doe, J.'),
+  ]);
+});
+
+test('a cursor belongs to the order it was made in', async () => {
+  const { next } = (await get('/authors?limit=1')).body;
+  expect((await get(`/authors?limit=1&sort=-name&after=${next}`)).status).toBe(400);
+  expect((await get(`/books?limit=1&after=${next}`)).status).toBe(400);
+});
+
+test('authors are found by any part of the name, in any case, with or without accents', async () => {
+  expect(await names('search=GARCIA')).toEqual(['García Márquez, Gabriel']);
+  expect(await names('search=m%C3%A1rquez')).toEqual(['García Márquez, Gabriel']);
+  expect(await names('search=ma%CC%81rquez')).toEqual(['García Márquez, Gabriel']);
+  expect(await names('search=stanislaw')).toEqual(['Lem, Stanisław']);
+  expect(await names('search=strauss')).toEqual(['Strauß, Botho']);
+  expect(await names('search=STRAU%C3%9F')).toEqual(['Strauß, Botho']);
+  expect(await names('search=z')).toEqual(['García Márquez, Gabriel', 'Zola, Émile']);
+  expect(await names('search=emile')).toEqual(['Zola, Émile']);
+  expect(await names('prefix=emile')).toEqual([]);
+  expect(await names('prefix=ZO')).toEqual(['Zola, Émile']);
+  expect(await names('search=nobody')).toEqual([]);
+});
+
+test('what SQL would read as a pattern is read as text', async () => {
+  expect(await names('search=%25')).toEqual(['Homer 100%_\\']);
+  expect(await names('search=_')).toEqual(['Homer 100%_\\']);
+  expect(await names('search=%5C')).toEqual(['Homer 100%_\\']);
+  expect(await names("search='")).toEqual([]);
+});
+
+test('authors are filtered by book, role and whether they have any', async () => {
+  expect(await names(`book=${ids['solaris']}`)).toEqual(['Lem, Stanisław', 'Zola, Émile']);
+  expect(await names(`book=${ids['solaris']}&role=translator`)).toEqual(['Zola, Émile']);
+  expect(await names('role=translator')).toEqual(['Zola, Émile']);
+  expect(await names('hasBooks=true')).toEqual(['García Márquez, Gabriel', 'Lem, Stanisław', 'Zola, Émile']);
+  expect(await names('hasBooks=false&prefix=h')).toEqual(['Homer 100%_\\']);
+});
+
+test('books are filtered by author and role', async () => {
+  expect(await titles(`author=${ids['zola']}&search=na`)).toEqual(['Nana']);
+  expect(await titles(`author=${ids['zola']}&role=foreword`)).toEqual(['Solaris']);
+  expect(await titles(`author=${ids['lem']}&role=foreword`)).toEqual([]);
+  expect(await titles('role=translator')).toEqual(['Solaris']);
+  expect(await titles('search=anos')).toEqual(['Cien años de soledad']);
+});
+
+test('a single resource comes with what is included, and its revision as ETag', async () => {
+  const found = await get(`/books/${ids['solaris']}?include=authors`);
+  expect(found.headers.get('etag')).toBe(`"${found.body.revision}"`);
+  expect(found.body).toMatchObject({
+    title: 'Solaris',
+    revision: '2',
+    authors: [
+      { id: ids['lem'], name: 'Lem, Stanisław', position: 1, roles: ['author'], creditedAs: null },
+      { id: ids['zola'], position: 2, roles: ['translator', 'foreword'], creditedAs: 'É. Z.' },
+    ],
+  });
+  const author = await get(`/authors/${ids['lem']}?include=books`);
+  expect(author.body.books).toEqual([
+    { id: ids['solaris'], title: 'Solaris', position: 1, roles: ['author'], creditedAs: null },
+  ]);
+  expect((await get(`/authors/${ids['alone']}?include=books`)).body.books).toEqual([]);
+  expect((await get(`/authors/${ids['alone']}`)).body).not.toHaveProperty('books');
+});
+
+test('lists include the other side, in its order', async () => {
+  const { items } = (await get('/books?limit=500&include=authors')).body;
+  expect(items.find((book: any) => book.id === ids['solaris']).authors.map((one: any) => one.id)).toEqual([
+    ids['lem'],
+    ids['zola'],
+  ]);
+  expect(items.find((book: any) => book.id === ids['anon']).authors).toEqual([]);
+  const [zola] = (await get('/authors?search=zola&include=books')).body.items;
+  expect(zola.books).toHaveLength(14);
+});
+
+test('an author’s books and a book’s authors are lists of their own', async () => {
+  const path = `/authors/${ids['zola']}/books`;
+  const whole = (await get(path)).body.items;
+  expect(whole.map((book: any) => book.title)).toEqual([
+    'Nana',
+    'Solaris',
+    ...Array.from('ABCDEFGHIJKL', (letter) => `Volume ${letter}`),
+  ]);
+  for (const limit of [1, 5, 14]) expect(await pages(path, limit)).toEqual(whole);
+  expect(await pages(`/books/${ids['solaris']}/authors`, 1)).toMatchObject([
+    { id: ids['lem'], position: 1 },
+    { id: ids['zola'], position: 2 },
+  ]);
+});
+
+test('an answer the client has is not sent again', async () => {
+  const path = `/authors/${ids['lem']}`;
+  const etag = (await get(path)).headers.get('etag') ?? '';
+  expect(await get(path, { 'if-none-match': etag })).toMatchObject({ status: 304, text: '' });
+  expect((await get(path, { 'if-none-match': '"99"' })).status).toBe(200);
+  // The ETag doesn't speak for the books.
+  expect((await get(`${path}?include=books`, { 'if-none-match': etag })).status).toBe(200);
+});
+
+test('a position the tables never reach is waited for, then given up', async () => {
+  const answer = await get('/authors', { 'min-position': '999999999' });
+  expect(answer).toMatchObject({ status: 503, body: { type: 'urn:colophon:problem:unavailable' } });
+  expect(answer.headers.get('retry-after')).toBe('1');
+});
+
+test('every write is seen by who brings its position', async () => {
+  for (let n = 0; n < 30; n += 1) {
+    const { body } = await service.request('POST', '/authors', { body: { name: `New ${n}` } });
+    const found = await get(`/authors/${body.id}`, { 'min-position': body.position });
+    expect(found).toMatchObject({ status: 200, body: { name: `New ${n}` } });
+  }
+});
+
+test('the projection tells where it stands', async () => {
+  const { items } = (await get('/projections')).body;
+  expect(items).toEqual([
+    {
+      name: 'catalogue',
+      version: 1,
+      position: expect.stringMatching(/^\d+$/),
+      head: items[0].position,
+      lag: 0,
+      active: true,
+      error: null,
+    },
+  ]);
+});
