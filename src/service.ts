@@ -1,11 +1,15 @@
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ConsoleLogger, type LogLevel } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyInstance } from 'fastify';
 import { openBackbone } from './app.module.js';
 import { StartupError, type Config } from './config.js';
 import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
+
+const SWEEP_MS = 50;
 
 /** A running service. */
 export interface Service {
@@ -51,7 +55,9 @@ export async function startService(config: Config): Promise<Service> {
     });
     describeApi(app);
     try {
-      await app.listen(config.port, config.host);
+      await app.init();
+      // Fastify's own listen: Nest's would log the error besides throwing it.
+      await adapter.getInstance<FastifyInstance>().listen({ port: config.port, host: config.host });
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       const where = `${config.host}:${config.port}`;
@@ -62,8 +68,12 @@ export async function startService(config: Config): Promise<Service> {
     const { port } = app.getHttpServer().address() as AddressInfo;
     const host = config.host.includes(':') ? `[${config.host}]` : config.host;
     const stop = async () => {
-      const grace = setTimeout(() => app.getHttpServer().closeAllConnections(), config.shutdownGraceMs);
+      const server: Server = app.getHttpServer();
+      const grace = setTimeout(() => server.closeAllConnections(), config.shutdownGraceMs);
+      // A connection whose last request ends while we close is idle only then.
+      const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
       await app.close();
+      clearInterval(sweep);
       clearTimeout(grace);
       await backbone.close();
     };

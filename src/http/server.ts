@@ -22,6 +22,8 @@ export function createAdapter(maxBodyBytes: number): FastifyAdapter {
     requestTimeout: 0,
     keepAliveTimeout: 65_000,
     forceCloseConnections: 'idle',
+    // What reaches us on an open connection while we close is still answered.
+    return503OnClosing: false,
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
       const problem = fromFramework(error, request) ?? new Problem(400, 'malformed-request', error.message);
       void reply.status(problem.status).type(PROBLEM_JSON).send(problemBody(problem));

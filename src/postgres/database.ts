@@ -21,7 +21,7 @@ export function createPool(
     connectionString,
     max: 10,
     connectionTimeoutMillis: 5_000,
-    query_timeout: 30_000,
+    query_timeout: 10_000,
     keepAlive: true,
     application_name: APPLICATION_NAME,
     options: `-c default_transaction_isolation=read\\ committed -c search_path=${searchPath}`,

@@ -84,7 +84,12 @@ export class WakeUp {
     };
     client.on('error', lost).on('end', lost);
     client.on('notification', () => this.wake());
-    await client.connect().then(() => client.query(`listen ${CHANNEL}`), lost);
+    try {
+      await client.connect();
+      await client.query(`listen ${CHANNEL}`);
+    } catch {
+      lost();
+    }
     this.wake();
   }
 }

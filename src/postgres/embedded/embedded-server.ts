@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { StartupError } from '../../config.js';
@@ -24,6 +25,10 @@ const run = promisify(execFile);
 const DATABASE = 'colophon';
 const WATCH_MS = 500;
 const START_SECONDS = 60;
+/** How long a folder may stay held by another start, or by what a killed server left, before that is an error. */
+const SETTLE_MS = 15_000;
+const RETRY_MS = 200;
+const HELD = /lock file|shared memory block/;
 
 /**
  * A real PostgreSQL from npm, one per data folder, listening on the loopback interface only.
@@ -91,7 +96,6 @@ export class EmbeddedServer {
   }
 
   private async up(): Promise<void> {
-    if (await this.answers()) return;
     const options = [
       `-p ${this.port}`,
       '-h 127.0.0.1',
@@ -99,27 +103,17 @@ export class EmbeddedServer {
       '-c max_connections=200',
       '-c max_wal_size=2GB',
     ];
-    try {
-      await this.pgCtl(
-        'start',
-        '-w',
-        '-t',
-        String(START_SECONDS),
-        '-l',
-        join(this.folder, 'server.log'),
-        '-o',
-        options.join(' '),
-      );
-    } catch (error) {
-      // Another process may have started it at the same time.
-      for (let attempt = 0; attempt < 50; attempt += 1) {
-        if (await this.answers()) return;
-        if (attempt > 4 && runningPort(this.folder) === undefined) break;
-        await new Promise((again) => setTimeout(again, 200));
+    const start = ['start', '-w', '-t', String(START_SECONDS), '-l', join(this.folder, 'server.log')];
+    for (const deadline = Date.now() + SETTLE_MS; ; await setTimeout(RETRY_MS)) {
+      if (await this.answers()) return;
+      try {
+        await this.pgCtl(...start, '-o', options.join(' '));
+        return;
+      } catch (cause) {
+        const said = lastLogLines(this.folder);
+        if (!HELD.test(said.join()) || Date.now() > deadline)
+          throw new StartupError(`the embedded PostgreSQL didn't start (${said.at(-1)})`, { cause });
       }
-      throw new StartupError(`the embedded PostgreSQL didn't start (${lastLogLine(this.folder)})`, {
-        cause: error,
-      });
     }
   }
 
@@ -230,13 +224,21 @@ function runningPort(folder: string): number | undefined {
   let lines: string[];
   try {
     lines = readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n');
-    process.kill(Number(lines[0]), 0);
+    const pid = Number(lines[0]);
+    process.kill(pid, 0);
+    // Killed, and not yet buried by its parent: Linux still takes signals for it.
+    if (/\) Z/.test(processState(pid))) return undefined;
   } catch (error) {
     // EPERM: it lives and belongs to another user.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined;
     lines = readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n');
   }
   return Number(lines[3]) || undefined;
+}
+
+function processState(pid: number): string {
+  const file = `/proc/${pid}/stat`;
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
 }
 
 /** The same port at every start, so that SQL clients keep their connection's address; another if it is taken. */
@@ -279,7 +281,8 @@ function passwordOf(dataDir: string): string {
 
 const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? '';
 
-function lastLogLine(folder: string): string {
+/** What the server said last: an error and its hint. */
+function lastLogLines(folder: string): string[] {
   const file = join(folder, 'server.log');
-  return existsSync(file) ? lastLine(readFileSync(file, 'utf8')) : 'it left no log';
+  return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').slice(-2) : ['it left no log'];
 }

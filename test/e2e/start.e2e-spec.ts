@@ -1,0 +1,252 @@
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { caughtUp } from '../support/catalogue.js';
+import { createDatabase, sql } from '../support/database.js';
+import { start, startService, type RunningService } from '../support/process.js';
+import { send } from '../support/service.js';
+
+let folder: string;
+let running: RunningService | undefined;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'colophon-start-'));
+  // Where root runs the tests, the embedded server runs as another user, who must get in.
+  chmodSync(folder, 0o755);
+});
+afterEach(async () => {
+  running?.process.kill('SIGTERM');
+  await running?.ended;
+  running = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const dataDir = () => join(folder, 'data');
+const up = async (env: Record<string, string> = {}) => {
+  running = await startService({ DATA_DIR: dataDir(), ...env });
+  return running;
+};
+const serverPid = () => {
+  const file = join(dataDir(), 'postgres', 'postmaster.pid');
+  return existsSync(file) ? Number(readFileSync(file, 'utf8').split('\n')[0]) : undefined;
+};
+const alive = (pid: number) => {
+  try {
+    process.kill(pid, 0);
+    // Where its parent is slow to bury it, a process that ended is still listed.
+    const state = `/proc/${pid}/stat`;
+    return !existsSync(state) || !/\) Z/.test(readFileSync(state, 'utf8'));
+  } catch {
+    return false;
+  }
+};
+const addAuthor = async (service: RunningService, name: string) =>
+  (await send(`${service.url}/authors`, 'POST', { body: { name } })).status;
+const names = async (service: RunningService) => {
+  await caughtUp({
+    request: (method: string, path: string, options: object) =>
+      send(`${service.url}${path}`, method, options),
+  } as Parameters<typeof caughtUp>[0]);
+  const { body } = await send(`${service.url}/authors`, 'GET');
+  return body.items.map((item: any) => item.name) as string[];
+};
+
+/** One line, and a code that is not zero. */
+async function failsWith(env: Record<string, string>, message: RegExp): Promise<void> {
+  const failed = start('dist/src/main.js', [], { PORT: '0', DATA_DIR: dataDir(), ...env });
+  expect(await failed.ended).toBe(1);
+  expect(failed.output().trimEnd().split('\n')).toEqual([expect.stringMatching(message)]);
+}
+
+describe('on the embedded default', () => {
+  test('it starts with nothing, keeps its data, and leaves nothing running', async () => {
+    const first = await up();
+    expect(await addAuthor(first, 'Kept')).toBe(201);
+    const database = /SQL clients +(\S+)/.exec(first.output())?.[1] ?? '';
+    await names(first);
+    expect(await sql(database, 'select name from catalogue.authors')).toEqual([{ name: 'Kept' }]);
+    const pid = serverPid() ?? 0;
+    first.process.kill('SIGINT');
+    expect(await first.ended).toBe(0);
+    expect(alive(pid)).toBe(false);
+
+    const second = await up();
+    expect(await names(second)).toEqual(['Kept']);
+    // The SQL clients' address stays the same.
+    expect(second.output()).toContain(database);
+  });
+
+  test('killed, it starts again beside the server it left behind', async () => {
+    const first = await up();
+    await addAuthor(first, 'Kept');
+    const pid = serverPid() ?? 0;
+    first.process.kill('SIGKILL');
+    await first.ended;
+    expect(alive(pid)).toBe(true);
+    const second = await up();
+    expect(await names(second)).toEqual(['Kept']);
+    expect(serverPid()).toBe(pid);
+    second.process.kill('SIGTERM');
+    expect(await second.ended).toBe(0);
+    expect(alive(pid)).toBe(false);
+  });
+
+  test('killed with its server, it starts again on the same data', async () => {
+    const first = await up();
+    await addAuthor(first, 'Kept');
+    process.kill(serverPid() ?? 0, 'SIGKILL');
+    first.process.kill('SIGKILL');
+    await first.ended;
+    expect(await names(await up())).toEqual(['Kept']);
+  });
+
+  test('when only its server is killed, it starts another and goes on', async () => {
+    const service = await up();
+    await addAuthor(service, 'Before');
+    const pid = serverPid() ?? 0;
+    process.kill(pid, 'SIGKILL');
+    let status = 0;
+    while (status !== 201) {
+      status = await addAuthor(service, 'After');
+      expect([201, 503]).toContain(status);
+    }
+    expect(await names(service)).toEqual(['After', 'Before']);
+    expect(serverPid()).not.toBe(pid);
+  });
+
+  test('when a process of its server is killed, it goes on', async () => {
+    const service = await up();
+    await addAuthor(service, 'Before');
+    const database = /SQL clients +(\S+)/.exec(service.output())?.[1] ?? '';
+    const [backend] = await sql<{ pid: number }>(
+      database,
+      `select pid from pg_stat_activity where query like '%append_events%' and pid <> pg_backend_pid()`,
+    );
+    process.kill(backend?.pid ?? 0, 'SIGKILL');
+    let status = 0;
+    while (status !== 201) status = await addAuthor(service, 'After');
+    expect(await names(service)).toEqual(['After', 'Before']);
+  });
+
+  test('two services share one folder, and the last to leave stops the server', async () => {
+    const first = await up();
+    const second = await startService({ DATA_DIR: dataDir() });
+    await addAuthor(first, 'From the first');
+    await addAuthor(second, 'From the second');
+    expect(await names(first)).toEqual(['From the first', 'From the second']);
+    expect(await names(second)).toEqual(['From the first', 'From the second']);
+    const pid = serverPid() ?? 0;
+    first.process.kill('SIGTERM');
+    expect(await first.ended).toBe(0);
+    expect(alive(pid)).toBe(true);
+    expect(await addAuthor(second, 'Later')).toBe(201);
+    expect(await names(second)).toHaveLength(3);
+    second.process.kill('SIGTERM');
+    expect(await second.ended).toBe(0);
+    expect(alive(pid)).toBe(false);
+  });
+
+  test('a request under way is finished before it stops', async () => {
+    const service = await up();
+    let release = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    async function* body() {
+      yield Buffer.from('{"type":"author","key":"1","name":"One"}\n');
+      await held;
+      yield Buffer.from('{"type":"author","key":"2","name":"Two"}\n');
+    }
+    const response = fetch(`${service.url}/imports`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: body() as unknown as ReadableStream,
+      duplex: 'half',
+    });
+    // The first line is in: the request is under way.
+    while ((await send(`${service.url}/projections`, 'GET')).body.items[0].head === null);
+    service.process.kill('SIGTERM');
+    await refusesConnections(service.url);
+    release();
+    const results = (await (await response).text()).trim().split('\n');
+    expect(results.map((line) => (JSON.parse(line) as { status: string }).status)).toEqual([
+      'added',
+      'added',
+    ]);
+    expect(await service.ended).toBe(0);
+  });
+});
+
+async function refusesConnections(url: string): Promise<void> {
+  for (;;) {
+    const open = await fetch(`${url}/health/live`, { headers: { connection: 'close' } }).then(
+      () => true,
+      () => false,
+    );
+    if (!open) return;
+  }
+}
+
+describe('what it can not start with is told in one line', () => {
+  test('a port that is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    await failsWith({ PORT: String(port) }, new RegExp(`^colophon: 127.0.0.1:${port} is in use$`));
+    other.close();
+  });
+
+  test('a folder that can not be one', async () => {
+    writeFileSync(dataDir(), 'a file');
+    await failsWith({}, /^colophon: DATA_DIR .*data can't be created: /);
+    await failsWith(
+      { DATA_DIR: '/dev/null/data' },
+      /^colophon: DATA_DIR \/dev\/null\/data can't be created: /,
+    );
+  });
+
+  test.each<[Record<string, string>, RegExp]>([
+    [{ PORT: 'http' }, /^colophon: PORT: must be a whole number$/],
+    [{ PORT: '70000' }, /^colophon: PORT: .*65535/],
+    [{ LOG_LEVEL: 'loud' }, /^colophon: LOG_LEVEL: /],
+    [{ DATABASE_URL: 'mysql://localhost' }, /^colophon: DATABASE_URL: must be a URL such as postgres:/],
+    [{ DATABASE_URL: 'nonsense' }, /^colophon: DATABASE_URL: must be a URL such as postgres:/],
+    [
+      { DATABASE_URL: 'postgres://me:secret@127.0.0.1:1/db' },
+      /^colophon: can't connect to PostgreSQL at postgres:\/\/me:\*\*\*@127.0.0.1:1\/db: .*ECONNREFUSED/,
+    ],
+    [{ HOST: '203.0.113.1', DATA_DIR: '' }, /^colophon: .*203.0.113.1/],
+  ])('%o', async (env, message) => {
+    const database = await createDatabase();
+    await failsWith(env['HOST'] ? { DATABASE_URL: database.url, ...env } : env, message);
+    await database.drop();
+  });
+
+  test('a database that refuses the password, or is not there', async () => {
+    const database = await createDatabase();
+    const wrong = new URL(database.url);
+    wrong.password = 'wrong';
+    await failsWith(
+      { DATABASE_URL: wrong.href },
+      /^colophon: can't connect .*password authentication failed/,
+    );
+    const missing = new URL(database.url);
+    missing.pathname = '/nowhere';
+    await failsWith({ DATABASE_URL: missing.href }, /^colophon: can't connect .*"nowhere" does not exist/);
+    await database.drop();
+  });
+});
+
+test('services that start at once on an empty database do not get in each other’s way', async () => {
+  const database = await createDatabase();
+  await sql(database.url, 'drop schema event_store cascade');
+  const services = await Promise.all(
+    Array.from({ length: 3 }, () => startService({ DATABASE_URL: database.url })),
+  );
+  for (const [n, service] of services.entries()) expect(await addAuthor(service, `N ${n}`)).toBe(201);
+  for (const service of services) {
+    expect(await names(service)).toEqual(['N 0', 'N 1', 'N 2']);
+    service.process.kill('SIGTERM');
+    expect(await service.ended).toBe(0);
+  }
+  await database.drop();
+});

@@ -1,0 +1,154 @@
+import { Pool } from 'pg';
+import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
+import { GetAuthor, GetAuthorHandler } from '../../projections/catalogue/get-author.js';
+import { GetBook, GetBookHandler } from '../../projections/catalogue/get-book.js';
+import { ListAuthors, ListAuthorsHandler } from '../../projections/catalogue/list-authors.js';
+import { ListBooks, ListBooksHandler } from '../../projections/catalogue/list-books.js';
+import {
+  ListAuthorsOfBook,
+  ListAuthorsOfBookHandler,
+  ListBooksOfAuthor,
+  ListBooksOfAuthorHandler,
+} from '../../projections/catalogue/list-links.js';
+import { ReadModel } from '../../projections/catalogue/read-model.js';
+import { Projector } from '../../projections/projector.js';
+import { bookStream } from '../../src/books/book.events.js';
+import { authorStream } from '../../src/authors/author.events.js';
+import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
+import { createDatabase, sql, type TestDatabase } from '../support/database.js';
+import { newEvent } from '../support/events.js';
+
+const id = (n: number) => `00000000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`;
+const COUNT = 600;
+
+let database: TestDatabase;
+let pool: Pool;
+const statements: string[] = [];
+beforeAll(async () => {
+  database = await createDatabase();
+  pool = new Pool({ connectionString: database.url, options: '-c search_path=catalogue,public' });
+  const store = new MemoryEventStore();
+  for (let n = 0; n < COUNT; n += 1) {
+    await store.append(authorStream(id(n)), 'no-stream', [newEvent('AuthorAdded', { name: `Author ${n}` })]);
+    await store.append(
+      bookStream(id(n)),
+      'no-stream',
+      [
+        newEvent('BookAdded', { title: `Book ${n}` }),
+        newEvent('BookLinked', { authorId: id(n), position: 1, roles: ['author'], creditedAs: null }),
+        newEvent('BookLinked', {
+          authorId: id(n && n - 1),
+          position: 2,
+          roles: ['editor'],
+          creditedAs: null,
+        }),
+      ].slice(0, n === 0 ? 2 : 3),
+    );
+  }
+  const projector = new Projector(catalogue, store, pool, { connectionString: database.url });
+  await projector.start();
+  const head = await store.head();
+  expect(head !== undefined && (await projector.reached(head, 30_000))).toBe(true);
+  await projector.close();
+  await sql(database.url, 'analyze');
+  const query = pool.query.bind(pool);
+  const counted = (...args: unknown[]) => {
+    const [first] = args as [string | { text: string }];
+    statements.push(typeof first === 'string' ? first : first.text);
+    return Reflect.apply(query, pool, args) as unknown;
+  };
+  Object.assign(pool, { query: counted });
+});
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+const handlers = () => {
+  const readModel = new ReadModel({ pool });
+  return {
+    listAuthors: new ListAuthorsHandler({ pool }, readModel),
+    listBooks: new ListBooksHandler({ pool }, readModel),
+    getAuthor: new GetAuthorHandler(readModel),
+    getBook: new GetBookHandler(readModel),
+    booksOf: new ListBooksOfAuthorHandler({ pool }, readModel),
+    authorsOf: new ListAuthorsOfBookHandler({ pool }, readModel),
+  };
+};
+
+test('a page of any size, with all it includes, costs at most two statements', async () => {
+  const { listAuthors, listBooks, getAuthor, getBook, booksOf, authorsOf } = handlers();
+  const cost = async (work: () => Promise<unknown>) => {
+    statements.length = 0;
+    await work();
+    return statements.length;
+  };
+  const filters = { search: 'o', role: 'author', hasBooks: true } as const;
+  for (const limit of [1, 50, 500]) {
+    const authors = new ListAuthors({ limit, sort: 'name', include: 'books', ...filters });
+    expect(await cost(() => listAuthors.execute(authors))).toBe(2);
+    const books = new ListBooks({
+      limit,
+      sort: '-createdAt',
+      include: 'authors',
+      search: 'b',
+      role: 'author',
+    });
+    expect(await cost(() => listBooks.execute(books))).toBe(2);
+    expect(await cost(() => listBooks.execute(new ListBooks({ limit, sort: 'title' })))).toBe(1);
+    expect(await cost(() => booksOf.execute(new ListBooksOfAuthor(id(1), { limit })))).toBe(1);
+    expect(await cost(() => authorsOf.execute(new ListAuthorsOfBook(id(1), { limit })))).toBe(1);
+  }
+  expect(await cost(() => getAuthor.execute(new GetAuthor(id(1), true)))).toBe(2);
+  expect(await cost(() => getBook.execute(new GetBook(id(1), true)))).toBe(2);
+});
+
+test('requests that come together share their statements', async () => {
+  const { getAuthor } = handlers();
+  statements.length = 0;
+  const authors = await Promise.all(
+    Array.from({ length: 64 }, (_, n) => getAuthor.execute(new GetAuthor(id(n), true))),
+  );
+  expect(authors.map((author) => author.id)).toEqual(Array.from({ length: 64 }, (_, n) => id(n)));
+  expect(statements).toHaveLength(2);
+});
+
+test.each([
+  [
+    'a substring of a name',
+    `select from authors a where a.name_search like '%uthor 59%'`,
+    'authors_name_trigrams',
+  ],
+  [
+    'a substring of a title',
+    `select from books b where b.title_search like '%ook 59%'`,
+    'books_title_trigrams',
+  ],
+  [
+    'the start of a name',
+    `select from authors a where left(a.name_search, 200) collate "C" like 'author 59%'`,
+    'authors_by_name',
+  ],
+  [
+    'a page in order of title',
+    `select from books b where (left(b.title_search, 200) collate "C", b.id) > ('book 5', '${id(0)}')
+     order by left(b.title_search, 200) collate "C", b.id limit 50`,
+    'books_by_title',
+  ],
+  ['an author’s books', `select from author_book l where l.author_id = '${id(1)}'`, 'author_book_pkey'],
+  [
+    'a book’s authors',
+    `select from author_book l where l.book_id = '${id(1)}' order by position`,
+    'author_book_by_book',
+  ],
+])('%s is found by an index', async (_, text, index) => {
+  // So small a table is read whole by choice; whether the index can serve is what counts.
+  const plan = await sql<{ 'QUERY PLAN': string }>(
+    database.url,
+    'set search_path to catalogue, public',
+    'set enable_seqscan = off',
+    'set enable_sort = off',
+    `explain ${text}`,
+  );
+  expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toContain(index);
+});
