@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import DataLoader from 'dataloader';
+import type DataLoader from 'dataloader';
 import type { Pool } from 'pg';
 import { Problem } from '../../src/http/problem.js';
+import { batching } from '../../src/postgres/batching.js';
 import { authorColumns, bookColumns, type LinkRecord, type ResourceRecord } from './views.js';
 
 /** The pool whose search path is the catalogue's schema. */
@@ -59,7 +60,7 @@ export class ReadModel {
       const found = new Map(rows.map((row) => [row.id, row]));
       return ids.map((id) => found.get(id));
     };
-    return new DataLoader(load, LOADER);
+    return batching(load, MAX_KEYS);
   }
 
   private lists(name: string, text: string) {
@@ -69,9 +70,9 @@ export class ReadModel {
       for (const row of rows) lists.get(row.owner)?.push(row);
       return owners.map((owner) => lists.get(owner) ?? []);
     };
-    return new DataLoader(load, LOADER);
+    return batching(load, MAX_KEYS);
   }
 }
 
-// Nothing is cached: each answer is from the tables as they are. A page has up to 500 items: one statement for all.
-const LOADER = { cache: false, maxBatchSize: 500 };
+// A page has up to 500 items, whose inclusions are one statement.
+const MAX_KEYS = 500;

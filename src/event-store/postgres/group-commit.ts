@@ -26,21 +26,26 @@ interface Outcome {
 
 /** Events in one commit. Beyond some hundreds a larger group gains nothing and holds every other writer up. */
 const MAX_GROUP_EVENTS = 1_000;
+/** From so many appends waiting, half of them go first and the others follow. */
+const SPLIT_FROM = 16;
 /** How long an append whose outcome is unknown is settled before the caller is told that the store is unavailable. */
 const SETTLE_MS = 5_000;
 const RECONNECT_MS = 100;
 
 /**
- * Gathers the appends that arrive while a commit is under way and writes them in the next: one round trip and one
+ * Gathers the appends that arrive while commits are under way and writes them in the next: one round trip and one
  * flush to disk for all of them, each with its own outcome. The log is written under one lock, so a second
- * connection could only wait for the first.
+ * connection could only wait for the first; but a second group may follow the first on the same connection, so that
+ * the server commits one while we answer the callers of the other and hear what they ask next.
  *
  * A connection lost under a group leaves its outcome unknown. The group is sent again with the same event ids, and
  * an append that finds exactly those where it would write them had already gone in.
  */
 export class GroupCommit {
   private queue: Append[] = [];
-  private running: Promise<void> | undefined;
+  private readonly underWay = new Map<Append[], Promise<void>>();
+  private scheduled: NodeJS.Immediate | undefined;
+  private connection: Promise<Client> | undefined;
   private client: Client | undefined;
 
   constructor(
@@ -51,32 +56,51 @@ export class GroupCommit {
   append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
       this.queue.push({ stream, expected, events, deadline: Date.now() + SETTLE_MS, resolve, reject });
-      this.running ??= this.run();
+      // Callers woken by the same tick share a group.
+      this.scheduled ??= setImmediate(() => this.send());
     });
   }
 
   /** Ends the connection once what was accepted is written. */
   async close(): Promise<void> {
-    await this.running;
+    if (this.queue.length > 0) this.send();
+    while (this.underWay.size > 0) await Promise.race(this.underWay.values());
     await this.client?.end().catch(() => undefined);
     this.client = undefined;
+    this.connection = undefined;
   }
 
-  private async run(): Promise<void> {
-    // Callers woken by the same tick join the first group.
-    await new Promise(setImmediate);
-    while (this.queue.length > 0) await this.commit(this.takeGroup());
-    this.running = undefined;
+  private send(): void {
+    this.scheduled = undefined;
+    while (this.worthSending()) {
+      const group = this.takeGroup();
+      if (group.length === 0) return;
+      const work = this.commit(group).finally(() => {
+        this.underWay.delete(group);
+        this.send();
+      });
+      this.underWay.set(group, work);
+    }
   }
 
-  /** As many appends as fit, in order; a second one to the same stream waits for the next group. */
+  /** A second group follows the first when it is about as large: a small one would cost as long a flush for little. */
+  private worthSending(): boolean {
+    const [first] = this.underWay.keys();
+    if (!first) return this.queue.length > 0;
+    return this.underWay.size === 1 && this.queue.length >= Math.max(SPLIT_FROM / 2, first.length / 2);
+  }
+
+  /** As many appends as fit, in order. One to a stream that is being written waits for a later group. */
   private takeGroup(): Append[] {
     const group: Append[] = [];
-    const streams = new Set<string>();
+    const streams = new Set([...this.underWay.keys()].flat().map((append) => append.stream));
     const rest: Append[] = [];
+    const split = this.underWay.size === 0 && this.queue.length >= SPLIT_FROM;
+    const limit = split ? Math.ceil(this.queue.length / 2) : Infinity;
     let events = 0;
     for (const append of this.queue) {
-      const fits = group.length === 0 || events + append.events.length <= MAX_GROUP_EVENTS;
+      const fits =
+        group.length === 0 || (group.length < limit && events + append.events.length <= MAX_GROUP_EVENTS);
       if (!fits || streams.has(append.stream)) {
         rest.push(append);
       } else {
@@ -91,8 +115,9 @@ export class GroupCommit {
 
   private async commit(group: Append[]): Promise<void> {
     for (let open = group; open.length > 0;) {
+      let client: Client | undefined;
       try {
-        const client = await this.connected();
+        client = await this.connected();
         const outcomes = await send(client, open);
         this.committed();
         for (const [index, append] of open.entries()) {
@@ -102,7 +127,7 @@ export class GroupCommit {
         }
         return;
       } catch (error) {
-        this.drop();
+        if (client) this.drop(client);
         if (!isUnavailable(error)) {
           for (const append of open) append.reject(error);
           return;
@@ -137,13 +162,21 @@ export class GroupCommit {
     append.reject(new RevisionConflict(append.stream, append.expected, actual));
   }
 
-  private async connected(): Promise<Client> {
-    if (this.client) return this.client;
+  private connected(): Promise<Client> {
+    this.connection ??= this.connect().catch((error: unknown) => {
+      this.connection = undefined;
+      throw error;
+    });
+    return this.connection;
+  }
+
+  private async connect(): Promise<Client> {
     const client = new Client({
       connectionString: this.connectionString,
       connectionTimeoutMillis: 2_000,
       query_timeout: 10_000,
       keepAlive: true,
+      pipeline: true,
       application_name: APPLICATION_NAME,
       options: '-c default_transaction_isolation=read\\ committed',
     });
@@ -153,9 +186,12 @@ export class GroupCommit {
     return client;
   }
 
-  private drop(client = this.client): void {
-    if (client && client === this.client) this.client = undefined;
-    void client?.end().catch(() => undefined);
+  /** Once for each client: another may have taken its place. */
+  private drop(client: Client): void {
+    if (this.client !== client) return;
+    this.client = undefined;
+    this.connection = undefined;
+    void client.end().catch(() => undefined);
   }
 }
 

@@ -1,5 +1,7 @@
-import DataLoader from 'dataloader';
+import { setTimeout } from 'node:timers/promises';
+import type DataLoader from 'dataloader';
 import type { Pool } from 'pg';
+import { batching } from '../../postgres/batching.js';
 import { createPool, isUnavailable } from '../../postgres/database.js';
 import {
   EventStore,
@@ -17,6 +19,8 @@ import { GroupCommit } from './group-commit.js';
 import { readHead, readPage, readStreams } from './log-reader.js';
 import { WakeUp } from './wake-up.js';
 
+/** A follower at the head reads no more often than this: under many writers, an event at a time would cost them more. */
+const GATHER_MS = 10;
 /** How long a follower trusts the wake-ups before it looks by itself. */
 const POLL_MS = 500;
 /** Between attempts while the server is away. */
@@ -24,13 +28,14 @@ const RETRY_MS = 250;
 const READ_BATCH = 1_000;
 /** A follower that lags reads large pages; 5,000 measured best for the projector. */
 const SUBSCRIBE_BATCH = 5_000;
+/** Streams read by one statement. */
+const MAX_STREAMS = 500;
 
 /** The embedded default: the log as a table of a PostgreSQL 15 or newer, migrated beforehand. */
 export class PostgresEventStore extends EventStore {
   private readonly pool: Pool;
   private readonly writer: GroupCommit;
   private readonly wakeUp: WakeUp;
-  // Streams asked for in the same tick share a statement. Nothing is cached: each read sees the log as it is.
   private readonly streams: DataLoader<string, RecordedEvent[]>;
 
   constructor(connectionString: string) {
@@ -38,10 +43,7 @@ export class PostgresEventStore extends EventStore {
     this.pool = createPool(connectionString, { max: 4 });
     this.wakeUp = new WakeUp(connectionString, this.pool);
     this.writer = new GroupCommit(connectionString, () => this.wakeUp.appended());
-    this.streams = new DataLoader((names) => available(() => readStreams(this.pool, names)), {
-      cache: false,
-      maxBatchSize: 500,
-    });
+    this.streams = batching((names) => available(() => readStreams(this.pool, names)), MAX_STREAMS);
   }
 
   async append(
@@ -70,7 +72,11 @@ export class PostgresEventStore extends EventStore {
   async *subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch> {
     let from = after;
     let caughtUp = false;
+    let lastRead = 0;
     while (!signal.aborted) {
+      // Behind the head a page is full and read at once.
+      if (caughtUp) await pause(lastRead + GATHER_MS - Date.now(), signal);
+      lastRead = Date.now();
       const ticket = this.wakeUp.ticket;
       let events: RecordedEvent[];
       try {
@@ -97,6 +103,10 @@ export class PostgresEventStore extends EventStore {
     await this.wakeUp.close();
     await this.pool.end();
   }
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  if (milliseconds > 0) await setTimeout(milliseconds, undefined, { signal }).catch(() => undefined);
 }
 
 async function available<T>(read: () => Promise<T>): Promise<T> {
