@@ -1,6 +1,6 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { ReadModel } from './read-model.js';
-import { toAuthor, toLinkedBook, type AuthorView } from './views.js';
+import { toAuthor, type AuthorView } from './views.js';
 
 export class GetAuthor extends Query<AuthorView> {
   constructor(
@@ -16,11 +16,9 @@ export class GetAuthorHandler implements IQueryHandler<GetAuthor> {
   constructor(private readonly readModel: ReadModel) {}
 
   async execute({ id, includeBooks }: GetAuthor): Promise<AuthorView> {
-    const [author, books] = await Promise.all([
-      this.readModel.author.load(id),
-      includeBooks ? this.readModel.booksOf.load(id) : undefined,
-    ]);
+    const loader = includeBooks ? this.readModel.authorWithBooks : this.readModel.author;
+    const author = await loader.load(id);
     if (!author) throw await this.readModel.missing('author', id);
-    return toAuthor(author, books?.map(toLinkedBook));
+    return toAuthor(author);
   }
 }

@@ -1,6 +1,6 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { ReadModel } from './read-model.js';
-import { toBook, toLinkedAuthor, type BookView } from './views.js';
+import { toBook, type BookView } from './views.js';
 
 export class GetBook extends Query<BookView> {
   constructor(
@@ -16,11 +16,9 @@ export class GetBookHandler implements IQueryHandler<GetBook> {
   constructor(private readonly readModel: ReadModel) {}
 
   async execute({ id, includeAuthors }: GetBook): Promise<BookView> {
-    const [book, authors] = await Promise.all([
-      this.readModel.book.load(id),
-      includeAuthors ? this.readModel.authorsOf.load(id) : undefined,
-    ]);
+    const loader = includeAuthors ? this.readModel.bookWithAuthors : this.readModel.book;
+    const book = await loader.load(id);
     if (!book) throw await this.readModel.missing('book', id);
-    return toBook(book, authors?.map(toLinkedAuthor));
+    return toBook(book);
   }
 }

@@ -2,15 +2,15 @@ import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
 import { prepared } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
-import { CataloguePool, ReadModel } from './read-model.js';
+import { CataloguePool } from './read-model.js';
 import { textConditions, type TextFilter } from './search.js';
 import {
   authorColumns,
+  booksOfAuthor,
   rfc3339,
   toAuthor,
-  toLinkedBook,
+  type AuthorRecord,
   type AuthorView,
-  type ResourceRecord,
 } from './views.js';
 
 export const AUTHOR_SORTS = ['name', '-name', 'createdAt', '-createdAt'] as const;
@@ -33,7 +33,7 @@ export class ListAuthors extends Query<Page<AuthorView>> {
   }
 }
 
-type Row = ResourceRecord & { readonly key: string };
+type Row = AuthorRecord & { readonly key: string };
 
 const ORDERS: Record<AuthorFilter['sort'], Order> = {
   name: { expression: 'left(a.name_search, 200)', type: 'text', descending: false },
@@ -44,10 +44,7 @@ const ORDERS: Record<AuthorFilter['sort'], Order> = {
 
 @QueryHandler(ListAuthors)
 export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
-  constructor(
-    private readonly catalogue: CataloguePool,
-    private readonly readModel: ReadModel,
-  ) {}
+  constructor(private readonly catalogue: CataloguePool) {}
 
   async execute({ filter }: ListAuthors): Promise<Page<AuthorView>> {
     const { limit, sort, book, role, hasBooks, include } = filter;
@@ -63,22 +60,16 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
       conditions.push(`${hasBooks ? '' : 'not '}exists (select from author_book l where l.author_id = a.id)`);
     const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
     const { where, tail } = keyset(ORDERS[sort], 'a.id', limit, after, parameters);
-    const text = `select ${authorColumns}, left(a.name_search, 200) as key
+    const included = include ? `, ${booksOfAuthor}` : '';
+    const text = `select ${authorColumns}${included}, left(a.name_search, 200) as key
       from authors a where ${[...conditions, where].join(' and ')} ${tail}`;
     const { rows } = await this.catalogue.pool.query<Row>(prepared(text, parameters.values));
-    const page = toPage(
+    return toPage(
       rows,
       limit,
       sort,
       (row) => [sort.endsWith('name') ? row.key : rfc3339(row.created), row.id],
-      (row) => row,
+      toAuthor,
     );
-    const books = include ? await this.readModel.booksOf.loadMany(page.items.map((row) => row.id)) : [];
-    const items = page.items.map((row, index) => {
-      const list = books[index];
-      if (list instanceof Error) throw list;
-      return toAuthor(row, list?.map(toLinkedBook));
-    });
-    return { items, next: page.next };
   }
 }

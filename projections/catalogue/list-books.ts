@@ -2,9 +2,9 @@ import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
 import { prepared } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
-import { CataloguePool, ReadModel } from './read-model.js';
+import { CataloguePool } from './read-model.js';
 import { textConditions, type TextFilter } from './search.js';
-import { bookColumns, rfc3339, toBook, toLinkedAuthor, type BookView, type ResourceRecord } from './views.js';
+import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
 
 export const BOOK_SORTS = ['title', '-title', 'createdAt', '-createdAt'] as const;
 
@@ -25,7 +25,7 @@ export class ListBooks extends Query<Page<BookView>> {
   }
 }
 
-type Row = ResourceRecord & { readonly key: string };
+type Row = BookRecord & { readonly key: string };
 
 const ORDERS: Record<BookFilter['sort'], Order> = {
   title: { expression: 'left(b.title_search, 200)', type: 'text', descending: false },
@@ -36,10 +36,7 @@ const ORDERS: Record<BookFilter['sort'], Order> = {
 
 @QueryHandler(ListBooks)
 export class ListBooksHandler implements IQueryHandler<ListBooks> {
-  constructor(
-    private readonly catalogue: CataloguePool,
-    private readonly readModel: ReadModel,
-  ) {}
+  constructor(private readonly catalogue: CataloguePool) {}
 
   async execute({ filter }: ListBooks): Promise<Page<BookView>> {
     const { limit, sort, author, role, include } = filter;
@@ -53,22 +50,16 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
     }
     const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
     const { where, tail } = keyset(ORDERS[sort], 'b.id', limit, after, parameters);
-    const text = `select ${bookColumns}, left(b.title_search, 200) as key
+    const included = include ? `, ${authorsOfBook}` : '';
+    const text = `select ${bookColumns}${included}, left(b.title_search, 200) as key
       from books b where ${[...conditions, where].join(' and ')} ${tail}`;
     const { rows } = await this.catalogue.pool.query<Row>(prepared(text, parameters.values));
-    const page = toPage(
+    return toPage(
       rows,
       limit,
       sort,
       (row) => [sort.endsWith('title') ? row.key : rfc3339(row.created), row.id],
-      (row) => row,
+      toBook,
     );
-    const authors = include ? await this.readModel.authorsOf.loadMany(page.items.map((row) => row.id)) : [];
-    const items = page.items.map((row, index) => {
-      const list = authors[index];
-      if (list instanceof Error) throw list;
-      return toBook(row, list?.map(toLinkedAuthor));
-    });
-    return { items, next: page.next };
   }
 }

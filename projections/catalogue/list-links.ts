@@ -2,13 +2,7 @@ import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { prepared } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
 import { CataloguePool, ReadModel } from './read-model.js';
-import {
-  toLinkedAuthor,
-  toLinkedBook,
-  type LinkedAuthor,
-  type LinkedBook,
-  type LinkRecord,
-} from './views.js';
+import type { LinkedAuthor, LinkedBook } from './views.js';
 
 interface PageRequest {
   readonly limit: number;
@@ -50,15 +44,21 @@ export class ListBooksOfAuthorHandler implements IQueryHandler<ListBooksOfAuthor
     const owner = parameters.add(authorId);
     const cursor = after === undefined ? undefined : decodeCursor('title of author', after);
     const { where, tail } = keyset(BY_TITLE, 'b.id', limit, cursor, parameters);
-    const text = `select b.id, b.title as text, l.position, l.roles, l.credited_as as "creditedAs",
+    const text = `select b.id, b.title, l.position, l.roles, l.credited_as as "creditedAs",
         left(b.title_search, 200) as key
       from author_book l join books b on b.id = l.book_id where l.author_id = ${owner} and ${where} ${tail}`;
-    const { rows } = await this.catalogue.pool.query<LinkRecord & { key: string }>(
+    const { rows } = await this.catalogue.pool.query<LinkedBook & { key: string }>(
       prepared(text, parameters.values),
     );
     if (rows.length === 0 && !(await this.readModel.author.load(authorId)))
       throw await this.readModel.missing('author', authorId);
-    return toPage(rows, limit, 'title of author', (row) => [row.key, row.id], toLinkedBook);
+    return toPage(
+      rows,
+      limit,
+      'title of author',
+      (row) => [row.key, row.id],
+      ({ key: _, ...book }) => book,
+    );
   }
 }
 
@@ -74,11 +74,17 @@ export class ListAuthorsOfBookHandler implements IQueryHandler<ListAuthorsOfBook
     const owner = parameters.add(bookId);
     const cursor = after === undefined ? undefined : decodeCursor('position of book', after);
     const { where, tail } = keyset(BY_POSITION, 'a.id', limit, cursor, parameters);
-    const text = `select a.id, a.name as text, l.position, l.roles, l.credited_as as "creditedAs"
+    const text = `select a.id, a.name, l.position, l.roles, l.credited_as as "creditedAs"
       from author_book l join authors a on a.id = l.author_id where l.book_id = ${owner} and ${where} ${tail}`;
-    const { rows } = await this.catalogue.pool.query<LinkRecord>(prepared(text, parameters.values));
+    const { rows } = await this.catalogue.pool.query<LinkedAuthor>(prepared(text, parameters.values));
     if (rows.length === 0 && !(await this.readModel.book.load(bookId)))
       throw await this.readModel.missing('book', bookId);
-    return toPage(rows, limit, 'position of book', (row) => [String(row.position), row.id], toLinkedAuthor);
+    return toPage(
+      rows,
+      limit,
+      'position of book',
+      (row) => [String(row.position), row.id],
+      (author) => author,
+    );
   }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ROLE_NAMES, type Role } from '../../src/books/roles.js';
+import { ROLE_NAMES } from '../../src/books/roles.js';
 
 const role = z.enum(ROLE_NAMES);
 const linkShape = {
@@ -42,8 +42,7 @@ export const pageOf = (item: z.ZodType) =>
 export const epoch = (column: string): string => `(date_part('epoch', ${column}) * 1000)::bigint`;
 export const rfc3339 = (milliseconds: string): string => new Date(Number(milliseconds)).toISOString();
 
-/** Columns of an author or a book as the views need them. */
-export interface ResourceRecord {
+interface ResourceRecord {
   readonly id: string;
   readonly text: string;
   readonly revision: string;
@@ -51,55 +50,46 @@ export interface ResourceRecord {
   readonly updated: string;
 }
 
+/** A row of {@link authorColumns}, and {@link booksOfAuthor} where they are included. */
+export interface AuthorRecord extends ResourceRecord {
+  readonly books?: LinkedBook[];
+}
+
+/** A row of {@link bookColumns}, and {@link authorsOfBook} where they are included. */
+export interface BookRecord extends ResourceRecord {
+  readonly authors?: LinkedAuthor[];
+}
+
 export const authorColumns = `a.id, a.name as text, a.revision, ${epoch('a.created_at')} as created, ${epoch('a.updated_at')} as updated`;
 export const bookColumns = `b.id, b.title as text, b.revision, ${epoch('b.created_at')} as created, ${epoch('b.updated_at')} as updated`;
 
-export const toAuthor = (
-  { id, text, revision, created, updated }: ResourceRecord,
-  books?: LinkedBook[],
-): AuthorView => ({
-  id,
-  name: text,
-  revision,
-  createdAt: rfc3339(created),
-  updatedAt: rfc3339(updated),
-  ...(books && { books }),
+// Links leave the server as the JSON of the answer: parsing them row by row took a third of a request's time.
+const linkJson = (text: 'title' | 'name', of: string) =>
+  `json_build_object('id', ${of}.id, '${text}', ${of}.${text}, 'position', l.position, 'roles', l.roles, 'creditedAs', l.credited_as)`;
+
+/** All books of the author `a`, by title. */
+export const booksOfAuthor = `(select coalesce(json_agg(${linkJson('title', 'b')} order by left(b.title_search, 200) collate "C", b.id), '[]')
+  from author_book l join books b on b.id = l.book_id where l.author_id = a.id) as books`;
+
+/** All authors of the book `b`, in its order. */
+export const authorsOfBook = `(select coalesce(json_agg(${linkJson('name', 'a')} order by l.position, a.id), '[]')
+  from author_book l join authors a on a.id = l.author_id where l.book_id = b.id) as authors`;
+
+const stampsOf = ({ revision, created, updated }: ResourceRecord) => {
+  const createdAt = rfc3339(created);
+  return { revision, createdAt, updatedAt: updated === created ? createdAt : rfc3339(updated) };
+};
+
+export const toAuthor = (row: AuthorRecord): AuthorView => ({
+  id: row.id,
+  name: row.text,
+  ...stampsOf(row),
+  ...(row.books && { books: row.books }),
 });
 
-export const toBook = (
-  { id, text, revision, created, updated }: ResourceRecord,
-  authors?: LinkedAuthor[],
-): BookView => ({
-  id,
-  title: text,
-  revision,
-  createdAt: rfc3339(created),
-  updatedAt: rfc3339(updated),
-  ...(authors && { authors }),
-});
-
-/** A link as read from the side of one of its ends. */
-export interface LinkRecord {
-  readonly owner: string;
-  readonly id: string;
-  readonly text: string;
-  readonly position: number;
-  readonly roles: Role[];
-  readonly creditedAs: string | null;
-}
-
-export const toLinkedBook = ({ id, text, position, roles, creditedAs }: LinkRecord): LinkedBook => ({
-  id,
-  title: text,
-  position,
-  roles,
-  creditedAs,
-});
-
-export const toLinkedAuthor = ({ id, text, position, roles, creditedAs }: LinkRecord): LinkedAuthor => ({
-  id,
-  name: text,
-  position,
-  roles,
-  creditedAs,
+export const toBook = (row: BookRecord): BookView => ({
+  id: row.id,
+  title: row.text,
+  ...stampsOf(row),
+  ...(row.authors && { authors: row.authors }),
 });

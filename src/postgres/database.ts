@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isNativeError } from 'node:util/types';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
 
 /** What a pool or one of its clients offers to a query. */
@@ -91,8 +92,9 @@ const UNAVAILABLE_MESSAGES =
 
 /** True where the server couldn't be reached or went away, so that trying again later can help. */
 export function isUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (error instanceof AggregateError) return error.errors.some(isUnavailable);
+  // Not `instanceof`: an error of Node's own has another `Error` where a test runner has made a realm of its own.
+  if (!isNativeError(error)) return false;
+  if ('errors' in error && Array.isArray(error.errors)) return error.errors.some(isUnavailable);
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   return (
     UNAVAILABLE_CODES.has(code) || UNAVAILABLE_STATES.test(code) || UNAVAILABLE_MESSAGES.test(error.message)

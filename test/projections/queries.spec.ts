@@ -67,8 +67,8 @@ afterAll(async () => {
 const handlers = () => {
   const readModel = new ReadModel({ pool });
   return {
-    listAuthors: new ListAuthorsHandler({ pool }, readModel),
-    listBooks: new ListBooksHandler({ pool }, readModel),
+    listAuthors: new ListAuthorsHandler({ pool }),
+    listBooks: new ListBooksHandler({ pool }),
     getAuthor: new GetAuthorHandler(readModel),
     getBook: new GetBookHandler(readModel),
     booksOf: new ListBooksOfAuthorHandler({ pool }, readModel),
@@ -86,7 +86,7 @@ test('a page of any size, with all it includes, costs at most two statements', a
   const filters = { search: 'o', role: 'author', hasBooks: true } as const;
   for (const limit of [1, 50, 500]) {
     const authors = new ListAuthors({ limit, sort: 'name', include: 'books', ...filters });
-    expect(await cost(() => listAuthors.execute(authors))).toBe(2);
+    expect(await cost(() => listAuthors.execute(authors))).toBeLessThanOrEqual(2);
     const books = new ListBooks({
       limit,
       sort: '-createdAt',
@@ -94,13 +94,13 @@ test('a page of any size, with all it includes, costs at most two statements', a
       search: 'b',
       role: 'author',
     });
-    expect(await cost(() => listBooks.execute(books))).toBe(2);
+    expect(await cost(() => listBooks.execute(books))).toBeLessThanOrEqual(2);
     expect(await cost(() => listBooks.execute(new ListBooks({ limit, sort: 'title' })))).toBe(1);
     expect(await cost(() => booksOf.execute(new ListBooksOfAuthor(id(1), { limit })))).toBe(1);
     expect(await cost(() => authorsOf.execute(new ListAuthorsOfBook(id(1), { limit })))).toBe(1);
   }
-  expect(await cost(() => getAuthor.execute(new GetAuthor(id(1), true)))).toBe(2);
-  expect(await cost(() => getBook.execute(new GetBook(id(1), true)))).toBe(2);
+  expect(await cost(() => getAuthor.execute(new GetAuthor(id(1), true)))).toBe(1);
+  expect(await cost(() => getBook.execute(new GetBook(id(1), true)))).toBe(1);
 });
 
 test('requests that come together share their statements', async () => {
@@ -110,7 +110,7 @@ test('requests that come together share their statements', async () => {
     Array.from({ length: 64 }, (_, n) => getAuthor.execute(new GetAuthor(id(n), true))),
   );
   expect(authors.map((author) => author.id)).toEqual(Array.from({ length: 64 }, (_, n) => id(n)));
-  expect(statements).toHaveLength(2);
+  expect(statements).toHaveLength(1);
 });
 
 test.each([
