@@ -23,7 +23,7 @@ const lines = (text: string) =>
     .trim()
     .split('\n')
     .filter(Boolean)
-    .map((line) => JSON.parse(line) as any);
+    .map((line) => JSON.parse(line));
 
 test('the history of a book tells everything that happened to it and its links', async () => {
   await service.request('DELETE', `/books/${ids['b']}/authors/${ids['a0']}`, {

@@ -20,7 +20,7 @@ const parse = (text: string) =>
     .trim()
     .split('\n')
     .filter(Boolean)
-    .map((line) => JSON.parse(line) as any);
+    .map((line) => JSON.parse(line));
 const post = async (raw: string | Uint8Array<ArrayBuffer>) =>
   parse((await service.request('POST', '/imports', { raw, headers: NDJSON })).text);
 const asLines = (...lines: object[]) => lines.map((line) => `${JSON.stringify(line)}\n`).join('');

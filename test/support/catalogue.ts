@@ -9,7 +9,7 @@ export async function importLines(service: TestService, lines: object[]): Promis
   const results = text
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as any);
+    .map((line) => JSON.parse(line));
   expect({ status, failed: results.filter((result) => result.status === 'failed') }).toEqual({
     status: 200,
     failed: [],
