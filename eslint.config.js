@@ -62,7 +62,7 @@ export default tseslint.config(
         {
           patterns: [
             {
-              regex: 'event-store/(postgres|memory)/',
+              regex: 'event-store/(postgres|memory|eventstoredb)/',
               message: 'Only the composition root picks an event store.',
             },
           ],

@@ -1,8 +1,12 @@
+// Tests of the EventStoreDB side need a server: `EVENTSTOREDB_URL`, or `npm run test:eventstoredb`, which starts one.
+const withEventStoreDb = process.env.EVENTSTOREDB_URL ? [] : ['<rootDir>/test/eventstoredb/'];
+
 /** Native ES modules, compiled by swc with the decorator metadata that Nest reads. */
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/src', '<rootDir>/projections', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts', '**/*-spec.ts'],
+  testPathIgnorePatterns: ['/node_modules/', ...withEventStoreDb],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {

@@ -26,7 +26,7 @@ export class MinPositionGuard implements CanActivate {
         {
           pointer: 'header/Min-Position',
           rule: 'position',
-          detail: 'must be the `position` of a command’s answer',
+          detail: 'must be the `position` of an answer, given by this log',
         },
       ]);
     return this.waitFor(position);

@@ -20,6 +20,8 @@ export interface ProjectorOptions {
   readonly connectionString: string;
   /** The schema of the tables; the projection's name by default. */
   readonly schema?: string;
+  /** Drops the tables and begins again. */
+  readonly afresh?: boolean;
   /** For tests: what stands between the projector and its connection. */
   readonly connect?: (connectionString: string) => Promise<Client>;
 }
@@ -40,6 +42,7 @@ export class Projector {
   private readonly logger: Logger;
   private readonly stop = new AbortController();
   private readonly schema: string;
+  private log = '';
   private running: Promise<void> | undefined;
   private checkpoint: Position | undefined;
   private active = false;
@@ -57,9 +60,13 @@ export class Projector {
     this.logger = new Logger(`projector ${this.schema}`);
   }
 
-  /** Creates the tables where they are missing, and starts. */
+  /**
+   * Creates the tables where they are missing, and starts.
+   * @throws TablesOfAnotherLog
+   */
   async start(): Promise<void> {
-    await ensureTables(this.pool, this.projection, this.schema);
+    this.log = await this.store.logId();
+    await ensureTables(this.pool, this.projection, this.schema, this.log, this.options.afresh);
     this.running = this.run();
   }
 
@@ -171,7 +178,14 @@ export class Projector {
     if (last === undefined) return;
     await client.query('begin isolation level read committed');
     try {
-      const current = await moveCheckpoint(client, this.schema, this.projection, this.checkpoint, last);
+      const current = await moveCheckpoint(
+        client,
+        this.schema,
+        this.projection,
+        this.log,
+        this.checkpoint,
+        last,
+      );
       if (!current) throw new CheckpointMoved();
       await this.projection.apply(client as unknown as PoolClient, events);
       await client.query('commit');

@@ -10,9 +10,11 @@ import { ListAuthorsHandler } from '../projections/catalogue/list-authors.js';
 import { ListBooksHandler } from '../projections/catalogue/list-books.js';
 import { ListAuthorsOfBookHandler, ListBooksOfAuthorHandler } from '../projections/catalogue/list-links.js';
 import { CataloguePool, ReadModel } from '../projections/catalogue/read-model.js';
+import { TablesOfAnotherLog } from '../projections/checkpoint.js';
 import { MinPositionGuard, ReadYourWrites } from '../projections/min-position.guard.js';
 import { ProjectionsController } from '../projections/projections.controller.js';
 import { Projector } from '../projections/projector.js';
+import { differingTables } from '../projections/same-tables.js';
 import { AuditController } from './audit/audit.controller.js';
 import { AddAuthorHandler } from './authors/add-author.js';
 import { Authors } from './authors/authors.js';
@@ -30,17 +32,18 @@ import { ReorderAuthorsHandler } from './books/reorder-authors.js';
 import { RestoreBookHandler } from './books/restore-book.js';
 import { RetitleBookHandler } from './books/retitle-book.js';
 import { UnlinkAuthorHandler } from './books/unlink-author.js';
-import type { Config } from './config.js';
-import { EventStore } from './event-store/event-store.js';
+import { StartupError, type Config } from './config.js';
+import { EventStore, nameLog } from './event-store/event-store.js';
+import { EventStoreDbEventStore } from './event-store/eventstoredb/eventstoredb-event-store.js';
 import { CommandHandling } from './event-store/handle-command.js';
 import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
-import { HealthController } from './http/health.controller.js';
+import { Dependencies, HealthController } from './http/health.controller.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { Importer } from './imports/importer.js';
 import { ImportsController } from './imports/imports.controller.js';
 import { createPool } from './postgres/database.js';
 import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
-import { migrate } from './postgres/migrate.js';
+import { checkServer, migrate } from './postgres/migrate.js';
 import { textLimit } from './text.js';
 
 const COMMANDS: Type[] = [
@@ -107,38 +110,94 @@ export interface Backbone {
   readonly close: () => Promise<void>;
 }
 
+/** The database that is configured, or the embedded one, started. */
+export async function openDatabase(config: Config): Promise<{ url: string; close: () => Promise<void> }> {
+  if (config.databaseUrl !== undefined) return { url: config.databaseUrl, close: async () => undefined };
+  const embedded = await EmbeddedServer.start(config.dataDir);
+  return { url: embedded.url, close: () => embedded.stop() };
+}
+
+/**
+ * The event store at a URL, ready for use.
+ * @param url `esdb://…`, or of a PostgreSQL, which is migrated.
+ * @throws StartupError where it can't be reached.
+ */
+export async function openStore(url: string, prefix: string): Promise<EventStore> {
+  if (!url.startsWith('esdb')) {
+    await migrate(url);
+    return new PostgresEventStore(url);
+  }
+  let store: EventStore | undefined;
+  try {
+    store = new EventStoreDbEventStore(url, prefix);
+    await store.logId();
+    return store;
+  } catch (error) {
+    await store?.close();
+    const { message } = ((error as Error).cause ?? error) as Error;
+    throw new StartupError(`can't use EventStoreDB at ${url.replace(/:[^:@/]*@/, ':***@')}: ${message}`);
+  }
+}
+
 /**
  * Opens everything the configuration names and starts projecting.
+ * @param afresh drops the read tables and fills them from the beginning of the log.
  * @throws StartupError for what the operator can mend.
  */
-export async function openBackbone(config: Config): Promise<Backbone> {
+export async function openBackbone(config: Config, afresh = false): Promise<Backbone> {
   textLimit.characters = config.maxTextLength;
-  const embedded = config.databaseUrl === undefined ? await EmbeddedServer.start(config.dataDir) : undefined;
-  const databaseUrl = embedded?.url ?? config.databaseUrl ?? '';
-  const closing: (() => Promise<unknown>)[] = [async () => embedded?.stop()];
+  const database = await openDatabase(config);
+  const closing: (() => Promise<unknown>)[] = [database.close];
   const close = async () => {
     for (const part of closing.splice(0).reverse()) await part();
   };
   try {
-    await migrate(databaseUrl);
-    const store = new PostgresEventStore(databaseUrl);
+    await checkServer(database.url);
+    const store = await openStore(config.eventStoreDbUrl ?? database.url, config.eventStoreDbPrefix);
     closing.push(() => store.close());
-    const pool = createPool(databaseUrl, { searchPath: `${catalogue.name},public` });
+    nameLog(await store.logId());
+    const schema = config.catalogueSchema;
+    const pool = createPool(database.url, { searchPath: `${schema},public` });
     closing.push(() => pool.end());
-    const projector = new Projector(catalogue, store, pool, { connectionString: databaseUrl });
+    const projector = new Projector(catalogue, store, pool, {
+      connectionString: database.url,
+      schema,
+      afresh,
+    });
     closing.push(() => projector.close());
     await projector.start();
     const booksOfAuthor: BooksOfAuthor = { count: (id) => countBooksOfAuthor(id, pool, store, projector) };
+    const dependencies: Dependencies = { check: () => Promise.all([store.head(), projector.status()]) };
     const module = AppModule.with(
       { provide: EventStore, useValue: store },
       { provide: CataloguePool, useValue: { pool } },
       { provide: Projector, useValue: projector },
       { provide: ReadYourWrites, useValue: { patienceMs: config.minPositionWaitMs } },
       { provide: BooksOfAuthor, useValue: booksOfAuthor },
+      { provide: Dependencies, useValue: dependencies },
     );
-    return { module, databaseUrl, store, projector, close };
+    return { module, databaseUrl: database.url, store, projector, close };
   } catch (error) {
     await close().catch(() => undefined);
-    throw error;
+    if (!(error instanceof TablesOfAnotherLog)) throw error;
+    throw new StartupError(
+      `${error.message}; fill them from this one with \`colophon rebuild\`, or set CATALOGUE_SCHEMA to another schema`,
+    );
+  }
+}
+
+/**
+ * Builds the read tables from each of two logs, aside, and compares them.
+ * @returns the names of tables that differ.
+ */
+export async function differencesOfTables(
+  stores: readonly [EventStore, EventStore],
+  databaseUrl: string,
+): Promise<string[]> {
+  const pool = createPool(databaseUrl);
+  try {
+    return await differingTables(catalogue, stores, pool, databaseUrl);
+  } finally {
+    await pool.end();
   }
 }

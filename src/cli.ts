@@ -3,14 +3,16 @@ import { createReadStream, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { pipeline } from 'node:stream/promises';
 import { NestFactory } from '@nestjs/core';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { openBackbone, type Backbone } from './app.module.js';
+import { Command } from 'commander';
+import { differencesOfTables, openBackbone, openDatabase, openStore, type Backbone } from './app.module.js';
 import { replay } from './audit/replay.js';
 import { loadConfig, StartupError } from './config.js';
-import { formatPosition, parsePosition, type Position } from './event-store/event-store.js';
+import { formatPosition, parsePosition, type EventStore, type Position } from './event-store/event-store.js';
+import { compareLogs, NotACopy, transfer } from './event-store/transfer.js';
 import { ImportReport } from './imports/import-report.js';
 import { Importer } from './imports/importer.js';
 import { newId } from './ids.js';
+import { Progress } from './progress.js';
 
 /** Longest wait for the tables after an import; a standing error of the projection is told sooner. */
 const CATCH_UP_MS = 600_000;
@@ -54,12 +56,15 @@ program
 program
   .command('replay')
   .description('print the log in order, an event a line')
-  .addOption(new Option('--after <position>', 'only events after it').argParser(position))
+  .option('--after <position>', 'only events after it')
   .option('--types <names>', 'only events of these types, separated by commas', (names) => names.split(','))
   .option('--stream <name>', 'only events of this stream')
-  .action((options: { after?: Position; types?: string[]; stream?: string }) =>
+  .action(({ after: token, ...which }: { after?: string; types?: string[]; stream?: string }) =>
     withBackbone(async ({ store }) => {
-      await pipeline(replay(store, options), process.stdout, { end: false }).catch(
+      const after = token === undefined ? undefined : parsePosition(token);
+      if (token !== undefined && after === undefined)
+        throw new StartupError(`--after ${token} is not a position of this log`);
+      await pipeline(replay(store, { after, ...which }), process.stdout, { end: false }).catch(
         (error: NodeJS.ErrnoException) => {
           // The reader of the pipe has seen enough.
           if (error.code !== 'EPIPE') throw error;
@@ -67,6 +72,66 @@ program
       );
     }),
   );
+
+program
+  .command('rebuild')
+  .description('drop the read tables and fill them again from the log; queries see them half empty meanwhile')
+  .action(() =>
+    withBackbone(async ({ store, projector }) => {
+      const head = await store.head();
+      if (head === undefined) return;
+      const progress = new Progress(Number(head));
+      for (;;) {
+        const done = await projector.reached(head, 200);
+        const { position = 0n, error } = await projector.status();
+        if (error !== undefined) throw new StartupError(error);
+        progress.update(Number(position), 0);
+        if (done) break;
+      }
+      const seconds = progress.end(Number(head), 0);
+      process.stderr.write(
+        `the tables are made from the log up to ${formatPosition(head)}, in ${seconds} s\n`,
+      );
+    }, true),
+  );
+
+program
+  .command('transfer')
+  .description('copy a log into another store, in order; run again, it goes on where it broke off')
+  .requiredOption('--from <url>', '`embedded`, postgres://… or esdb://…')
+  .requiredOption('--to <url>', 'likewise; empty, or the beginning of the same log')
+  .action(async ({ from, to }: { from: string; to: string }) => {
+    const config = loadConfig();
+    const database = await openDatabase(config);
+    const stores: EventStore[] = [];
+    const open = async (url: string) => {
+      const store = await openStore(url === 'embedded' ? database.url : url, config.eventStoreDbPrefix);
+      stores.push(store);
+      return store;
+    };
+    const close = async () => {
+      for (const store of stores) await store.close();
+      await database.close();
+    };
+    await closing(close, async () => {
+      const [source, target] = [await open(from), await open(to)];
+      if ((await source.logId()) === (await target.logId()))
+        throw new StartupError('--from and --to are the same log');
+      const head = await source.head();
+      const progress = new Progress(Number(head ?? 0n), 'events');
+      let copied = 0;
+      for await (const { events, position } of transfer(source, target)) {
+        progress.update(Number(position), events);
+        copied = events;
+      }
+      const seconds = progress.end(Number(head ?? 0n), copied);
+      process.stderr.write(`${copied} events copied in ${seconds} s; comparing\n`);
+      const events = await compareLogs(source, target);
+      const differing = await differencesOfTables([source, target], database.url);
+      if (differing.length > 0) throw new StartupError(`the tables differ: ${differing.join(', ')}`);
+      process.stderr.write(`both logs hold the same ${events} events, and give the same tables\n`);
+    });
+  });
 
 program
   .command('status')
@@ -87,15 +152,19 @@ program
   .description('create or update the schemas, and end')
   .action(() => withBackbone(async () => undefined));
 
-async function withBackbone(work: (backbone: Backbone) => Promise<void>): Promise<void> {
-  const backbone = await openBackbone(loadConfig());
-  // Ctrl-C ends the process only after the embedded server has been let go.
-  const leave = () => void backbone.close().finally(() => process.exit(130));
+async function withBackbone(work: (backbone: Backbone) => Promise<void>, afresh = false): Promise<void> {
+  const backbone = await openBackbone(loadConfig(), afresh);
+  await closing(backbone.close, () => work(backbone));
+}
+
+/** Ctrl-C ends the process only after the embedded server has been let go. */
+async function closing(close: () => Promise<unknown>, work: () => Promise<void>): Promise<void> {
+  const leave = () => void close().finally(() => process.exit(130));
   process.once('SIGINT', leave).once('SIGTERM', leave);
   try {
-    await work(backbone);
+    await work();
   } finally {
-    await backbone.close();
+    await close();
   }
 }
 
@@ -107,16 +176,13 @@ function sizeOf(file: string): number {
   }
 }
 
-function position(token: string): Position {
-  const parsed = parsePosition(token);
-  if (parsed === undefined) throw new InvalidArgumentError('not a position');
-  return parsed;
-}
-
 try {
   await program.parseAsync();
 } catch (error) {
-  const message = error instanceof StartupError ? error.message : ((error as Error).stack ?? String(error));
+  const message =
+    error instanceof StartupError || error instanceof NotACopy
+      ? error.message
+      : ((error as Error).stack ?? String(error));
   process.stderr.write(`colophon: ${message}\n`);
   process.exitCode = 1;
 }

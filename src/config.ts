@@ -18,6 +18,18 @@ const environment = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: integer(3000, 0, 65_535),
   DATABASE_URL: postgresUrl.optional(),
+  EVENTSTOREDB_URL: z
+    .string()
+    .regex(/^esdb(\+discover)?:\/\/./, 'must be a URL such as esdb://host:2113?tls=false')
+    .optional(),
+  EVENTSTOREDB_PREFIX: z
+    .string()
+    .regex(/^[\w-]{0,64}$/, 'must be up to 64 letters, digits, - and _')
+    .default(''),
+  CATALOGUE_SCHEMA: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'must be a plain lower-case name')
+    .default('catalogue'),
   DATA_DIR: z.string().min(1).default('.colophon'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   MAX_TEXT_LENGTH: integer(1_000, 1, 10_000),
@@ -32,6 +44,12 @@ export interface Config {
   readonly port: number;
   /** Unset: the embedded server. */
   readonly databaseUrl: string | undefined;
+  /** Unset: the log is in PostgreSQL. */
+  readonly eventStoreDbUrl: string | undefined;
+  /** Before the name of every stream, so that several logs can share a server. */
+  readonly eventStoreDbPrefix: string;
+  /** The schema of the read tables. */
+  readonly catalogueSchema: string;
   /** Absolute path of the embedded server's folder. */
   readonly dataDir: string;
   readonly logLevel: string;
@@ -59,6 +77,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     host: data.HOST,
     port: data.PORT,
     databaseUrl: data.DATABASE_URL,
+    eventStoreDbUrl: data.EVENTSTOREDB_URL,
+    eventStoreDbPrefix: data.EVENTSTOREDB_PREFIX,
+    catalogueSchema: data.CATALOGUE_SCHEMA,
     dataDir: resolve(data.DATA_DIR),
     logLevel: data.LOG_LEVEL,
     maxTextLength: data.MAX_TEXT_LENGTH,

@@ -4,32 +4,39 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { loadConfig } from '../src/config.js';
+import { caughtUp } from './support/catalogue.js';
+import { createLog, type TestLog } from './support/log.js';
 import { environment, ROOT, startService, type RunningService } from './support/process.js';
+import { send } from './support/service.js';
 
 const run = promisify(execFile);
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 
 let folder: string;
+let log: TestLog;
 let service: RunningService;
 let env: Record<string, string>;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'colophon-readme-'));
   chmodSync(folder, 0o755);
-  env = { DATA_DIR: join(folder, 'data') };
+  log = await createLog();
+  env = { DATA_DIR: join(folder, 'data'), ...log.env };
   service = await startService(env);
 });
 afterAll(async () => {
   service.process.kill('SIGTERM');
   await service.ended;
+  await log.drop();
   rmSync(folder, { recursive: true });
 });
 
-/** What is different each time: times, durations, and ids the server makes. */
+/** What is different each time: times, durations, positions, and ids the server makes. */
 const steady = (text: string) =>
   text
     .trim()
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
     .replace(/in \d+\.\d s/g, 'in <time>')
+    .replace(/"position":"\d+\.[\da-f]{8}"/g, '"position":"<position>"')
     .replace(/\b(?!018f3c3a)[\da-f]{8}-[\da-f]{4}-7[\da-f-]{17,}/g, '<id>');
 
 const examples = [...README.matchAll(/```console\n\$ (.*)\n([^`]*)```/g)].map(([, command, output]) => [
@@ -43,6 +50,8 @@ test('the first screen shows a command for each use', () => {
 
 test('every command of the README answers as printed', async () => {
   for (const [command, printed] of examples) {
+    // A person is slower than the projection.
+    await caughtUp({ request: (method, path, options) => send(`${service.url}${path}`, method, options) });
     const here = (command ?? '')
       .replace('localhost:3000', service.url)
       .replace('npx colophon', `${process.execPath} bin/colophon.js`);

@@ -22,7 +22,7 @@ import {
 /** The read tables. A batch loads what it touches, folds it event by event, and stores what became of it. */
 export const catalogue: Projection = {
   name: 'catalogue',
-  version: 1,
+  version: 2,
   tables: () => readFileSync(join(import.meta.dirname, 'tables.sql'), 'utf8'),
   apply,
 };

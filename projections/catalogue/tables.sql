@@ -59,6 +59,8 @@ create table removed (
 create table checkpoint (
   projection text        not null primary key,
   version    integer     not null,
+  -- The log that the tables are made from; positions mean nothing in another.
+  log_id     uuid        not null,
   position   bigint,
   updated_at timestamptz not null default now()
 );

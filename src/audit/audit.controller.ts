@@ -21,7 +21,11 @@ const eventPage = z.object({
 const position = z.string().transform((token, context) => {
   const parsed = parsePosition(token);
   if (parsed !== undefined) return parsed;
-  context.addIssue({ code: 'custom', message: 'must be a position', params: { rule: 'position' } });
+  context.addIssue({
+    code: 'custom',
+    message: 'must be a position that this log gave',
+    params: { rule: 'position' },
+  });
   return z.NEVER;
 });
 const filter = z.strictObject({

@@ -21,6 +21,8 @@ export interface EventMetadata {
   /** W3C `traceparent` of the request. */
   readonly traceParent?: string;
   readonly schemaVersion: number;
+  /** RFC 3339. Of an event that came from another log: when it was first recorded there. */
+  readonly recordedAt?: string;
 }
 
 export interface NewEvent {
@@ -35,6 +37,7 @@ export interface RecordedEvent extends NewEvent {
   readonly stream: string;
   readonly revision: Revision;
   readonly position: Position;
+  /** When it was first recorded, in this log or in the one it was transferred from. */
   readonly recordedAt: Date;
 }
 
@@ -98,6 +101,9 @@ export abstract class EventStore {
   /** Position of the last event, undefined while the log is empty. */
   abstract head(): Promise<Position | undefined>;
 
+  /** A UUID that was written into the log when it began: two stores that answer alike hold the same log. */
+  abstract logId(): Promise<string>;
+
   abstract close(): Promise<void>;
 }
 
@@ -122,6 +128,11 @@ export class EventStoreUnavailable extends Error {
   }
 }
 
+/** No event has the position that was to be read from. */
+export class NoSuchPosition extends Error {
+  override message = 'There is no such position in this log.';
+}
+
 /** The events of one append are larger than {@link MAX_APPEND_BYTES}. */
 export class AppendTooLarge extends Error {
   constructor(readonly bytes: number) {
@@ -135,10 +146,23 @@ export const categoryOf = (stream: string): string => stream.slice(0, stream.ind
 /** `author-<uuid>` → `<uuid>`. */
 export const idOf = (stream: string): string => stream.slice(stream.indexOf('-') + 1);
 
-/** The token of a position as clients see it. */
-export const formatPosition = (position: Position): string => position.toString();
+/** The time of an event, given when this store recorded it. */
+export const firstRecordedAt = (metadata: EventMetadata, here: Date): Date =>
+  metadata.recordedAt === undefined ? here : new Date(metadata.recordedAt);
 
-/** @returns undefined for a text that is no token of a position. */
+// The log that this process serves. Its mark stands in every token, so that a token of another log is told apart.
+let mark = '';
+
+/** Says which log the tokens of this process belong to. */
+export function nameLog(logId: string): void {
+  mark = logId.slice(0, 8);
+}
+
+/** The token of a position as clients see it. */
+export const formatPosition = (position: Position): string => `${position}.${mark}`;
+
+/** @returns undefined for a text that is no token of a position in this log. */
 export function parsePosition(token: string): Position | undefined {
-  return /^(0|[1-9]\d{0,18})$/.test(token) ? BigInt(token) : undefined;
+  const [, position, log] = /^(0|[1-9]\d{0,18})\.([\da-f]{8})$/.exec(token) ?? [];
+  return position !== undefined && log === mark ? BigInt(position) : undefined;
 }

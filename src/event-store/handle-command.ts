@@ -17,7 +17,7 @@ export interface Handling<State, Event extends DecidedEvent> {
   readonly initial: State;
   readonly evolve: (state: State, event: Event) => State;
   readonly decide: (state: State) => readonly Event[] | Promise<readonly Event[]>;
-  /** The id was made for this command, so the stream can't exist and needn't be read. */
+  /** The stream hardly exists: it is written before it is read, and read where it turns out to be there. */
   readonly fresh?: boolean;
 }
 
@@ -52,11 +52,17 @@ export class CommandHandling {
    * @throws DomainError where a rule refuses the command; then nothing was written.
    * @throws PreconditionFailed, IdempotencyKeyReused, TooMuchContention; and what {@link EventStore} throws.
    */
-  handle<State, Event extends DecidedEvent>(
+  async handle<State, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
   ): Promise<CommandResult> {
-    if (handling.fresh) return this.attempt(handling, context, []);
+    if (handling.fresh) {
+      try {
+        return await this.attempt(handling, context, []);
+      } catch (error) {
+        if (!(error instanceof RevisionConflict)) throw error;
+      }
+    }
     return this.queue.run(handling.stream, async () => {
       for (let attempt = 1; ; attempt += 1) {
         try {

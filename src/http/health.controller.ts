@@ -1,13 +1,18 @@
 import { Controller, Get } from '@nestjs/common';
 import { z } from 'zod';
-import { EventStore } from '../event-store/event-store.js';
 import { DescribeQuery } from './describe.js';
 
 const healthy = z.object({ status: z.literal('ok') });
 
+/** What serving takes. `app.module.ts` wires it. */
+export abstract class Dependencies {
+  /** @throws where one of them is away. */
+  abstract check(): Promise<unknown>;
+}
+
 @Controller('health')
 export class HealthController {
-  constructor(private readonly store: EventStore) {}
+  constructor(private readonly dependencies: Dependencies) {}
 
   @Get('live')
   @DescribeQuery({ summary: 'The process answers', tag: 'operation', answer: healthy })
@@ -18,7 +23,7 @@ export class HealthController {
   @Get('ready')
   @DescribeQuery({ summary: 'Commands and queries can be served', tag: 'operation', answer: healthy })
   async ready(): Promise<z.output<typeof healthy>> {
-    await this.store.head();
+    await this.dependencies.check();
     return { status: 'ok' };
   }
 }

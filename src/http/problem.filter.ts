@@ -1,7 +1,12 @@
 import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DomainError } from '../domain-error.js';
-import { AppendTooLarge, EventStoreUnavailable, MAX_APPEND_BYTES } from '../event-store/event-store.js';
+import {
+  AppendTooLarge,
+  EventStoreUnavailable,
+  MAX_APPEND_BYTES,
+  NoSuchPosition,
+} from '../event-store/event-store.js';
 import {
   IdempotencyKeyReused,
   PreconditionFailed,
@@ -9,7 +14,7 @@ import {
 } from '../event-store/handle-command.js';
 import { isUnavailable } from '../postgres/database.js';
 import { allowedMethods } from './allowed-methods.js';
-import { Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
+import { invalidRequest, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
 
 const STATUS = { 'not-found': 404, conflict: 409, unprocessable: 422 } as const;
 
@@ -49,6 +54,8 @@ export class ProblemFilter implements ExceptionFilter {
     if (error instanceof TooMuchContention) return unavailable(error.message);
     if (error instanceof AppendTooLarge)
       return new Problem(413, 'too-large', `The change is larger than ${MAX_APPEND_BYTES} bytes.`);
+    if (error instanceof NoSuchPosition)
+      return invalidRequest([{ pointer: 'query/after', rule: 'position', detail: error.message }]);
     if (error instanceof EventStoreUnavailable || isUnavailable(error)) {
       this.logger.warn(`${request.method} ${request.url}: ${describe(error)}`);
       return unavailable('The database is unavailable; nothing else is known about the request.');

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { importAuthor, type Author } from '../authors/author.js';
 import { Authors } from '../authors/authors.js';
-import { importBook } from '../books/book.js';
+import { importBook, type Book } from '../books/book.js';
 import { Books } from '../books/books.js';
 import { DomainError } from '../domain-error.js';
 import type { CommandContext, CommandResult } from '../event-store/command-context.js';
@@ -68,6 +68,8 @@ export class Importer {
 /** One import: lines of the same key in order, and a memory of authors known to be there. */
 class ImportRun {
   private readonly queue = new KeyedQueue();
+  /** Whether the last line was new: then the next one likely is, and its stream is not read before it is written. */
+  private readonly adding = { author: true, book: true };
   private readonly known = new Map<string, Promise<Author['status']>>();
 
   constructor(
@@ -93,6 +95,7 @@ class ImportRun {
     if (type === 'author') this.remember(id, work);
     try {
       const result = await work;
+      this.adding[type] = result.created;
       const status = result.created ? 'added' : result.unchanged ? 'unchanged' : 'changed';
       return { line, key, id, status, position: result.position };
     } catch (error) {
@@ -103,9 +106,10 @@ class ImportRun {
   private write(id: string, line: ImportLine): Promise<CommandResult> {
     const commandId = newId();
     const context = { ...this.context, commandId };
+    const fresh = this.adding[line.type];
     if (line.type === 'author')
-      return this.authors.change(id, context, (author) => importAuthor(author, { name: line.name }));
-    return this.books.change(id, context, async (book) => {
+      return this.authors.change(id, context, (author) => importAuthor(author, { name: line.name }), fresh);
+    const decide = async (book: Book) => {
       const authors = line.authors?.map(({ author, ...listed }) => ({
         // A link is as the line says: what it leaves out is the default, not what happens to be there.
         roles: listed.roles ?? (['author'] as const),
@@ -116,7 +120,8 @@ class ImportRun {
         authors?.map(async (listed) => ({ ...listed, author: await this.statusOf(listed.authorId) })) ?? [],
       );
       return importBook(book, { title: line.title, authors: authors && asked });
-    });
+    };
+    return this.books.change(id, context, decide, fresh);
   }
 
   /** An author's line that is under way, or done, answers for the books that follow. */

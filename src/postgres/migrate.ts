@@ -6,25 +6,21 @@ import { StartupError } from '../config.js';
 const OLDEST_SERVER = 150_000;
 
 /**
- * Brings the event store's schema up to date. Processes that start together queue up behind one lock.
+ * Checks that the server is there and new enough.
  * @throws StartupError where the server can't be used, in one line for the operator.
  */
+export async function checkServer(connectionString: string): Promise<void> {
+  const client = await connect(connectionString);
+  await client.end().catch(() => undefined);
+}
+
+/**
+ * Brings the event store's schema up to date. Processes that start together queue up behind one lock.
+ * @throws StartupError as {@link checkServer}.
+ */
 export async function migrate(connectionString: string): Promise<void> {
-  const client = new Client({ connectionString, connectionTimeoutMillis: 5_000 });
-  client.on('error', () => undefined);
+  const client = await connect(connectionString);
   try {
-    await client.connect();
-  } catch (error) {
-    throw new StartupError(
-      `can't connect to PostgreSQL at ${withoutPassword(connectionString)}: ${reason(error)}`,
-    );
-  }
-  try {
-    const { rows } = await client.query<{ version: string }>(
-      `select current_setting('server_version_num') as version`,
-    );
-    if (Number(rows[0]?.version) < OLDEST_SERVER)
-      throw new StartupError(`PostgreSQL 15 or newer is needed; the server is ${rows[0]?.version}`);
     await client.query(`select pg_advisory_lock(hashtext('colophon migrate'))`);
     await runner({
       dbClient: client,
@@ -39,6 +35,24 @@ export async function migrate(connectionString: string): Promise<void> {
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+async function connect(connectionString: string): Promise<Client> {
+  const client = new Client({ connectionString, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    throw new StartupError(
+      `can't connect to PostgreSQL at ${withoutPassword(connectionString)}: ${reason(error)}`,
+    );
+  }
+  const { rows } = await client.query<{ version: string }>(
+    `select current_setting('server_version_num') as version`,
+  );
+  if (Number(rows[0]?.version) >= OLDEST_SERVER) return client;
+  await client.end();
+  throw new StartupError(`PostgreSQL 15 or newer is needed; the server is ${rows[0]?.version}`);
 }
 
 export function withoutPassword(connectionString: string): string {

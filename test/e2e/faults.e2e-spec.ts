@@ -25,7 +25,6 @@ afterEach(async () => {
 
 const request = (method: string, path: string, options?: Parameters<typeof send>[2]) =>
   send(`${service.url}${path}`, method, options);
-const asTestService = { request } as Parameters<typeof caughtUp>[0];
 const add = (n: number): Promise<Answer> =>
   request('POST', '/authors', { body: { name: `N ${n}` }, headers: { 'idempotency-key': `key ${n}` } });
 
@@ -40,7 +39,7 @@ async function insist(n: number): Promise<Answer> {
 }
 
 async function expectExactly(count: number): Promise<void> {
-  await caughtUp(asTestService);
+  await caughtUp({ request });
   const events = await sql<{ name: string }>(
     database.url,
     `select data->>'name' as name from event_store.events order by position`,
@@ -132,7 +131,7 @@ test('a service killed under writers comes back with all it acknowledged', async
   await service.ended;
   await Promise.all(writers);
   service = await startService({ DATABASE_URL: proxy.through(database.url) });
-  await caughtUp(asTestService);
+  await caughtUp({ request });
   const { authors } = await readTables(database.url);
   const names = new Set(authors.map((author: any) => author.name));
   expect(names.size).toBe(authors.length);

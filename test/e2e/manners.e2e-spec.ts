@@ -133,6 +133,7 @@ test.each<[string, string, string]>([
   ['/authors?search=%00', 'query/search invalid', 'GET'],
   ['/books?author=abc', 'query/author uuid', 'GET'],
   ['/audit/events?after=-1', 'query/after position', 'GET'],
+  ['/audit/events?after=1.00000000', 'query/after position', 'GET'],
   ['/audit/events?types=a;b', 'query/types regex', 'GET'],
   ['/audit/events?stream=authors', 'query/stream regex', 'GET'],
   ['/authors/{author}?books=burn', 'query/books one-of', 'DELETE'],
@@ -144,6 +145,9 @@ test.each<[string, string, string]>([
 test.each<[string, string, string]>([
   ['Min-Position', 'first', 'position'],
   ['Min-Position', '-1', 'position'],
+  ['Min-Position', '1', 'position'],
+  // A token of another log: the mark is not this one's.
+  ['Min-Position', '1.00000000', 'position'],
 ])('the header %s: %s of a query is refused', async (name, value, rule) => {
   const told = await invalid('GET', '/authors', { headers: { [name]: value } });
   expect(told).toEqual([`header/${name} ${rule}`]);

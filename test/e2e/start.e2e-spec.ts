@@ -45,9 +45,8 @@ const addAuthor = async (service: RunningService, name: string) =>
   (await send(`${service.url}/authors`, 'POST', { body: { name } })).status;
 const names = async (service: RunningService) => {
   await caughtUp({
-    request: (method: string, path: string, options: object) =>
-      send(`${service.url}${path}`, method, options),
-  } as Parameters<typeof caughtUp>[0]);
+    request: (method, path, options) => send(`${service.url}${path}`, method, options),
+  });
   const { body } = await send(`${service.url}/authors`, 'GET');
   return body.items.map((item: any) => item.name) as string[];
 };

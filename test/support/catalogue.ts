@@ -19,7 +19,7 @@ export async function importLines(service: TestService, lines: object[]): Promis
 }
 
 /** Waits until the tables hold everything the log holds now. */
-export async function caughtUp(service: TestService): Promise<void> {
+export async function caughtUp(service: Pick<TestService, 'request'>): Promise<void> {
   const { head } = (await service.request('GET', '/projections')).body.items[0];
   if (head === null) return;
   const headers = { 'min-position': head };

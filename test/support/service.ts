@@ -1,10 +1,13 @@
 import { createDatabase, type TestDatabase } from './database.js';
+import { createLog } from './log.js';
 import { startService, type RunningService } from './process.js';
 
 /** A service of the test file's own: a real process on a free port with a database of its own, spoken to over HTTP. */
 export interface TestService {
   readonly url: string;
   readonly database: TestDatabase;
+  /** What it was told, for other programs on the same data. */
+  readonly env: Record<string, string>;
   readonly running: RunningService;
   readonly request: (method: string, path: string, options?: RequestOptions) => Promise<Answer>;
   /** Ends the process, cleanly or by a signal, and starts another on the same database. */
@@ -47,7 +50,9 @@ export async function send(url: string, method: string, options: RequestOptions 
 
 export async function createService(env: Record<string, string> = {}): Promise<TestService> {
   const database = await createDatabase();
-  const start = () => startService({ DATABASE_URL: database.url, ...env });
+  const log = await createLog();
+  const settings = { DATABASE_URL: database.url, ...log.env, ...env };
+  const start = () => startService(settings);
   let running = await start();
   const end = async (signal: NodeJS.Signals = 'SIGTERM') => {
     running.process.kill(signal);
@@ -61,6 +66,7 @@ export async function createService(env: Record<string, string> = {}): Promise<T
       return running;
     },
     database,
+    env: settings,
     request: (method, path, options) => send(`${running.url}${path}`, method, options),
     restart: async (signal) => {
       await end(signal);
@@ -68,6 +74,7 @@ export async function createService(env: Record<string, string> = {}): Promise<T
     },
     stop: async () => {
       await end();
+      await log.drop();
       await database.drop();
     },
   };

@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { checkAppend } from '../check-append.js';
 import {
   categoryOf,
   EventStore,
+  firstRecordedAt,
   RevisionConflict,
   type AppendResult,
   type Batch,
@@ -15,6 +17,7 @@ import {
 
 /** A log in an array, for tests of the domain. Nothing survives the process. */
 export class MemoryEventStore extends EventStore {
+  private readonly id = randomUUID();
   private readonly log: RecordedEvent[] = [];
   private readonly appended = new EventEmitter().setMaxListeners(0);
 
@@ -40,7 +43,7 @@ export class MemoryEventStore extends EventStore {
         stream,
         revision: before + 1n + BigInt(index),
         position: BigInt(this.log.length + 1),
-        recordedAt,
+        recordedAt: firstRecordedAt(event.metadata, recordedAt),
       }),
     );
     this.appended.emit('wake');
@@ -78,6 +81,10 @@ export class MemoryEventStore extends EventStore {
 
   async head(): Promise<Position | undefined> {
     return this.log.at(-1)?.position;
+  }
+
+  async logId(): Promise<string> {
+    return this.id;
   }
 
   async close(): Promise<void> {}

@@ -1,6 +1,12 @@
 import type { Pool } from 'pg';
 import { prepared } from '../../postgres/database.js';
-import type { EventMetadata, Position, ReadAllOptions, RecordedEvent } from '../event-store.js';
+import {
+  firstRecordedAt,
+  type EventMetadata,
+  type Position,
+  type ReadAllOptions,
+  type RecordedEvent,
+} from '../event-store.js';
 
 type Row = [
   position: string,
@@ -25,7 +31,7 @@ const toEvent = ([position, stream, revision, id, type, data, metadata, recorded
   type,
   data,
   metadata,
-  recordedAt: new Date(Number(recordedAt)),
+  recordedAt: firstRecordedAt(metadata, new Date(Number(recordedAt))),
 });
 
 /** The events of several streams in one statement, each stream in order, in the order of the names. */
@@ -68,4 +74,11 @@ export async function readHead(pool: Pool): Promise<Position | undefined> {
     'select position from event_store.events order by position desc limit 1',
   );
   return rows[0] && BigInt(rows[0].position);
+}
+
+/** The log's own name, written once by the migration that made it. */
+export async function readLogId(pool: Pool): Promise<string> {
+  const { rows } = await pool.query<{ id: string }>('select id from event_store.log');
+  if (!rows[0]) throw new Error('event_store.log is empty');
+  return rows[0].id;
 }

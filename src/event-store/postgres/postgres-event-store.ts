@@ -16,7 +16,7 @@ import {
 } from '../event-store.js';
 import { checkAppend } from '../check-append.js';
 import { GroupCommit } from './group-commit.js';
-import { readHead, readPage, readStreams } from './log-reader.js';
+import { readHead, readLogId, readPage, readStreams } from './log-reader.js';
 import { WakeUp } from './wake-up.js';
 
 /** A follower at the head reads no more often than this: under many writers, an event at a time would cost them more. */
@@ -96,6 +96,10 @@ export class PostgresEventStore extends EventStore {
 
   head(): Promise<Position | undefined> {
     return available(() => readHead(this.pool));
+  }
+
+  logId(): Promise<string> {
+    return available(() => readLogId(this.pool));
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,51 @@
+import { isNativeError } from 'node:util/types';
+import { ErrorType, type WrongExpectedVersionError } from '@eventstore/db-client';
+import { status } from '@grpc/grpc-js';
+
+/**
+ * Errors are told by `type` and `code`, never by class or text: "Server Is Not Ready" comes as an unknown error, "not
+ * the leader" with the code of "not found", and an outage as a bare gRPC error, each by the path it took.
+ */
+const typeOf = (error: unknown): unknown =>
+  isNativeError(error) && 'type' in error ? error.type : undefined;
+const codeOf = (error: unknown): unknown =>
+  isNativeError(error) && 'code' in error ? error.code : undefined;
+
+export const isStreamNotFound = (error: unknown): boolean => typeOf(error) === ErrorType.STREAM_NOT_FOUND;
+
+export const isWrongExpectedVersion = (error: unknown): error is WrongExpectedVersionError =>
+  typeOf(error) === ErrorType.WRONG_EXPECTED_VERSION;
+
+export const isTooLarge = (error: unknown): boolean =>
+  typeOf(error) === ErrorType.MAXIMUM_APPEND_SIZE_EXCEEDED;
+
+const PASSING_TYPES = new Set<unknown>([
+  ErrorType.UNAVAILABLE,
+  ErrorType.CANCELLED,
+  ErrorType.TIMEOUT,
+  ErrorType.DEADLINE_EXCEEDED,
+  ErrorType.NOT_LEADER,
+]);
+const PASSING_CODES = new Set<unknown>([
+  status.UNAVAILABLE,
+  status.CANCELLED,
+  status.DEADLINE_EXCEEDED,
+  status.ABORTED,
+  status.RESOURCE_EXHAUSTED,
+  status.INTERNAL,
+  status.UNAUTHENTICATED,
+]);
+const NOT_READY = /not ready|Failed to discover|closed channel|Channel has been shut down/i;
+
+/** Whether the same call may do better later: an outage, an election, a leader that moved, a server just starting. */
+export function isPassing(error: unknown): boolean {
+  if (PASSING_TYPES.has(typeOf(error))) return true;
+  if (typeOf(error) === ErrorType.ACCESS_DENIED) return true;
+  if (codeOf(error) === status.UNKNOWN || codeOf(error) === undefined)
+    return isNativeError(error) && NOT_READY.test(error.message);
+  return PASSING_CODES.has(codeOf(error)) && typeOf(error) !== ErrorType.WRONG_EXPECTED_VERSION;
+}
+
+/** A read from a position that no event has: the server fails with nothing but this. */
+export const isNoSuchPosition = (error: unknown): boolean =>
+  isNativeError(error) && /Unexpected ReadAllResult: Error/.test(error.message);

@@ -1,0 +1,99 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { EventStore, NewEvent, Position, RecordedEvent } from './event-store.js';
+
+/** The target's events are not the beginning of the source's. */
+export class NotACopy extends Error {}
+
+/** How far a transfer is. */
+export interface TransferProgress {
+  /** Events dealt with in this run. */
+  readonly events: number;
+  /** Of the last of them, in the source. */
+  readonly position: Position;
+}
+
+/**
+ * Copies a log, in order, one append after the other: ids, data, revisions and metadata are kept, and the time each
+ * event was first recorded is written into its metadata. Run again, it goes on where the target ends.
+ * @throws NotACopy where the target holds something else.
+ */
+export async function* transfer(source: EventStore, target: EventStore): AsyncIterable<TransferProgress> {
+  let events = 0;
+  for await (const group of appends(source, await endOfCopy(source, target))) {
+    const [first] = group;
+    const last = group.at(-1);
+    if (!first || !last) continue;
+    const expected = first.revision === 0n ? 'no-stream' : first.revision - 1n;
+    await target.append(first.stream, expected, group.map(asNew));
+    events += group.length;
+    yield { events, position: last.position };
+  }
+}
+
+/**
+ * Reads both logs side by side.
+ * @returns how many events there are.
+ * @throws NotACopy naming the first event that differs.
+ */
+export async function compareLogs(source: EventStore, target: EventStore): Promise<number> {
+  const copies = eventsOf(target);
+  let events = 0;
+  for await (const event of eventsOf(source)) {
+    const { value: copy } = await copies.next();
+    if (!copy) throw new NotACopy(`${nameOf(event)} is missing`);
+    if (!isDeepStrictEqual(comparable(event), comparable(copy)))
+      throw new NotACopy(`${nameOf(event)} differs from ${nameOf(copy)}`);
+    events += 1;
+  }
+  const { value: surplus } = await copies.next();
+  if (surplus) throw new NotACopy(`${nameOf(surplus)} is only in the target`);
+  return events;
+}
+
+/** Where the source's copy in the target ends: the source's position of the target's last event. */
+async function endOfCopy(source: EventStore, target: EventStore): Promise<Position | undefined> {
+  for await (const [last] of target.readAll({ direction: 'backward', batchSize: 1 })) {
+    if (!last) return undefined;
+    const original = (await source.readStream(last.stream))[Number(last.revision)];
+    if (original?.id !== last.id)
+      throw new NotACopy(`the target holds ${nameOf(last)}, which the source does not`);
+    return original.position;
+  }
+  return undefined;
+}
+
+/** Events that one command wrote into one stream, as they were appended together. */
+async function* appends(source: EventStore, after: Position | undefined): AsyncIterable<RecordedEvent[]> {
+  let group: RecordedEvent[] = [];
+  for await (const event of eventsOf(source, after)) {
+    const before = group.at(-1);
+    const together =
+      before?.stream === event.stream && before.metadata.commandId === event.metadata.commandId;
+    if (before && !together) {
+      yield group;
+      group = [];
+    }
+    group.push(event);
+  }
+  if (group.length > 0) yield group;
+}
+
+async function* eventsOf(store: EventStore, after?: Position): AsyncGenerator<RecordedEvent, undefined> {
+  for await (const events of store.readAll({ from: after })) yield* events;
+  return undefined;
+}
+
+const asNew = ({ id, type, data, metadata, recordedAt }: RecordedEvent): NewEvent => ({
+  id,
+  type,
+  data,
+  metadata: { ...metadata, recordedAt: recordedAt.toISOString() },
+});
+
+/** All but the place in the log. */
+function comparable({ position: _, metadata, ...event }: RecordedEvent) {
+  const { recordedAt: __, ...rest } = metadata;
+  return { ...event, metadata: rest };
+}
+
+const nameOf = ({ stream, revision, type }: RecordedEvent): string => `${type} ${revision} of ${stream}`;

@@ -1,0 +1,50 @@
+import { Presets, SingleBar } from 'cli-progress';
+
+/** Between two lines where there is no terminal. */
+const LINE_EVERY_MS = 5_000;
+
+/**
+ * How far a long work is, for a person: a bar with rate and time left on a terminal, a line now and then elsewhere. Goes
+ * to standard error.
+ */
+export class Progress {
+  private readonly started = Date.now();
+  private told = Date.now();
+  private readonly bar: SingleBar | undefined;
+
+  /**
+   * @param total what `done` will be at the end, where it is known.
+   * @param unit of the things counted, such as `events`; undefined where they aren't.
+   */
+  constructor(
+    private readonly total: number | undefined,
+    private readonly unit?: string,
+  ) {
+    if (process.stderr.isTTY !== true || total === undefined) return;
+    const counted = unit ? ` · {count} ${unit} · {rate}/s` : '';
+    const format = `{bar} {percentage} %${counted} · {eta_formatted} left`;
+    this.bar = new SingleBar({ format, etaBuffer: 200 }, Presets.shades_classic);
+    this.bar.start(total, 0, { count: 0, rate: 0 });
+  }
+
+  /** Cheap: may be called for every single thing. */
+  update(done: number, count: number): void {
+    if (count % 256 === 0) this.bar?.update(done, { count, rate: this.rate(count) });
+    if (this.bar || Date.now() - this.told < LINE_EVERY_MS) return;
+    this.told = Date.now();
+    const percent = this.total ? [`${Math.floor((100 * done) / this.total)} %`] : [];
+    const counted = this.unit ? [`${count} ${this.unit}`, `${this.rate(count)}/s`] : [];
+    process.stderr.write(`${[...percent, ...counted].join(', ')}\n`);
+  }
+
+  /** @returns the seconds it took. */
+  end(done: number, count: number): string {
+    this.bar?.update(done, { count, rate: this.rate(count) });
+    this.bar?.stop();
+    return ((Date.now() - this.started) / 1_000).toFixed(1);
+  }
+
+  private rate(count: number): number {
+    return Math.round((count * 1_000) / Math.max(1, Date.now() - this.started));
+  }
+}

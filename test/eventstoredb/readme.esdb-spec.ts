@@ -1,0 +1,2 @@
+import '../support/on-eventstoredb.js';
+import '../readme.e2e-spec.js';
