@@ -7,7 +7,6 @@ import {
   FORWARDS,
   jsonEvent,
   NO_STREAM,
-  START,
   streamNameFilter,
   type RecordedEvent as EventStoreDbEvent,
   type StreamingRead,
@@ -61,6 +60,11 @@ const CATEGORIES = ['author', 'book'];
 /** The stream that names the log; no category of ours. */
 const LOG_STREAM = 'colophon-log';
 
+interface Origin {
+  readonly id: string;
+  readonly position: Position;
+}
+
 /**
  * The production store: EventStoreDB, one node or a cluster, by a connection string.
  *
@@ -73,7 +77,7 @@ export class EventStoreDbEventStore extends EventStore {
   private readonly client: EventStoreDBClient;
   private readonly logger = new Logger('event store');
   private readonly closing = new AbortController();
-  private identity: Promise<string> | undefined;
+  private begun: Promise<Origin> | undefined;
   /** The highest position known to be ours: a search for the head from the end of the log stops there. */
   private known: Position | undefined;
 
@@ -95,6 +99,17 @@ export class EventStoreDbEventStore extends EventStore {
     events: readonly NewEvent[],
   ): Promise<AppendResult> {
     checkAppend(events);
+    await this.origin();
+    const result = await this.write(stream, expected, events);
+    this.see(result.position);
+    return result;
+  }
+
+  private async write(
+    stream: string,
+    expected: ExpectedRevision,
+    events: readonly NewEvent[],
+  ): Promise<AppendResult> {
     const written = events.map(({ id, type, data, metadata }) =>
       jsonEvent({ id, type, data: { ...data }, metadata: { ...metadata } }),
     );
@@ -111,7 +126,6 @@ export class EventStoreDbEventStore extends EventStore {
           },
         );
         if (!position) throw new Error('the server gave no position');
-        if (this.isOurs(this.prefix + stream)) this.see(position.commit);
         return { revision: nextExpectedRevision, position: position.commit };
       } catch (error) {
         if (isWrongExpectedVersion(error)) return this.settle(stream, expected, events, retried);
@@ -156,13 +170,17 @@ export class EventStoreDbEventStore extends EventStore {
     let caughtUp = false;
     let troubled = false;
     while (!stop.aborted) {
-      const feed = new Feed(
-        this.client.subscribeToAll({
-          fromPosition: from === undefined ? START : { commit: from, prepare: from },
-          filter: streamNameFilter({ prefixes: CATEGORIES.map((category) => `${this.prefix}${category}-`) }),
-        }),
-      );
+      let feed: Feed | undefined;
       try {
+        const origin = await this.origin();
+        feed = new Feed(
+          this.client.subscribeToAll({
+            fromPosition: at(from ?? origin.position),
+            filter: streamNameFilter({
+              prefixes: CATEGORIES.map((category) => `${this.prefix}${category}-`),
+            }),
+          }),
+        );
         const head: Position | undefined = caughtUp ? undefined : await this.head();
         const reached = (): boolean => head === undefined || (from !== undefined && from >= head);
         if (!caughtUp && reached()) {
@@ -187,7 +205,7 @@ export class EventStoreDbEventStore extends EventStore {
           this.logger.warn(`the subscription ended (${(error as Error).message}); it is taken up again`);
         troubled = true;
       } finally {
-        feed.close();
+        feed?.close();
       }
       await pause(RESUBSCRIBE_MS, stop);
     }
@@ -205,12 +223,8 @@ export class EventStoreDbEventStore extends EventStore {
     return this.known;
   }
 
-  logId(): Promise<string> {
-    this.identity ??= this.readLogId().catch((error: unknown) => {
-      this.identity = undefined;
-      throw error;
-    });
-    return this.identity;
+  async logId(): Promise<string> {
+    return (await this.origin()).id;
   }
 
   async close(): Promise<void> {
@@ -224,14 +238,17 @@ export class EventStoreDbEventStore extends EventStore {
     until?: Position,
   ): AsyncIterable<RecordedEvent[]> {
     const forward = direction === 'forward';
+    const origin = await this.origin().then(({ position }) => position);
+    const lowest = until ?? origin;
     // Forward, a read from a position begins with the event that has it, and so with one we have already.
     const size = Math.max(batchSize, HEAD_BATCH) + 1;
-    for (let at = from; ;) {
+    for (let last = from ?? (forward ? origin : undefined); ;) {
+      const start = last;
       const page = await this.patiently(() =>
         this.collect(
           this.client.readAll({
             direction: forward ? FORWARDS : BACKWARDS,
-            fromPosition: at === undefined ? (forward ? START : END) : { commit: at, prepare: at },
+            fromPosition: start === undefined ? END : at(start),
             maxCount: size,
             requiresLeader: true,
           }),
@@ -240,12 +257,10 @@ export class EventStoreDbEventStore extends EventStore {
       const ours = page
         .filter(({ streamId }) => this.isOurs(streamId))
         .map((event) => this.toEvent(event))
-        .filter(({ position }) => !forward || at === undefined || position > at);
+        .filter(({ position }) => !forward || start === undefined || position > start);
       if (ours.length > 0) yield ours;
-      const last = page.at(-1)?.position?.commit;
-      if (page.length < size || last === undefined) return;
-      if (until !== undefined && !forward && last <= until) return;
-      at = last;
+      last = page.at(-1)?.position?.commit;
+      if (page.length < size || last === undefined || (!forward && last <= lowest)) return;
     }
   }
 
@@ -323,10 +338,19 @@ export class EventStoreDbEventStore extends EventStore {
     throw new RevisionConflict(stream, expected, recorded.at(-1)?.revision ?? 'no-stream');
   }
 
-  private async readLogId(): Promise<string> {
+  /** Where the log begins: the event that names it comes before all others. */
+  private origin(): Promise<Origin> {
+    this.begun ??= this.begin().catch((error: unknown) => {
+      this.begun = undefined;
+      throw error;
+    });
+    return this.begun;
+  }
+
+  private async begin(): Promise<Origin> {
     for (;;) {
       const [named] = await this.readStream(LOG_STREAM);
-      if (named) return (named.data as { id: string }).id;
+      if (named) return { id: (named.data as { id: string }).id, position: named.position };
       const id = randomUUID();
       const metadata: EventMetadata = {
         commandId: id,
@@ -335,7 +359,7 @@ export class EventStoreDbEventStore extends EventStore {
         causationId: id,
         schemaVersion: 1,
       };
-      await this.append(LOG_STREAM, 'no-stream', [{ id, type: 'LogNamed', data: { id }, metadata }]).catch(
+      await this.write(LOG_STREAM, 'no-stream', [{ id, type: 'LogNamed', data: { id }, metadata }]).catch(
         (error: unknown) => {
           // Another process named it first; what it says is read next.
           if (!(error instanceof RevisionConflict)) throw error;
@@ -366,6 +390,8 @@ export class EventStoreDbEventStore extends EventStore {
     };
   }
 }
+
+const at = (position: Position) => ({ commit: position, prepare: position });
 
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   if (milliseconds > 0) await setTimeout(milliseconds, undefined, { signal }).catch(() => undefined);
