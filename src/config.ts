@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
@@ -18,6 +19,7 @@ const environment = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: integer(3000, 0, 65_535),
   DATABASE_URL: postgresUrl.optional(),
+  DATABASE_PASSWORD_FILE: z.string().min(1).optional(),
   EVENTSTOREDB_URL: z
     .string()
     .regex(/^esdb(\+discover)?:\/\/./, 'must be a URL such as esdb://host:2113?tls=false')
@@ -76,7 +78,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return {
     host: data.HOST,
     port: data.PORT,
-    databaseUrl: data.DATABASE_URL,
+    databaseUrl: withPassword(data.DATABASE_URL, data.DATABASE_PASSWORD_FILE),
     eventStoreDbUrl: data.EVENTSTOREDB_URL,
     eventStoreDbPrefix: data.EVENTSTOREDB_PREFIX,
     catalogueSchema: data.CATALOGUE_SCHEMA,
@@ -87,4 +89,16 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     minPositionWaitMs: data.MIN_POSITION_WAIT_MS,
     shutdownGraceMs: data.SHUTDOWN_GRACE_MS,
   };
+}
+
+/** So that a container's secret need not stand in its environment. */
+function withPassword(url: string | undefined, file: string | undefined): string | undefined {
+  if (url === undefined || file === undefined) return url;
+  const complete = new URL(url);
+  try {
+    complete.password = encodeURIComponent(readFileSync(file, 'utf8').trim());
+  } catch (error) {
+    throw new StartupError(`DATABASE_PASSWORD_FILE: ${(error as Error).message}`);
+  }
+  return complete.href;
 }

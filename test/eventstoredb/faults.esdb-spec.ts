@@ -305,7 +305,7 @@ describe('the service', () => {
       });
       await expectExactly(900);
     },
-    300_000,
+    100_000,
   );
 });
 

@@ -6,6 +6,8 @@ import { EmbeddedServer } from '../../dist/src/postgres/embedded/embedded-server
 
 /** One real PostgreSQL for the whole run; every test file makes databases of its own on it. */
 export default async function setup() {
+  if (!process.env.EVENTSTOREDB_URL)
+    console.log('\nEVENTSTOREDB_URL is not set: the tests on a real EventStoreDB did not run.');
   const folder = mkdtempSync(join(tmpdir(), 'colophon-test-'));
   // Where root runs the tests, the server runs as another user, who must get in.
   chmodSync(folder, 0o755);

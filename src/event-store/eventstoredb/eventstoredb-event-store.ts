@@ -116,20 +116,19 @@ export class EventStoreDbEventStore extends EventStore {
     const deadline = Date.now() + SETTLE_MS;
     for (let retried = false; ; retried = true) {
       try {
-        const { nextExpectedRevision, position } = await this.client.appendToStream(
-          this.prefix + stream,
-          written,
-          {
-            expectedRevision: expected === 'no-stream' ? NO_STREAM : expected,
-            requiresLeader: true,
-            deadline: APPEND_DEADLINE_MS,
-          },
-        );
+        const append = this.client.appendToStream(this.prefix + stream, written, {
+          expectedRevision: expected === 'no-stream' ? NO_STREAM : expected,
+          requiresLeader: true,
+          deadline: APPEND_DEADLINE_MS,
+        });
+        // The call's own deadline doesn't count the search for a leader, which can take minutes.
+        const { nextExpectedRevision, position } = await within(2 * APPEND_DEADLINE_MS, append);
         if (!position) throw new Error('the server gave no position');
         return { revision: nextExpectedRevision, position: position.commit };
       } catch (error) {
         if (isWrongExpectedVersion(error)) return this.settle(stream, expected, events, retried);
         if (isTooLarge(error)) throw new AppendTooLarge(MAX_APPEND_BYTES);
+        if (error instanceof EventStoreUnavailable) throw error;
         if (!isPassing(error)) throw error;
         if (Date.now() >= deadline || this.closing.signal.aborted) throw new EventStoreUnavailable(error);
         await setTimeout(RETRY_MS);
@@ -389,6 +388,15 @@ export class EventStoreDbEventStore extends EventStore {
       recordedAt: firstRecordedAt(metadata, event.created),
     };
   }
+}
+
+/** @throws EventStoreUnavailable where it takes longer. */
+function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new EventStoreUnavailable(new Error('no answer in time')));
+    const timer = globalThis.setTimeout(late, milliseconds);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 const at = (position: Position) => ({ commit: position, prepare: position });

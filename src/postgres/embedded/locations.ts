@@ -69,7 +69,9 @@ export function locateData(dataDir: string, user: ServerUser | undefined): strin
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o755 });
   } catch (error) {
-    throw new StartupError(`DATA_DIR ${dataDir} can't be created: ${(error as Error).message}`);
+    throw new StartupError(
+      `DATA_DIR ${dataDir} can't be created: ${(error as Error).message} (or set DATABASE_URL to use a server of yours)`,
+    );
   }
   const folder = join(dataDir, 'postgres');
   if (!user || canReach(user, dataDir)) return folder;
