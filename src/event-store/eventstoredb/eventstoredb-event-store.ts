@@ -39,6 +39,7 @@ import {
   isWrongExpectedVersion,
 } from './errors.js';
 import { Feed } from './feed.js';
+import { pause } from '../pause.js';
 
 /** One try of an append. A frozen server answers nothing; the call ends here. */
 const APPEND_DEADLINE_MS = 3_000;
@@ -400,7 +401,3 @@ function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
 }
 
 const at = (position: Position) => ({ commit: position, prepare: position });
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  if (milliseconds > 0) await setTimeout(milliseconds, undefined, { signal }).catch(() => undefined);
-}

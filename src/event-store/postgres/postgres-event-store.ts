@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import type DataLoader from 'dataloader';
 import type { Pool } from 'pg';
 import { batching } from '../../postgres/batching.js';
@@ -15,6 +14,7 @@ import {
   type RecordedEvent,
 } from '../event-store.js';
 import { checkAppend } from '../check-append.js';
+import { pause } from '../pause.js';
 import { GroupCommit } from './group-commit.js';
 import { readHead, readLogId, readPage, readStreams } from './log-reader.js';
 import { WakeUp } from './wake-up.js';
@@ -107,10 +107,6 @@ export class PostgresEventStore extends EventStore {
     await this.wakeUp.close();
     await this.pool.end();
   }
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  if (milliseconds > 0) await setTimeout(milliseconds, undefined, { signal }).catch(() => undefined);
 }
 
 async function available<T>(read: () => Promise<T>): Promise<T> {
