@@ -2,6 +2,8 @@ import 'reflect-metadata';
 import { loadConfig, StartupError } from './config.js';
 import { startService } from './service.js';
 
+const PARENT_CHECK_MS = 250;
+
 try {
   const starting = startService(loadConfig());
   let stopping: Promise<unknown> | undefined;
@@ -16,6 +18,10 @@ try {
       .finally(() => process.exit());
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
+  // `npm start` runs us through a shell, which dies of SIGTERM without passing it on: that it is gone has to be seen.
+  const parent = process.ppid;
+  if (process.env['npm_lifecycle_event'] === 'start')
+    setInterval(() => process.ppid === parent || stop(), PARENT_CHECK_MS).unref();
   const service = await starting;
   process.stdout.write(
     `Colophon serves at ${service.url}\n` +

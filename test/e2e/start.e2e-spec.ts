@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
@@ -5,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { caughtUp } from '../support/catalogue.js';
 import { createDatabase, sql } from '../support/database.js';
-import { start, startService, type RunningService } from '../support/process.js';
+import { environment, ROOT, start, startService, type RunningService } from '../support/process.js';
 import { send } from '../support/service.js';
 
 let folder: string;
@@ -144,6 +145,23 @@ describe('on the embedded default', () => {
     second.process.kill('SIGTERM');
     expect(await second.ended).toBe(0);
     expect(alive(pid)).toBe(false);
+  });
+
+  test('as `npm start`, it ends when npm is told to', async () => {
+    // Without `prestart`, which would build anew under the other tests.
+    const npm = spawn('npm', ['start', '--ignore-scripts'], {
+      cwd: ROOT,
+      env: environment({ DATA_DIR: dataDir(), PORT: '0' }),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let output = '';
+    npm.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    while (!output.includes('serves at')) await once(npm.stdout, 'data');
+    const pid = serverPid() ?? 0;
+    npm.kill('SIGTERM');
+    while (alive(pid)) await new Promise(setImmediate);
+    const url = /serves at (\S+)/.exec(output)?.[1] ?? '';
+    await expect(fetch(`${url}/health/live`)).rejects.toThrow();
   });
 
   test('a request under way is finished before it stops', async () => {

@@ -3,6 +3,11 @@ import type { AllStreamSubscription, RecordedEvent } from '@eventstore/db-client
 
 /** Events held for a follower that is slower than its server. Beyond, the server is asked to wait. */
 const HIGH_WATER = 20_000;
+/**
+ * How long the server has to confirm a subscription. It has no deadline, and the client forgets one that was waiting for
+ * a connection when another call gave that connection up.
+ */
+const CONFIRM_MS = 5_000;
 
 /**
  * A subscription, taken from in batches. The server ends a live subscription that falls 32 events behind, so events are
@@ -12,8 +17,12 @@ export class Feed {
   private buffer: RecordedEvent[] = [];
   private ended: { readonly error: unknown } | undefined;
   private wake: (() => void) | undefined;
+  private readonly confirmation: NodeJS.Timeout;
 
   constructor(private readonly subscription: AllStreamSubscription) {
+    const late = () => end(new Error('the server did not confirm the subscription in time'));
+    this.confirmation = setTimeout(late, CONFIRM_MS);
+    subscription.once('confirmation', () => clearTimeout(this.confirmation));
     subscription.on('data', ({ event }) => {
       if (!event) return;
       this.buffer.push(event);
@@ -21,6 +30,7 @@ export class Feed {
       this.wake?.();
     });
     const end = (error: unknown) => {
+      clearTimeout(this.confirmation);
       this.ended ??= { error };
       this.wake?.();
     };
@@ -47,6 +57,7 @@ export class Feed {
 
   /** Lets the server know; a subscription that is merely left goes on in the background. */
   close(): void {
+    clearTimeout(this.confirmation);
     this.subscription.unsubscribe().catch(() => undefined);
   }
 }
