@@ -33,9 +33,7 @@ export function decodeCursor(sort: string, token: string): Cursor {
     if (madeFor === sort && typeof value === 'string' && !value.includes('\0') && uuid && rest.length === 0) {
       const [field] = sort.replace('-', '').split(' ');
       const valid =
-        field === 'createdAt'
-          ? !Number.isNaN(Date.parse(value))
-          : field !== 'position' || /^\d{1,9}$/.test(value);
+        field === 'createdAt' ? isTimestamp(value) : field !== 'position' || /^\d{1,9}$/.test(value);
       if (valid) return [value, id];
     }
   } catch {
@@ -43,6 +41,10 @@ export function decodeCursor(sort: string, token: string): Cursor {
   }
   throw cursorProblem();
 }
+
+/** Written as we write it: PostgreSQL reads other texts than JavaScript does. */
+const isTimestamp = (value: string): boolean =>
+  !Number.isNaN(Date.parse(value)) && new Date(value).toISOString() === value && !/^[+-]/.test(value);
 
 const cursorProblem = (): Problem =>
   invalidRequest([

@@ -103,7 +103,7 @@ export class AuditController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<z.output<typeof eventPage> | Readable> {
-    if (request.headers.accept?.includes(NDJSON)) {
+    if (request.headers.accept?.toLowerCase().includes(NDJSON)) {
       // The first read is done before the headers are out, so that a store that is away is still a 503.
       await this.store.head();
       reply.type(NDJSON);

@@ -161,8 +161,11 @@ export function nameLog(logId: string): void {
 /** The token of a position as clients see it. */
 export const formatPosition = (position: Position): string => `${position}.${mark}`;
 
+const MAX_POSITION = 2n ** 63n - 1n;
+
 /** @returns undefined for a text that is no token of a position in this log. */
 export function parsePosition(token: string): Position | undefined {
   const [, position, log] = /^(0|[1-9]\d{0,18})\.([\da-f]{8})$/.exec(token) ?? [];
-  return position !== undefined && log === mark ? BigInt(position) : undefined;
+  const parsed = BigInt(position ?? -1);
+  return log === mark && parsed >= 0n && parsed <= MAX_POSITION ? parsed : undefined;
 }

@@ -23,8 +23,9 @@ export interface Handling<State, Event extends DecidedEvent> {
 
 /** `If-Match` named another revision than the stream's. */
 export class PreconditionFailed extends Error {
-  constructor(readonly actual: bigint) {
-    super(`The revision is ${actual}.`);
+  /** @param actual undefined where there is nothing yet. */
+  constructor(readonly actual: bigint | undefined) {
+    super(actual === undefined ? 'There is nothing with a revision yet.' : `The revision is ${actual}.`);
   }
 }
 
@@ -101,6 +102,8 @@ export class CommandHandling {
       const { revision, position } = before;
       return { id: handling.id, revision, position, created: false, unchanged: true };
     }
+    // Whatever it is that the caller has seen, it isn't there.
+    if (!before && ifMatch) throw new PreconditionFailed(undefined);
     const metadata = metadataOf(context);
     const events = decided.map(({ type, data }) => ({ id: newId(), type, data, metadata }));
     const result = await this.store.append(handling.stream, before?.revision ?? 'no-stream', events);

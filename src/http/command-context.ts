@@ -23,6 +23,9 @@ export function readContext(request: FastifyRequest): HttpCommandContext {
   const actor = header(request, 'X-Actor', 255) ?? ANONYMOUS;
   const reason = header(request, 'Reason', 3_000);
   const key = header(request, 'Idempotency-Key', 255, false);
+  // Its sender believes in it.
+  if (key === undefined && request.headers['idempotency-key'] !== undefined)
+    throw invalidRequest([{ pointer: 'header/Idempotency-Key', rule: 'blank', detail: 'is empty' }]);
   const commandId = key === undefined ? newId() : commandIdOf(actor, key);
   const correlationId = header(request, 'X-Correlation-Id', 255, false) ?? commandId;
   const traceParent = readTraceParent(request);
@@ -86,7 +89,7 @@ function readIfMatch(request: FastifyRequest): 'any' | bigint[] | undefined {
       },
     ]);
   // If-Match compares strongly (RFC 9110 §13.1.1): weak tags and tags that aren't ours match nothing.
-  return tags.flatMap((tag) => /^"(\d{1,19})"$/.exec(tag)?.[1] ?? []).map(BigInt);
+  return tags.flatMap((tag) => /^"(0|[1-9]\d{0,18})"$/.exec(tag)?.[1] ?? []).map(BigInt);
 }
 
 /** Of what was asked: two requests under one key are the same if method, URL and body are, whatever the order of keys. */

@@ -48,7 +48,9 @@ export class ProblemFilter implements ExceptionFilter {
         }),
       });
     if (error instanceof PreconditionFailed)
-      return new Problem(412, 'revision-mismatch', error.message, { headers: { etag: `"${error.actual}"` } });
+      return new Problem(412, 'revision-mismatch', error.message, {
+        ...(error.actual !== undefined && { headers: { etag: `"${error.actual}"` } }),
+      });
     if (error instanceof IdempotencyKeyReused)
       return new Problem(422, 'idempotency-key-reused', error.message);
     if (error instanceof TooMuchContention) return unavailable(error.message);

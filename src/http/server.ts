@@ -11,6 +11,8 @@ export const NDJSON = 'application/x-ndjson';
 
 /** Our deepest body has four levels. What walks a body recursively must not run out of stack. */
 const MAX_DEPTH = 32;
+const IDLE_MS = 65_000;
+const HEADERS_MS = 20_000;
 const [QUOTE, BACKSLASH, BRACKET, BRACE] = [0x22, 0x5c, 0x5b, 0x7b];
 
 /** Fastify as Colophon wants it: strict parsing, and a problem for whatever fails before a route is found. */
@@ -18,8 +20,10 @@ export function createAdapter(maxBodyBytes: number): FastifyAdapter {
   const adapter = new FastifyAdapter({
     bodyLimit: maxBodyBytes,
     routerOptions: { maxParamLength: 200 },
-    // A request that never ends would hold its connection, and our shutdown, forever.
+    // An import may take its time as long as it goes on; a connection on which nothing moves is closed.
     requestTimeout: 0,
+    connectionTimeout: IDLE_MS,
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 5_000 },
     keepAliveTimeout: 65_000,
     forceCloseConnections: 'idle',
     // What reaches us on an open connection while we close is still answered.
@@ -33,16 +37,30 @@ export function createAdapter(maxBodyBytes: number): FastifyAdapter {
   const fastify = adapter.getInstance<FastifyInstance>();
   rememberRoutes(fastify);
   fastify.removeAllContentTypeParsers();
-  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     try {
+      refuseEncoding(request);
       done(null, parseJson(body as Buffer));
     } catch (error) {
       done(error as Error);
     }
   });
   // Imports are read line by line as they arrive; the limit on bodies doesn't hold for them.
-  fastify.addContentTypeParser(NDJSON, (_request, payload, done) => done(null, payload));
+  fastify.addContentTypeParser(NDJSON, (request, payload, done) => {
+    try {
+      refuseEncoding(request);
+      done(null, payload);
+    } catch (error) {
+      done(error as Error);
+    }
+  });
   return adapter;
+}
+
+function refuseEncoding({ headers }: FastifyRequest): void {
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
+    throw new Problem(415, 'unsupported-media-type', 'Send the request body without Content-Encoding.');
 }
 
 /** An empty body is none; anything else is JSON in UTF-8. */

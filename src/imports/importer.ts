@@ -50,20 +50,39 @@ export class Importer {
   ): AsyncIterable<LineResult> {
     const run = new ImportRun(this.authors, this.books, context);
     const window: Promise<LineResult>[] = [];
+    const lines = readLines(input);
+    let next: Promise<IteratorResult<RawLine, void>> | undefined = lines.next();
     try {
-      for await (const line of readLines(input)) {
-        window.push(run.take(line));
-        if (window.length < WINDOW) continue;
-        const first = window.shift();
-        if (first) yield await first;
+      for (;;) {
+        const [first] = window;
+        if (first && (!next || window.length === WINDOW || (await settlesFirst(first, next)))) {
+          yield await first;
+          void window.shift();
+        } else if (next) {
+          const { done, value } = await next;
+          if (done) next = undefined;
+          else {
+            const result = run.take(value);
+            // A failure is told when its turn comes; until then it must not count as unheard.
+            result.catch(() => undefined);
+            window.push(result);
+            next = lines.next();
+          }
+        } else return;
       }
-      for (let first = window.shift(); first; first = window.shift()) yield await first;
     } finally {
       // Lines under way when the reader leaves or the store fails come to their end unobserved.
+      void next?.catch(() => undefined);
       await Promise.allSettled(window);
+      // Not awaited: it may stand behind a line that doesn't come.
+      void lines.return().catch(() => undefined);
     }
   }
 }
+
+/** Whether the one is settled before the other: a result is not held back for a line that doesn't come. */
+const settlesFirst = (one: Promise<unknown>, other: Promise<unknown>): Promise<boolean> =>
+  Promise.race([other.then(() => false), one.then(() => true)]);
 
 /** One import: lines of the same key in order, and a memory of authors known to be there. */
 class ImportRun {

@@ -4,7 +4,7 @@ import { Controller, HttpCode, Logger, Post, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { readContext } from '../http/command-context.js';
-import { Problem, unavailable } from '../http/problem.js';
+import { invalidRequest, Problem, unavailable } from '../http/problem.js';
 import { NDJSON } from '../http/server.js';
 import { Importer } from './importer.js';
 
@@ -40,6 +40,15 @@ export class ImportsController {
   async importLines(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const body = request.body as Readable | undefined;
     if (typeof body?.pipe !== 'function') throw new Problem(415, 'unsupported-media-type', `Send ${NDJSON}.`);
+    for (const name of ['Idempotency-Key', 'If-Match'])
+      if (request.headers[name.toLowerCase()] !== undefined)
+        throw invalidRequest([
+          {
+            pointer: `header/${name}`,
+            rule: 'not-applicable',
+            detail: 'an import is safe to repeat without it',
+          },
+        ]);
     const results = this.importer.run(body, readContext(request));
     const out = reply.raw;
     const begin = () => {

@@ -9,7 +9,7 @@ export type RawLine = { readonly number: number } & (
 const NEWLINE = 0x0a;
 
 /** Lines of a stream of bytes, numbered from 1; blank ones are passed over. Memory is bounded by the longest line. */
-export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncIterable<RawLine> {
+export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<RawLine, void> {
   let number = 0;
   let parts: Uint8Array[] = [];
   let bytes = 0;

@@ -192,6 +192,12 @@ test('a command with If-Match is done at that revision only', async () => {
   expect((await rename('Third', '"7", "1"')).status).toBe(200);
   expect((await rename('Fourth', 'W/"2"')).status).toBe(412);
   expect((await rename('Fourth', '*')).status).toBe(200);
+  expect((await rename('Fifth', '"03"')).status).toBe(412);
+  for (const ifMatch of ['*', '"0"'])
+    expect(await post('/authors', { name: 'New' }, { 'if-match': ifMatch })).toMatchObject({
+      status: 412,
+      body: { type: 'urn:colophon:problem:revision-mismatch' },
+    });
   expect(await rename('Fifth', '3')).toMatchObject({
     status: 400,
     body: { errors: [{ pointer: 'header/If-Match', rule: 'entity-tag' }] },

@@ -113,6 +113,31 @@ test('a line that fails says which and why, and the others go in', async () => {
   for (const { error } of results) if (error) expect(error.detail).toMatch(/.+/);
 });
 
+test('a line’s result is not held back for the next line', async () => {
+  let send = (_: Uint8Array) => {};
+  let end = () => {};
+  const body = new ReadableStream({
+    start(controller) {
+      send = (chunk) => controller.enqueue(chunk);
+      end = () => controller.close();
+    },
+  });
+  const line = (n: number) => Buffer.from(asLines({ type: 'author', key: `held ${n}`, name: `Held ${n}` }));
+  send(line(1));
+  const response = await fetch(`${service.url}/imports`, {
+    method: 'POST',
+    headers: NDJSON,
+    body,
+    duplex: 'half',
+  });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  expect((await reader?.read())?.value).toContain('"held 1"');
+  send(line(2));
+  expect((await reader?.read())?.value).toContain('"held 2"');
+  end();
+  expect((await reader?.read())?.done).toBe(true);
+});
+
 test('two imports of the same lines at once add each line once', async () => {
   const raw = asLines(
     ...Array.from({ length: 400 }, (_, n) => ({ type: 'author', key: `t${n}`, name: `Twin ${n}` })),

@@ -159,11 +159,45 @@ test.each<[string, string, string]>([
   ['X-Actor', '%E2%80%8B', 'blank'],
   ['Reason', 'x'.repeat(3_001), 'too-long'],
   ['Idempotency-Key', 'k'.repeat(256), 'too-long'],
+  ['Idempotency-Key', '', 'blank'],
   ['X-Correlation-Id', 'c'.repeat(256), 'too-long'],
   ['If-Match', 'abc', 'entity-tag'],
 ])('the header %s: %s of a command is refused', async (name, value, rule) => {
   const told = await invalid('POST', '/authors', { body: { name: 'x' }, headers: { [name]: value } });
   expect(told).toEqual([`header/${name} ${rule}`]);
+});
+
+test.each([
+  ['createdAt', '1'],
+  ['createdAt', '2026-02-31T00:00:00.000Z'],
+  ['createdAt', '+012026-01-01T00:00:00.000Z'],
+  ['-createdAt', '2026-01-01'],
+])('a forged cursor in the order %s with %s is refused', async (sort, value) => {
+  const after = Buffer.from(JSON.stringify([sort, value, author])).toString('base64url');
+  expect(await invalid('GET', `/authors?sort=${sort}&after=${after}`, {})).toEqual(['query/after cursor']);
+});
+
+test('a position beyond all positions is refused', async () => {
+  const { head } = (await service.request('GET', '/projections')).body.items[0];
+  const beyond = head.replace(/^\d+/, '9223372036854775808');
+  expect(await invalid('GET', `/audit/events?after=${beyond}`, {})).toEqual(['query/after position']);
+});
+
+test('an import takes no key and no condition', async () => {
+  for (const name of ['Idempotency-Key', 'If-Match']) {
+    const headers = { 'content-type': 'application/x-ndjson', [name]: '"1"' };
+    expect(await invalid('POST', '/imports', { raw: '{}', headers })).toEqual([
+      `header/${name} not-applicable`,
+    ]);
+  }
+});
+
+test('a compressed body is refused', async () => {
+  for (const type of ['application/json', 'application/x-ndjson']) {
+    const headers = { 'content-type': type, 'content-encoding': 'gzip' };
+    const path = type === 'application/json' ? '/authors' : '/imports';
+    await refused('POST', path, { raw: '{}', headers }, 415, 'unsupported-media-type');
+  }
 });
 
 test('a body too large is refused', async () => {

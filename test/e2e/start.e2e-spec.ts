@@ -101,6 +101,19 @@ describe('on the embedded default', () => {
     expect(await names(await up())).toEqual(['Kept']);
   });
 
+  test('two that start at once on what a crash left both serve', async () => {
+    const first = await up();
+    await addAuthor(first, 'Kept');
+    process.kill(serverPid() ?? 0, 'SIGKILL');
+    first.process.kill('SIGKILL');
+    await first.ended;
+    const [one, two] = await Promise.all([up(), startService({ DATA_DIR: dataDir() })]);
+    expect(await names(one)).toEqual(['Kept']);
+    expect(await names(two)).toEqual(['Kept']);
+    two.process.kill('SIGTERM');
+    expect(await two.ended).toBe(0);
+  });
+
   test('when only its server is killed, it starts another and goes on', async () => {
     const service = await up();
     await addAuthor(service, 'Before');

@@ -45,7 +45,7 @@ export class EmbeddedServer {
     private readonly binaries: Binaries,
     private readonly user: ServerUser | undefined,
     private readonly folder: string,
-    private readonly port: number,
+    private port: number,
     private readonly password: string,
   ) {}
 
@@ -105,13 +105,16 @@ export class EmbeddedServer {
     ];
     const start = ['start', '-w', '-t', String(START_SECONDS), '-l', join(this.folder, 'server.log')];
     for (const deadline = Date.now() + SETTLE_MS; ; await setTimeout(RETRY_MS)) {
+      // Another start may have been faster, on another port.
+      this.port = runningPort(this.folder) ?? this.port;
       if (await this.answers()) return;
       try {
         await this.pgCtl(...start, '-o', options.join(' '));
         return;
       } catch (cause) {
         const said = lastLogLines(this.folder);
-        if (!HELD.test(said.join()) || Date.now() > deadline)
+        const held = HELD.test(said.join()) || runningPort(this.folder) !== undefined;
+        if (!held || Date.now() > deadline)
           throw new StartupError(`the embedded PostgreSQL didn't start (${said.at(-1)})`, { cause });
       }
     }
