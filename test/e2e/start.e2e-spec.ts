@@ -267,6 +267,21 @@ describe('what it can not start with is told in one line', () => {
   });
 });
 
+test('the password of a database may be in a file', async () => {
+  const database = await createDatabase();
+  const { password } = new URL(database.url);
+  const url = new URL(database.url);
+  url.password = '';
+  const file = join(folder, 'password');
+  const env = { DATABASE_URL: url.href, DATABASE_PASSWORD_FILE: file };
+  await failsWith(env, /^colophon: DATABASE_PASSWORD_FILE: ENOENT/);
+  writeFileSync(file, `${decodeURIComponent(password)}\n`);
+  expect(await addAuthor(await up(env), 'Kept')).toBe(201);
+  running?.process.kill('SIGTERM');
+  expect(await running?.ended).toBe(0);
+  await database.drop();
+});
+
 test('services that start at once on an empty database do not get in each other’s way', async () => {
   const database = await createDatabase();
   await sql(database.url, 'drop schema event_store cascade');
