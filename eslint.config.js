@@ -32,7 +32,7 @@ export default tseslint.config(
   {
     files: ['projections/**/*.ts'],
     rules: noImports({
-      regex: `src/(?!${['(authors|books)/[a-z]+\\.events\\.js', 'books/roles\\.js', 'event-store/event-store\\.js', 'postgres/[a-z]+\\.js', 'http/[a-z-]+\\.js'].join('|')})`,
+      regex: `src/(?!${['(authors|books)/[a-z]+\\.events\\.js', 'books/roles\\.js', 'event-store/event-store\\.js', 'postgres/[a-z-]+\\.js', 'http/[a-z-]+\\.js'].join('|')})`,
       message:
         'The read side knows event types, the event store port, the Postgres helpers and HTTP, nothing else of src/.',
     }),

@@ -41,6 +41,11 @@ export interface RecordedEvent extends NewEvent {
   readonly recordedAt: Date;
 }
 
+/** As much of an event as projections fold. */
+export type ProjectableEvent = Omit<RecordedEvent, 'metadata'> & {
+  readonly metadata: Pick<EventMetadata, 'actor'>;
+};
+
 /** `no-stream`: the append must create the stream. A revision: it must be the stream's last. */
 export type ExpectedRevision = 'no-stream' | Revision;
 
@@ -98,8 +103,20 @@ export abstract class EventStore {
    */
   abstract subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch>;
 
+  /**
+   * Every event up to `to` (inclusive), stream by stream: each stream's in order, the streams in any order. Only of
+   * stores that can do it in bounded memory, whatever the log's size.
+   */
+  readByStream?(to: Position): AsyncIterable<readonly ProjectableEvent[]>;
+
   /** Position of the last event, undefined while the log is empty. */
   abstract head(): Promise<Position | undefined>;
+
+  /**
+   * Position of the last event that was first recorded at `time` or before; undefined where there is none. Times of
+   * recording are taken to rise along the log.
+   */
+  abstract positionAt(time: Date): Promise<Position | undefined>;
 
   /** A UUID that was written into the log when it began: two stores that answer alike hold the same log. */
   abstract logId(): Promise<string>;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isNativeError } from 'node:util/types';
-import { Pool, type PoolClient, type PoolConfig } from 'pg';
+import { Client, Pool, type PoolClient, type PoolConfig } from 'pg';
 
 /** What a pool or one of its clients offers to a query. */
 export interface Queryable {
@@ -39,6 +39,20 @@ export function createPool(
   // An idle connection that the server ends is replaced at the next use; without a listener it would end the process.
   pool.on('error', () => undefined);
   return pool;
+}
+
+/** A connection of its own, for work that is long or has a session's state. Times are in UTC. */
+export async function connect(connectionString: string, name = APPLICATION_NAME): Promise<Client> {
+  const client = new Client({
+    connectionString,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    application_name: name,
+    options: '-c default_transaction_isolation=read\\ committed -c TimeZone=UTC -c DateStyle=ISO',
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
 }
 
 /** Runs `work` in one transaction; any error rolls it back and is thrown on. */

@@ -83,6 +83,10 @@ export class MemoryEventStore extends EventStore {
     return this.log.at(-1)?.position;
   }
 
+  async positionAt(time: Date): Promise<Position | undefined> {
+    return this.log.findLast((event) => event.recordedAt <= time)?.position;
+  }
+
   async logId(): Promise<string> {
     return this.id;
   }

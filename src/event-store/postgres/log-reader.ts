@@ -76,6 +76,23 @@ export async function readHead(pool: Pool): Promise<Position | undefined> {
   return rows[0] && BigInt(rows[0].position);
 }
 
+/** By halving: positions have no gaps, and times rise with them. */
+export async function readPositionAt(pool: Pool, time: Date): Promise<Position | undefined> {
+  let last: Position = 0n;
+  for (let beyond = ((await readHead(pool)) ?? 0n) + 1n; beyond - last > 1n;) {
+    const middle = (last + beyond) / 2n;
+    const { rows } = await pool.query<{ before: boolean }>({
+      name: 'recorded-before',
+      text: `select coalesce((metadata->>'recordedAt')::timestamptz, recorded_at) <= $2 as before
+             from event_store.events where position = $1`,
+      values: [middle.toString(), time.toISOString()],
+    });
+    if (rows[0]?.before) last = middle;
+    else beyond = middle;
+  }
+  return last === 0n ? undefined : last;
+}
+
 /** The log's own name, written once by the migration that made it. */
 export async function readLogId(pool: Pool): Promise<string> {
   const { rows } = await pool.query<{ id: string }>('select id from event_store.log');

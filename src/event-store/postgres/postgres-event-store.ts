@@ -10,13 +10,15 @@ import {
   type ExpectedRevision,
   type NewEvent,
   type Position,
+  type ProjectableEvent,
   type ReadAllOptions,
   type RecordedEvent,
 } from '../event-store.js';
 import { checkAppend } from '../check-append.js';
 import { pause } from '../pause.js';
+import { eventsByStream } from '../../postgres/events-by-stream.js';
 import { GroupCommit } from './group-commit.js';
-import { readHead, readLogId, readPage, readStreams } from './log-reader.js';
+import { readHead, readLogId, readPage, readPositionAt, readStreams } from './log-reader.js';
 import { WakeUp } from './wake-up.js';
 
 /** A follower at the head reads no more often than this: under many writers, an event at a time would cost them more. */
@@ -38,7 +40,7 @@ export class PostgresEventStore extends EventStore {
   private readonly wakeUp: WakeUp;
   private readonly streams: DataLoader<string, RecordedEvent[]>;
 
-  constructor(connectionString: string) {
+  constructor(private readonly connectionString: string) {
     super();
     this.pool = createPool(connectionString, { max: 4 });
     this.wakeUp = new WakeUp(connectionString, this.pool);
@@ -92,6 +94,14 @@ export class PostgresEventStore extends EventStore {
       caughtUp = atHead;
       if (events.length === 0) await this.wakeUp.wait(ticket, POLL_MS, signal);
     }
+  }
+
+  override readByStream(to: Position): AsyncIterable<readonly ProjectableEvent[]> {
+    return eventsByStream(this.connectionString, 'event_store.events', to);
+  }
+
+  positionAt(time: Date): Promise<Position | undefined> {
+    return available(() => readPositionAt(this.pool, time));
   }
 
   head(): Promise<Position | undefined> {
