@@ -25,5 +25,5 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   setupFiles: ['<rootDir>/test/support/quiet.ts'],
-  testTimeout: 60_000,
+  testTimeout: 120_000,
 };

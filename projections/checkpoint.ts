@@ -1,7 +1,28 @@
-import type { ClientBase, Pool } from 'pg';
+import type { ClientBase } from 'pg';
 import type { Position } from '../src/event-store/event-store.js';
-import { transaction, type Queryable } from '../src/postgres/database.js';
-import type { Projection } from './projector.js';
+import type { Queryable } from '../src/postgres/database.js';
+import type { Projection } from './projection.js';
+
+/** Which tables: a projection's, in a schema, made from a log. */
+export interface Target {
+  readonly projection: Projection;
+  readonly schema: string;
+  /** Id of the log. */
+  readonly log: string;
+}
+
+/** How far the tables of a schema are, by what they say themselves. */
+export interface Checkpoint {
+  readonly version: number;
+  readonly log: string;
+  /** Of the last event in the tables, undefined before the first. */
+  readonly position: Position | undefined;
+  /** How many events are parked. */
+  readonly parked: number;
+}
+
+/** Another process moved the checkpoint: what it says now is where to go on. */
+export class CheckpointMoved extends Error {}
 
 /** The tables are there already, and were made from another log. */
 export class TablesOfAnotherLog extends Error {
@@ -10,80 +31,62 @@ export class TablesOfAnotherLog extends Error {
   }
 }
 
-/**
- * Creates the schema and its tables where they are missing, or were made by another version: the tables are disposable,
- * so those are dropped and filled again from the log.
- * @param log id of the log they are made from.
- * @param afresh also where they are as they should be.
- * @throws TablesOfAnotherLog rather than drop, or mix in, what belongs to another log; unless afresh.
- */
-export async function ensureTables(
-  pool: Pool,
-  projection: Projection,
-  schema: string,
-  log: string,
-  afresh = false,
-): Promise<void> {
-  await transaction(pool, async (client) => {
-    await client.query(`select pg_advisory_xact_lock(hashtextextended('colophon tables ' || $1, 0))`, [
-      schema,
-    ]);
-    await client.query('create extension if not exists pg_trgm with schema public');
-    const { rows } = await client.query<{ there: boolean }>('select to_regclass($1) is not null as there', [
-      `${schema}.checkpoint`,
-    ]);
-    if (rows[0]?.there) {
-      // Read as a whole: tables of an older version have fewer columns.
-      const { rows: found } = await client.query<{ version: number; log_id?: string }>(
-        `select * from ${schema}.checkpoint`,
-      );
-      const [current] = found;
-      const another = current?.log_id !== undefined && current.log_id !== log;
-      if (another && !afresh) throw new TablesOfAnotherLog(schema);
-      if (current?.version === projection.version && !afresh) return;
-      await client.query(`drop schema ${schema} cascade`);
-    }
-    await client.query(`create schema if not exists ${schema}`);
-    await client.query(`set local search_path to ${schema}, public`);
-    await client.query(projection.tables());
-    await client.query('insert into checkpoint (projection, version, log_id) values ($1, $2, $3)', [
-      projection.name,
-      projection.version,
-      log,
-    ]);
-  });
-}
-
-/** The position of the last event in the tables, undefined before the first. */
+/** @returns undefined where the tables were never made. */
 export async function readCheckpoint(
   db: Queryable | ClientBase,
   schema: string,
   { name }: Projection,
-): Promise<Position | undefined> {
-  const { rows } = await db.query<{ position: string | null }>(
-    `select position from ${schema}.checkpoint where projection = $1`,
-    [name],
-  );
-  return rows[0]?.position == null ? undefined : BigInt(rows[0].position);
+  lock: '' | 'for update' = '',
+): Promise<Checkpoint | undefined> {
+  // Read as a whole: tables of an older version have fewer columns.
+  const { rows } = await db.query<{
+    version: number;
+    log_id: string;
+    position: string | null;
+    parked?: number;
+  }>(`select * from ${schema}.checkpoint where projection = $1 ${lock}`, [name]);
+  const [row] = rows;
+  if (!row) return undefined;
+  const { version, log_id: log, position, parked = 0 } = row;
+  return { version, log, position: position === null ? undefined : BigInt(position), parked };
 }
 
 /**
  * Moves the checkpoint in the caller's transaction, which then holds its row.
- * @returns false where it isn't at `from`: another process moved it, or made the tables from another log.
+ * @throws CheckpointMoved where it isn't as it was: another process moved it, parked or retried something, or made the
+ *         tables from another log or by another version.
  */
 export async function moveCheckpoint(
   client: ClientBase,
-  schema: string,
-  { name, version }: Projection,
-  log: string,
-  from: Position | undefined,
+  { projection, schema, log }: Target,
+  from: Checkpoint,
   to: Position,
-): Promise<boolean> {
+): Promise<void> {
   const { rowCount } = await client.query({
     name: 'move-checkpoint',
     text: `update ${schema}.checkpoint set position = $1, updated_at = now()
-           where projection = $2 and version = $3 and log_id = $4 and position is not distinct from $5`,
-    values: [to.toString(), name, version, log, from?.toString() ?? null],
+           where projection = $2 and version = $3 and log_id = $4 and position is not distinct from $5 and parked = $6`,
+    values: [
+      to.toString(),
+      projection.name,
+      projection.version,
+      log,
+      from.position?.toString() ?? null,
+      from.parked,
+    ],
   });
-  return rowCount === 1;
+  if (rowCount !== 1) throw new CheckpointMoved();
+}
+
+/** Writes the first checkpoint of tables that have just been made. */
+export async function beginCheckpoint(
+  client: ClientBase,
+  { projection, schema, log }: Target,
+  position?: Position,
+  parked = 0,
+): Promise<void> {
+  await client.query(
+    `insert into ${schema}.checkpoint (projection, version, log_id, position, parked) values ($1, $2, $3, $4, $5)`,
+    [projection.name, projection.version, log, position?.toString() ?? null, parked],
+  );
 }

@@ -18,6 +18,8 @@ export class MinPositionGuard implements CanActivate {
   ) {}
 
   canActivate(host: ExecutionContext): boolean | Promise<boolean> {
+    if (!this.projector.readable)
+      throw unavailable('The tables are of an older version, and are being rebuilt for this one.');
     const token = host.switchToHttp().getRequest<FastifyRequest>().headers['min-position'];
     if (token === undefined) return true;
     const position = typeof token === 'string' ? parsePosition(token) : undefined;

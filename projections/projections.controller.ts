@@ -1,24 +1,59 @@
-import { Controller, Get } from '@nestjs/common';
+import { Readable } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
+import { Controller, Get, HttpCode, Post, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { EventStore, formatPosition } from '../src/event-store/event-store.js';
 import { DescribeQuery } from '../src/http/describe.js';
+import { Problem } from '../src/http/problem.js';
+import { NDJSON } from '../src/http/server.js';
+import { IdParam, ValidQuery } from '../src/http/validate.js';
+import { Operator } from './operator.js';
 import { Projector } from './projector.js';
+import { RebuildRunning, type RebuildRow } from './rebuild.js';
+
+const job = z.object({
+  id: z.uuid(),
+  status: z.enum(['running', 'done', 'failed']),
+  phase: z.enum(['reading', 'loading', 'indexing', 'catching up', 'verifying', 'swapping', 'done', 'failed']),
+  done: z.int().describe('events dealt with; indexes while indexing'),
+  total: z.int().describe('what `done` will be at the end of the phase'),
+  secondsLeft: z.int().nullable().describe('of the phase, as it goes; null where that is not known'),
+  startedAt: z.iso.datetime(),
+  startedBy: z.string(),
+  endedAt: z.iso.datetime().nullable(),
+  error: z.string().nullable(),
+});
+type Job = z.output<typeof job>;
 
 const projectionView = z.object({
   name: z.string(),
-  version: z.int(),
+  version: z.int().describe('that this process has'),
+  tables: z.int().describe('the version of the tables; another one while they are rebuilt'),
   position: z.string().nullable().describe('of the last event in the tables; null before the first'),
   head: z.string().nullable().describe('of the last event in the log; null while it is empty'),
   lag: z.int().describe('how far the position is behind the head; 0 when caught up'),
+  parked: z.int().describe('events that could not be applied, or wait behind one: `colophon parked list`'),
   active: z.boolean().describe('whether this process projects; otherwise it stands by'),
   error: z.string().nullable().describe('what keeps the projection from going on'),
+  rebuild: job.nullable().describe('that is under way'),
 });
 const projectionList = z.object({ items: z.array(projectionView) });
+const rebuildQuery = z.strictObject({
+  allowParked: z
+    .enum(['true', 'false'])
+    .transform((value) => value === 'true')
+    .default(false)
+    .describe('goes on where events can not be applied, and parks them'),
+});
+
+const FOLLOW_MS = 250;
 
 @Controller('projections')
 export class ProjectionsController {
   constructor(
     private readonly projector: Projector,
+    private readonly operator: Operator,
     private readonly store: EventStore,
   ) {}
 
@@ -26,6 +61,7 @@ export class ProjectionsController {
   @DescribeQuery({ summary: 'How far the tables are', tag: 'operation', answer: projectionList })
   async listProjections(): Promise<z.output<typeof projectionList>> {
     const { position, error, ...rest } = await this.projector.status();
+    const rebuild = await this.operator.rebuildOf();
     // Read after the position, so that the lag is never negative.
     const head = await this.store.head();
     return {
@@ -36,8 +72,84 @@ export class ProjectionsController {
           head: head === undefined ? null : formatPosition(head),
           lag: Number((head ?? 0n) - (position ?? 0n)),
           error: error ?? null,
+          rebuild: rebuild && !rebuild.endedAt ? toJob(rebuild) : null,
         },
       ],
     };
   }
+
+  @Post('catalogue/rebuild')
+  @HttpCode(202)
+  @DescribeQuery({
+    summary: 'Rebuild the tables from the log, while everything goes on',
+    tag: 'operation',
+    status: 202,
+    query: rebuildQuery,
+    answer: job,
+    problems: { 400: ['invalid-request'], 409: ['rebuild-running'] },
+  })
+  async startRebuild(
+    @ValidQuery(rebuildQuery) options: z.output<typeof rebuildQuery>,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Job> {
+    try {
+      const id = await this.operator.startRebuild(options);
+      reply.header('location', `/projections/catalogue/rebuilds/${id}`);
+      return await this.job(id);
+    } catch (error) {
+      if (error instanceof RebuildRunning) throw new Problem(409, 'rebuild-running', `${error.message}.`);
+      throw error;
+    }
+  }
+
+  @Get('catalogue/rebuilds/:id')
+  @DescribeQuery({
+    summary: 'How far a rebuild is: once as JSON, or until its end as NDJSON where that is what is accepted',
+    tag: 'operation',
+    ids: ['id'],
+    answer: job,
+    ndjson: true,
+    problems: { 400: ['invalid-request'], 404: ['rebuild-not-found'] },
+  })
+  async getRebuild(
+    @IdParam('id') id: string,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Job | Readable> {
+    const first = await this.job(id);
+    if (!request.headers.accept?.toLowerCase().includes(NDJSON)) return first;
+    reply.type(NDJSON);
+    return Readable.from(this.follow(first));
+  }
+
+  private async *follow(first: Job): AsyncIterable<string> {
+    for (let current = first, told = ''; ; current = await this.job(first.id)) {
+      const line = `${JSON.stringify(current)}\n`;
+      if (line !== told) yield line;
+      told = line;
+      if (current.status !== 'running') return;
+      await setTimeout(FOLLOW_MS);
+    }
+  }
+
+  private async job(id: string): Promise<Job> {
+    const row = await this.operator.rebuildOf(id);
+    if (!row) throw new Problem(404, 'rebuild-not-found', 'There is no rebuild with this id.');
+    return toJob(row);
+  }
+}
+
+function toJob({ phase, done, total, startedAt, updatedAt, endedAt, ...rest }: RebuildRow): Job {
+  const seconds = (updatedAt.getTime() - startedAt.getTime()) / 1_000;
+  const counted = (phase === 'reading' || phase === 'loading') && done > 0;
+  return {
+    ...rest,
+    status: endedAt === null ? 'running' : phase === 'done' ? 'done' : 'failed',
+    phase,
+    done,
+    total,
+    secondsLeft: counted ? Math.round((seconds * (total - done)) / done) : null,
+    startedAt: startedAt.toISOString(),
+    endedAt: endedAt?.toISOString() ?? null,
+  };
 }

@@ -1,49 +1,33 @@
-import type { Pool } from 'pg';
-import type { EventStore } from '../src/event-store/event-store.js';
-import { Projector, type Projection } from './projector.js';
-
-const PATIENCE_MS = 3_600_000;
+import { connect } from '../src/postgres/database.js';
+import { differences } from './differences.js';
+import { buildAsOf, type RebuildContext } from './rebuild.js';
+import { dropSchema } from './tables.js';
 
 /**
  * Builds the tables from each of two logs, in schemas that are dropped afterwards, and compares them row by row.
- * @returns the tables that differ, with the number of rows only one side has.
+ * @returns the tables that differ, with the number of rows that do.
  */
 export async function differingTables(
-  projection: Projection,
-  stores: readonly [EventStore, EventStore],
-  pool: Pool,
-  connectionString: string,
+  contexts: readonly [RebuildContext, RebuildContext],
 ): Promise<string[]> {
+  const [{ target, connectionString, pool }] = contexts;
   const schemas = ['colophon_check_a', 'colophon_check_b'] as const;
   try {
-    for (const [index, schema] of schemas.entries()) {
-      const store = stores[index as 0 | 1];
-      const projector = new Projector(projection, store, pool, { connectionString, schema, afresh: true });
-      await projector.start();
-      const head = await store.head();
-      const done = head === undefined || (await projector.reached(head, PATIENCE_MS));
-      await projector.close();
-      if (!done) throw new Error('the tables to compare were not finished in time');
+    for (const [index, context] of contexts.entries()) {
+      const built = { ...context, target: { ...context.target, schema: schemas[index as 0 | 1] } };
+      await buildAsOf(built, await context.store.head(), { allowParked: true });
     }
-    const [a, b] = schemas;
-    const { rows: tables } = await pool.query<{ name: string }>(
-      `select table_name as name from information_schema.tables where table_schema = $1 and table_name <> 'checkpoint'`,
-      [a],
-    );
-    const differing: string[] = [];
-    for (const { name } of tables) {
-      const { rows } = await pool.query<{ count: number }>({
-        text: `select count(*)::integer as count from (
-                 (select * from ${a}.${name} except all select * from ${b}.${name})
-                 union all (select * from ${b}.${name} except all select * from ${a}.${name})) difference`,
-        // A whole table is read.
-        query_timeout: PATIENCE_MS,
-      } as never);
-      const count = rows[0]?.count ?? 0;
-      if (count > 0) differing.push(`${name} (${count} rows)`);
+    const client = await connect(connectionString);
+    try {
+      const counts = new Map<string, number>();
+      await client.query('begin');
+      for await (const { table } of differences(client, target.projection.tables, ...schemas))
+        counts.set(table, (counts.get(table) ?? 0) + 1);
+      return [...counts].map(([table, count]) => `${table} (${count} rows)`);
+    } finally {
+      await client.end();
     }
-    return differing;
   } finally {
-    for (const schema of schemas) await pool.query(`drop schema if exists ${schema} cascade`);
+    for (const schema of schemas) await dropSchema(pool, schema);
   }
 }

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { CqrsModule } from '@nestjs/cqrs';
+import type { Pool } from 'pg';
 import { CatalogueController } from '../projections/catalogue/catalogue.controller.js';
 import { catalogue } from '../projections/catalogue/catalogue.projection.js';
 import { countBooksOfAuthor } from '../projections/catalogue/count-books-of-author.js';
@@ -9,9 +10,12 @@ import { GetBookHandler } from '../projections/catalogue/get-book.js';
 import { ListAuthorsHandler } from '../projections/catalogue/list-authors.js';
 import { ListBooksHandler } from '../projections/catalogue/list-books.js';
 import { ListAuthorsOfBookHandler, ListBooksOfAuthorHandler } from '../projections/catalogue/list-links.js';
+import { Past } from '../projections/catalogue/as-of.js';
+import { RowsController } from '../projections/catalogue/rows.controller.js';
 import { CataloguePool, ReadModel } from '../projections/catalogue/read-model.js';
 import { TablesOfAnotherLog } from '../projections/checkpoint.js';
 import { MinPositionGuard, ReadYourWrites } from '../projections/min-position.guard.js';
+import { Operator } from '../projections/operator.js';
 import { ProjectionsController } from '../projections/projections.controller.js';
 import { Projector } from '../projections/projector.js';
 import { differingTables } from '../projections/same-tables.js';
@@ -38,6 +42,7 @@ import { EventStoreDbEventStore } from './event-store/eventstoredb/eventstoredb-
 import { CommandHandling } from './event-store/handle-command.js';
 import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
 import { Dependencies, HealthController } from './http/health.controller.js';
+import { unavailable } from './http/problem.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { Importer } from './imports/importer.js';
 import { ImportsController } from './imports/imports.controller.js';
@@ -72,6 +77,7 @@ const CONTROLLERS: Type[] = [
   BooksController,
   ImportsController,
   AuditController,
+  RowsController,
   CatalogueController,
   ProjectionsController,
   HealthController,
@@ -94,10 +100,54 @@ export class AppModule {
         Books,
         Importer,
         ReadModel,
+        Past,
         MinPositionGuard,
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
     };
+  }
+}
+
+export { OperatorError } from '../projections/operator-error.js';
+export type { RebuildProgress } from '../projections/rebuild.js';
+
+/** Databases, log and tables, with nobody projecting: what an operator works with. */
+export interface Tables {
+  readonly databaseUrl: string;
+  readonly store: EventStore;
+  readonly pool: Pool;
+  readonly operator: Operator;
+  /** What `close` ends, in the reverse order. */
+  readonly closing: (() => Promise<unknown>)[];
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Opens what the configuration names.
+ * @throws StartupError for what the operator can mend.
+ */
+export async function openTables(config: Config): Promise<Tables> {
+  const database = await openDatabase(config);
+  const closing: (() => Promise<unknown>)[] = [database.close];
+  const close = async () => {
+    for (const part of closing.splice(0).reverse()) await part();
+  };
+  try {
+    await checkServer(database.url);
+    const store = await openStore(config.eventStoreDbUrl ?? database.url, config.eventStoreDbPrefix);
+    closing.push(() => store.close());
+    const log = await store.logId();
+    nameLog(log);
+    const schema = config.catalogueSchema;
+    const pool = createPool(database.url, { searchPath: `${schema},public` });
+    closing.push(() => pool.end());
+    const target = { projection: catalogue, schema, log };
+    const operator = new Operator({ target, store, pool, connectionString: database.url });
+    closing.push(() => operator.close());
+    return { databaseUrl: database.url, store, pool, operator, closing, close };
+  } catch (error) {
+    await close().catch(() => undefined);
+    throw error;
   }
 }
 
@@ -141,42 +191,35 @@ export async function openStore(url: string, prefix: string): Promise<EventStore
 
 /**
  * Opens everything the configuration names and starts projecting.
- * @param afresh drops the read tables and fills them from the beginning of the log.
  * @throws StartupError for what the operator can mend.
  */
-export async function openBackbone(config: Config, afresh = false): Promise<Backbone> {
+export async function openBackbone(config: Config): Promise<Backbone> {
   textLimit.characters = config.maxTextLength;
-  const database = await openDatabase(config);
-  const closing: (() => Promise<unknown>)[] = [database.close];
-  const close = async () => {
-    for (const part of closing.splice(0).reverse()) await part();
-  };
+  const { databaseUrl, store, pool, operator, closing, close } = await openTables(config);
   try {
-    await checkServer(database.url);
-    const store = await openStore(config.eventStoreDbUrl ?? database.url, config.eventStoreDbPrefix);
-    closing.push(() => store.close());
-    nameLog(await store.logId());
-    const schema = config.catalogueSchema;
-    const pool = createPool(database.url, { searchPath: `${schema},public` });
-    closing.push(() => pool.end());
     const projector = new Projector(catalogue, store, pool, {
-      connectionString: database.url,
-      schema,
-      afresh,
+      connectionString: databaseUrl,
+      schema: config.catalogueSchema,
     });
     closing.push(() => projector.close());
     await projector.start();
     const booksOfAuthor: BooksOfAuthor = { count: (id) => countBooksOfAuthor(id, pool, store, projector) };
-    const dependencies: Dependencies = { check: () => Promise.all([store.head(), projector.status()]) };
+    const dependencies: Dependencies = {
+      check: async () => {
+        await Promise.all([store.head(), projector.status()]);
+        if (!projector.readable) throw unavailable('The tables are being rebuilt for this version.');
+      },
+    };
     const module = AppModule.with(
       { provide: EventStore, useValue: store },
       { provide: CataloguePool, useValue: { pool } },
       { provide: Projector, useValue: projector },
+      { provide: Operator, useValue: operator },
       { provide: ReadYourWrites, useValue: { patienceMs: config.minPositionWaitMs } },
       { provide: BooksOfAuthor, useValue: booksOfAuthor },
       { provide: Dependencies, useValue: dependencies },
     );
-    return { module, databaseUrl: database.url, store, projector, close };
+    return { module, databaseUrl, store, projector, close };
   } catch (error) {
     await close().catch(() => undefined);
     if (!(error instanceof TablesOfAnotherLog)) throw error;
@@ -196,7 +239,14 @@ export async function differencesOfTables(
 ): Promise<string[]> {
   const pool = createPool(databaseUrl);
   try {
-    return await differingTables(catalogue, stores, pool, databaseUrl);
+    const context = (store: EventStore, log: string) => ({
+      target: { projection: catalogue, schema: catalogue.name, log },
+      store,
+      pool,
+      connectionString: databaseUrl,
+    });
+    const [a, b] = stores;
+    return await differingTables([context(a, await a.logId()), context(b, await b.logId())]);
   } finally {
     await pool.end();
   }

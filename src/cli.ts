@@ -1,18 +1,30 @@
 import 'reflect-metadata';
 import { createReadStream, statSync } from 'node:fs';
-import { userInfo } from 'node:os';
+import { constants, setPriority, userInfo } from 'node:os';
 import { pipeline } from 'node:stream/promises';
 import { NestFactory } from '@nestjs/core';
 import { Command } from 'commander';
-import { differencesOfTables, openBackbone, openDatabase, openStore, type Backbone } from './app.module.js';
+import {
+  differencesOfTables,
+  openBackbone,
+  openDatabase,
+  openStore,
+  openTables,
+  OperatorError,
+  type Backbone,
+  type RebuildProgress,
+  type Tables,
+} from './app.module.js';
 import { replay } from './audit/replay.js';
 import { loadConfig, StartupError } from './config.js';
 import { formatPosition, parsePosition, type EventStore, type Position } from './event-store/event-store.js';
 import { compareLogs, NotACopy, transfer } from './event-store/transfer.js';
+import { AS_OF_RULE, parseAsOf, type AsOf } from './http/as-of.js';
+import { toAuditEvent } from './http/audit-event.js';
 import { ImportReport } from './imports/import-report.js';
 import { Importer } from './imports/importer.js';
 import { newId } from './ids.js';
-import { Progress } from './progress.js';
+import { PhasedProgress, Progress } from './progress.js';
 
 /** Longest wait for the tables after an import; a standing error of the projection is told sooner. */
 const CATCH_UP_MS = 600_000;
@@ -75,25 +87,116 @@ program
 
 program
   .command('rebuild')
-  .description('drop the read tables and fill them again from the log; queries see them half empty meanwhile')
-  .action(() =>
-    withBackbone(async ({ store, projector }) => {
-      const head = await store.head();
-      if (head === undefined) return;
-      const progress = new Progress(Number(head));
-      for (;;) {
-        const done = await projector.reached(head, 200);
-        const { position = 0n, error } = await projector.status();
-        if (error !== undefined) throw new StartupError(error);
-        progress.update(Number(position), 0);
-        if (done) break;
-      }
-      const seconds = progress.end(Number(head), 0);
-      process.stderr.write(
-        `the tables are made from the log up to ${formatPosition(head)}, in ${seconds} s\n`,
+  .description('build the read tables anew from the log and exchange them, while everything goes on')
+  .option('--allow-parked', 'go on where events can’t be applied, and park them')
+  .option(
+    '--as-of <moment>',
+    'a time or a position: build the tables as they stood then, in a schema of their own',
+  )
+  .option('--schema <name>', 'the schema, for --as-of')
+  .option('--replace', 'build that schema anew where it is there already')
+  .action((options: { allowParked?: true; asOf?: string; schema?: string; replace?: true }) =>
+    withTables(async ({ operator }, signal) => {
+      const { allowParked, asOf, schema, replace = false } = options;
+      if ((asOf === undefined) !== (schema === undefined))
+        throw new StartupError('--as-of and --schema go together');
+      const progress = new PhasedProgress();
+      const settings = {
+        allowParked,
+        signal,
+        onProgress: (step: RebuildProgress) => progress.update(step),
+        onHeldUp: (holders: string) => progress.say(`the exchange waits for ${holders}`),
+      };
+      const { events, parked, position } =
+        asOf === undefined || schema === undefined
+          ? await operator.rebuild(settings)
+          : await operator.buildAsOf(momentOf(asOf), schemaName(schema), replace, settings);
+      const up = position === undefined ? 'an empty log' : `up to ${formatPosition(position)}`;
+      progress.end(
+        `${schema ?? 'the tables'}: ${events} events, ${up}, in ${progress.seconds} s` +
+          (parked > 0 ? `; ${parked} parked, see \`colophon parked list\`` : ''),
       );
-    }, true),
+    }),
   );
+
+program
+  .command('verify')
+  .description('replay the log and compare every row of the read tables with it, while everything goes on')
+  .option('--repair', 'mend the rows that differ')
+  .action(({ repair }: { repair?: true }) =>
+    withTables(async ({ operator }, signal) => {
+      const progress = new PhasedProgress();
+      const { position, differences, repaired } = await operator.verify({
+        repair,
+        signal,
+        onProgress: (step) => progress.update(step),
+        onDifference: ({ table, key, expected, found, event }) => {
+          const explained = event ? { type: event.type, position: formatPosition(event.position) } : null;
+          process.stdout.write(`${JSON.stringify({ table, key, expected, found, event: explained })}\n`);
+        },
+      });
+      const at = position === undefined ? 'an empty log' : `the log up to ${formatPosition(position)}`;
+      progress.end(
+        differences === 0
+          ? `the tables are what ${at} says`
+          : `${differences} rows differ from what ${at} says; ${repaired} mended`,
+      );
+      if (differences > 0) process.exitCode = 1;
+    }),
+  );
+
+const parked = program
+  .command('parked')
+  .description('events that could not be applied, and those behind them');
+parked
+  .command('list')
+  .description('print them in order, one a line')
+  .action(() =>
+    withTables(async ({ operator }) => {
+      for (const row of await operator.parked()) {
+        const { position, stream, revision, type, error, parked_at } = row;
+        const at = formatPosition(BigInt(position));
+        const why = error ?? 'waits behind it';
+        process.stdout.write(`${at}  ${stream}  ${revision}  ${type}  ${parked_at.toISOString()}  ${why}\n`);
+      }
+    }),
+  );
+parked
+  .command('show')
+  .argument('<stream>', 'such as author-<id>')
+  .description('print all of a stream’s parked events, as the log has them')
+  .action((stream: string) =>
+    withTables(async ({ operator, store }) => {
+      const rows = await operator.parked(stream);
+      if (rows.length === 0) throw new StartupError(`nothing of ${stream} is parked`);
+      const errors = new Map(rows.map(({ event_id, error }) => [event_id, error]));
+      for (const event of await store.readStream(stream)) {
+        const error = errors.get(event.id);
+        if (error === undefined) continue;
+        process.stdout.write(`${JSON.stringify({ ...toAuditEvent(event), error }, null, 2)}\n`);
+      }
+    }),
+  );
+for (const [name, description] of [
+  ['retry', 'apply a stream’s parked events again, in order'],
+  ['skip', 'leave the first of a stream’s parked events out of the tables, and go on with those behind it'],
+] as const)
+  parked
+    .command(name)
+    .argument('<stream>', 'such as author-<id>')
+    .description(description)
+    .action((stream: string) =>
+      withTables(async ({ operator }) => {
+        const left = await operator.retry(stream, name === 'skip');
+        const [first] = left;
+        process.stderr.write(
+          first
+            ? `${left.length} still parked: ${first.error}\n`
+            : `nothing of ${stream} is parked any more\n`,
+        );
+        if (first) process.exitCode = 1;
+      }),
+    );
 
 program
   .command('transfer')
@@ -152,9 +255,36 @@ program
   .description('create or update the schemas, and end')
   .action(() => withBackbone(async () => undefined));
 
-async function withBackbone(work: (backbone: Backbone) => Promise<void>, afresh = false): Promise<void> {
-  const backbone = await openBackbone(loadConfig(), afresh);
+async function withBackbone(work: (backbone: Backbone) => Promise<void>): Promise<void> {
+  const backbone = await openBackbone(loadConfig());
   await closing(backbone.close, () => work(backbone));
+}
+
+/** Work with the tables, without projecting into them. The signal says that it is to stop. */
+async function withTables(work: (tables: Tables, signal: AbortSignal) => Promise<void>): Promise<void> {
+  // A service on the same machine goes first.
+  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  const tables = await openTables(loadConfig());
+  const stop = new AbortController();
+  await closing(
+    () => {
+      stop.abort();
+      return tables.close();
+    },
+    () => work(tables, stop.signal),
+  );
+}
+
+function momentOf(text: string): AsOf {
+  const moment = parseAsOf(text);
+  if (!moment) throw new StartupError(`--as-of ${AS_OF_RULE}`);
+  return moment;
+}
+
+function schemaName(name: string): string {
+  if (!/^[a-z_][a-z0-9_]{0,58}$/.test(name))
+    throw new StartupError('--schema must be a plain lower-case name');
+  return name;
 }
 
 /** Ctrl-C ends the process only after the embedded server has been let go. */
@@ -180,7 +310,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   const message =
-    error instanceof StartupError || error instanceof NotACopy
+    error instanceof StartupError || error instanceof NotACopy || error instanceof OperatorError
       ? error.message
       : ((error as Error).stack ?? String(error));
   process.stderr.write(`colophon: ${message}\n`);

@@ -48,3 +48,60 @@ export class Progress {
     return Math.round((count * 1_000) / Math.max(1, Date.now() - this.started));
   }
 }
+
+/** How far a work of several phases is: for each a bar on a terminal, and a line now and then elsewhere. */
+export class PhasedProgress {
+  private readonly started = Date.now();
+  private phase = '';
+  private phaseStarted = 0;
+  private told = 0;
+  private bar: SingleBar | undefined;
+
+  get seconds(): string {
+    return ((Date.now() - this.started) / 1_000).toFixed(1);
+  }
+
+  update({ phase, done, total }: { phase: string; done: number; total: number }): void {
+    if (phase !== this.phase) this.enter(phase);
+    if (phase === 'done' || phase === 'failed') return;
+    const rate = Math.round((done * 1_000) / Math.max(1, Date.now() - this.phaseStarted));
+    if (process.stderr.isTTY === true) return this.draw(done, total, rate);
+    if (Date.now() - this.told < LINE_EVERY_MS) return;
+    this.told = Date.now();
+    const left = done > 0 && total > done ? `, ${Math.round((total - done) / Math.max(1, rate))} s left` : '';
+    const counted = total > 0 ? `: ${done} of ${total}, ${rate}/s${left}` : '';
+    process.stderr.write(`${phase}${counted}\n`);
+  }
+
+  /** A line beside the bar. */
+  say(line: string): void {
+    this.bar?.stop();
+    this.bar = undefined;
+    process.stderr.write(`${line}\n`);
+  }
+
+  end(line: string): void {
+    this.say(line);
+  }
+
+  private enter(phase: string): void {
+    this.phase = phase;
+    this.phaseStarted = Date.now();
+    this.told = 0;
+    this.bar?.stop();
+    this.bar = undefined;
+  }
+
+  /** A phase that has nothing to count is over before anybody would look at its bar. */
+  private draw(done: number, total: number, rate: number): void {
+    if (total === 0) return;
+    const shown = { phase: this.phase.padEnd(11), done, of: total, rate };
+    if (!this.bar) {
+      const format = '{phase} {bar} {percentage} % · {done} of {of} · {rate}/s · {eta_formatted} left';
+      this.bar = new SingleBar({ format, etaBuffer: 200 }, Presets.shades_classic);
+      this.bar.start(total, 0, shown);
+    }
+    this.bar.setTotal(total);
+    this.bar.update(done, shown);
+  }
+}

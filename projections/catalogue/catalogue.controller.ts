@@ -3,7 +3,7 @@ import { QueryBus } from '@nestjs/cqrs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { DescribeQuery } from '../../src/http/describe.js';
-import { IdParam, uuid, ValidQuery } from '../../src/http/validate.js';
+import { asOf, IdParam, uuid, ValidQuery } from '../../src/http/validate.js';
 import { ROLE_NAMES } from '../../src/books/roles.js';
 import { MinPositionGuard } from '../min-position.guard.js';
 import type { Page } from '../page.js';
@@ -67,8 +67,18 @@ const bookList = z.strictObject({
   include: z.literal('authors').optional(),
 });
 const pageOnly = z.strictObject(paging);
-const oneAuthor = z.strictObject({ include: z.literal('books').optional() });
-const oneBook = z.strictObject({ include: z.literal('authors').optional() });
+const past = {
+  asOf: asOf.optional().describe('as it stood at a time, or at a position; that event included'),
+};
+const oneAuthor = z
+  .strictObject({ include: z.literal('books').optional(), ...past })
+  // An author's books of then are in the streams of all books: `rebuild --as-of` reads those.
+  .refine(({ include, asOf: moment }) => !include || !moment, {
+    message: 'is of the present only; `colophon rebuild --as-of` has the books of then',
+    path: ['include'],
+    params: { rule: 'as-of' },
+  });
+const oneBook = z.strictObject({ include: z.literal('authors').optional(), ...past });
 
 const AUTHOR_PROBLEMS = { 400: ['invalid-request'], 404: ['author-not-found'], 410: ['author-removed'] };
 const BOOK_PROBLEMS = { 400: ['invalid-request'], 404: ['book-not-found'], 410: ['book-removed'] };
@@ -103,11 +113,11 @@ export class CatalogueController {
   })
   async getAuthor(
     @IdParam('id') id: string,
-    @ValidQuery(oneAuthor) { include }: z.output<typeof oneAuthor>,
+    @ValidQuery(oneAuthor) { include, asOf: moment }: z.output<typeof oneAuthor>,
     @Headers('if-none-match') known: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AuthorView | undefined> {
-    const author = await this.queries.execute(new GetAuthor(id, include === 'books'));
+    const author = await this.queries.execute(new GetAuthor(id, include === 'books', moment));
     return withTag(reply, author, include === undefined ? known : undefined);
   }
 
@@ -153,11 +163,11 @@ export class CatalogueController {
   })
   async getBook(
     @IdParam('id') id: string,
-    @ValidQuery(oneBook) { include }: z.output<typeof oneBook>,
+    @ValidQuery(oneBook) { include, asOf: moment }: z.output<typeof oneBook>,
     @Headers('if-none-match') known: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<BookView | undefined> {
-    const book = await this.queries.execute(new GetBook(id, include === 'authors'));
+    const book = await this.queries.execute(new GetBook(id, include === 'authors', moment));
     return withTag(reply, book, include === undefined ? known : undefined);
   }
 

@@ -1,33 +1,48 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { PoolClient } from 'pg';
+import type { ClientBase } from 'pg';
 import { AUTHOR } from '../../src/authors/author.events.js';
 import { BOOK } from '../../src/books/book.events.js';
 import { categoryOf, idOf, type RecordedEvent } from '../../src/event-store/event-store.js';
-import type { Projection } from '../projector.js';
-import { foldAuthor, foldBook } from './fold.js';
+import type { Projection } from '../projection.js';
+import { bulk } from './bulk.js';
+import { explain } from './explain.js';
+import { foldAuthor, foldBook, UUID } from './fold.js';
 import { loadAuthors, loadBooks } from './load.js';
-import type { BookRow, Standing } from './rows.js';
+import type { BookRow, Removed, Standing } from './rows.js';
 import {
+  attachLinks,
   deleteLinks,
+  forgetRemoved,
   removeAuthors,
   removeBooks,
-  restore,
   storeAuthors,
   storeBooks,
   storeLinks,
   type PlacedLink,
 } from './store.js';
 
+const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file), 'utf8');
+
 /** The read tables. A batch loads what it touches, folds it event by event, and stores what became of it. */
 export const catalogue: Projection = {
   name: 'catalogue',
-  version: 2,
-  tables: () => readFileSync(join(import.meta.dirname, 'tables.sql'), 'utf8'),
+  version: 3,
+  readable: 3,
+  categories: [AUTHOR, BOOK],
+  tables: ['authors', 'books', 'author_book', 'detached_links', 'removed'],
+  columns: sql('tables.sql'),
+  keys: sql('keys.sql'),
+  references: sql('references.sql'),
+  accounted: `select coalesce(sum(revision + 1), 0) from (
+    select revision from authors union all select revision from books union all select revision from removed) stream`,
   apply,
+  mark,
+  bulk,
+  explain,
 };
 
-async function apply(client: PoolClient, events: readonly RecordedEvent[]): Promise<void> {
+async function apply(client: ClientBase, events: readonly RecordedEvent[]): Promise<void> {
   const authorEvents = events.filter((event) => categoryOf(event.stream) === AUTHOR);
   const bookEvents = events.filter((event) => categoryOf(event.stream) === BOOK);
   const authorsBefore = await loadAuthors(client, loadable(authorEvents));
@@ -39,7 +54,9 @@ async function apply(client: PoolClient, events: readonly RecordedEvent[]): Prom
   await removeAuthors(client, authors.removed);
   await storeBooks(client, books.rows);
   await removeBooks(client, books.removed);
-  await restore(client, authors.restored, books.restored);
+  await forgetRemoved(client, AUTHOR, authors.restored);
+  await forgetRemoved(client, BOOK, books.restored);
+  await attachLinks(client, authors.appeared);
   const { gone, placed } = linkChanges(booksBefore, books.rows);
   await deleteLinks(client, gone);
   await storeLinks(client, placed);
@@ -54,8 +71,10 @@ function loadable(events: readonly RecordedEvent[]): string[] {
 
 interface Folded<Row> {
   readonly rows: Row[];
-  readonly removed: Extract<Standing<Row>, { removed: unknown }>['removed'][];
+  readonly removed: Removed[];
   readonly restored: string[];
+  /** Not there before, restored or new: links may wait for one who is new where the events before were parked. */
+  readonly appeared: string[];
 }
 
 function foldAll<Row>(
@@ -68,13 +87,15 @@ function foldAll<Row>(
     const id = idOf(event.stream);
     after.set(id, fold(after.get(id), event));
   }
-  const folded: Folded<Row> = { rows: [], removed: [], restored: [] };
+  const folded: Folded<Row> = { rows: [], removed: [], restored: [], appeared: [] };
   for (const [id, standing] of after) {
     if (!standing) continue;
     if ('removed' in standing) folded.removed.push(standing.removed);
     else folded.rows.push(standing.row);
     const previous = before.get(id);
-    if ('row' in standing && previous && 'removed' in previous) folded.restored.push(id);
+    if ('removed' in standing || (previous && 'row' in previous)) continue;
+    folded.appeared.push(id);
+    if (previous) folded.restored.push(id);
   }
   return folded;
 }
@@ -94,4 +115,18 @@ function linkChanges(before: ReadonlyMap<string, Standing<BookRow>>, books: read
     });
   }
   return { gone, placed };
+}
+
+async function mark(client: ClientBase, streams: readonly string[], stale: boolean): Promise<void> {
+  for (const [category, table] of [
+    [AUTHOR, 'authors'],
+    [BOOK, 'books'],
+  ] as const) {
+    // A stream that isn't named by a UUID has no row.
+    const ids = streams
+      .filter((stream) => categoryOf(stream) === category)
+      .map(idOf)
+      .filter((id) => UUID.test(id));
+    if (ids.length > 0) await client.query(`update ${table} set stale = $2 where id = any($1)`, [ids, stale]);
+  }
 }

@@ -1,27 +1,29 @@
 import type { AuthorEvent } from '../../src/authors/author.events.js';
 import type { BookEvent, Link } from '../../src/books/book.events.js';
-import type { RecordedEvent } from '../../src/event-store/event-store.js';
+import type { ProjectableEvent } from '../../src/event-store/event-store.js';
 import { idOf } from '../../src/event-store/event-store.js';
-import type { AuthorRow, BookRow, LinkRow, Standing } from './rows.js';
+import type { AuthorRow, BookRow, Known, LinkRow, Standing } from './rows.js';
 
-/** An event that doesn't fit what came before it: the log or this fold is broken. */
+/** An event that doesn't fit what came before it, or isn't what its type says: the log or this fold is broken. */
 export class Inapplicable extends Error {
-  constructor(readonly event: RecordedEvent) {
-    super(`${event.type} at position ${event.position} can't be applied to ${event.stream}`);
+  constructor(event: ProjectableEvent, reason = 'it does not fit what came before') {
+    super(`${event.type} can't be applied to ${event.stream}: ${reason}`);
   }
 }
 
 /** An author's row after one more event of its stream. Pure. */
-export function foldAuthor(before: Standing<AuthorRow>, event: RecordedEvent): Standing<AuthorRow> {
+export function foldAuthor(before: Standing<AuthorRow>, event: ProjectableEvent): Known<AuthorRow> {
   const { type, data } = event as unknown as AuthorEvent;
+  if ('name' in data) checkText(event, 'name', data.name);
   const id = idOf(event.stream);
   const { revision, recordedAt: updatedAt } = event;
+  checkId(event, id);
   if (type === 'AuthorAdded' && before === undefined)
     return { row: { id, name: data.name, revision, createdAt: updatedAt, updatedAt } };
   if (before && 'row' in before) {
     if (type === 'AuthorRenamed') return { row: { ...before.row, name: data.name, revision, updatedAt } };
     if (type === 'AuthorRemoved')
-      return { removed: { id, createdAt: before.row.createdAt, removedAt: updatedAt } };
+      return { removed: { id, revision, createdAt: before.row.createdAt, removedAt: updatedAt } };
   }
   if (type === 'AuthorRestored' && before && 'removed' in before)
     return { row: { id, name: data.name, revision, createdAt: before.removed.createdAt, updatedAt } };
@@ -29,23 +31,31 @@ export function foldAuthor(before: Standing<AuthorRow>, event: RecordedEvent): S
 }
 
 /** A book's row and links after one more event of its stream. Pure. */
-export function foldBook(before: Standing<BookRow>, event: RecordedEvent): Standing<BookRow> {
+export function foldBook(before: Standing<BookRow>, event: ProjectableEvent): Known<BookRow> {
   const change = event as unknown as BookEvent;
   const id = idOf(event.stream);
   const { revision, recordedAt: updatedAt } = event;
-  const linkRow = ({ authorId, roles, creditedAs }: Link): LinkRow => ({
-    authorId,
-    roles,
-    creditedAs,
-    linkedAt: event.recordedAt,
-    linkedBy: event.metadata.actor,
-    eventId: event.id,
-  });
+  const linkRow = (link: Link): LinkRow => {
+    checkLink(event, link);
+    const { authorId, roles, creditedAs } = link;
+    return {
+      authorId,
+      roles,
+      creditedAs,
+      linkedAt: updatedAt,
+      linkedBy: event.metadata.actor,
+      eventId: event.id,
+    };
+  };
+  if ('title' in change.data) checkText(event, 'title', change.data.title);
+  checkId(event, id);
   if (change.type === 'BookAdded' && before === undefined)
     return { row: { id, title: change.data.title, revision, createdAt: updatedAt, updatedAt, links: [] } };
   if (change.type === 'BookRestored' && before && 'removed' in before) {
     const { title, authors } = change.data;
     const { createdAt } = before.removed;
+    if (new Set(authors.map(({ authorId }) => authorId)).size < authors.length)
+      throw new Inapplicable(event, 'an author is listed twice');
     return { row: { id, title, revision, createdAt, updatedAt, links: authors.map(linkRow) } };
   }
   if (!before || 'removed' in before) throw new Inapplicable(event);
@@ -56,8 +66,11 @@ export function foldBook(before: Standing<BookRow>, event: RecordedEvent): Stand
     case 'BookRetitled':
       return { row: { ...row, title: change.data.title } };
     case 'BookLinked':
+      if (links.some((link) => link.authorId === change.data.authorId))
+        throw new Inapplicable(event, 'the author is linked already');
       return { row: { ...row, links: links.toSpliced(change.data.position - 1, 0, linkRow(change.data)) } };
     case 'BookLinkChanged': {
+      checkLink(event, change.data);
       const { authorId, roles, creditedAs } = change.data;
       const changed = (link: LinkRow): LinkRow => ({ ...link, roles, creditedAs, eventId: event.id });
       return {
@@ -65,6 +78,8 @@ export function foldBook(before: Standing<BookRow>, event: RecordedEvent): Stand
       };
     }
     case 'AuthorsReordered': {
+      if (new Set(change.data.authorIds).size < change.data.authorIds.length)
+        throw new Inapplicable(event, 'an author is listed twice');
       const byAuthor = new Map(links.map((link) => [link.authorId, link]));
       return {
         row: { ...row, links: change.data.authorIds.flatMap((authorId) => byAuthor.get(authorId) ?? []) },
@@ -73,8 +88,32 @@ export function foldBook(before: Standing<BookRow>, event: RecordedEvent): Stand
     case 'BookUnlinked':
       return { row: { ...row, links: links.filter((link) => link.authorId !== change.data.authorId) } };
     case 'BookRemoved':
-      return { removed: { id, createdAt: row.createdAt, removedAt: updatedAt } };
+      return { removed: { id, revision, createdAt: row.createdAt, removedAt: updatedAt } };
     default:
       throw new Inapplicable(event);
   }
+}
+
+function checkText(event: ProjectableEvent, field: string, value: unknown): void {
+  if (typeof value !== 'string') throw new Inapplicable(event, `its ${field} is no text`);
+  if (value.includes('\0'))
+    throw new Inapplicable(event, `its ${field} has a character that no table can hold`);
+}
+
+export const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
+const WORD = /^[a-z]+$/;
+
+function checkId(event: ProjectableEvent, id: string): void {
+  if (!UUID.test(id)) throw new Inapplicable(event, 'its stream is not named by a UUID');
+}
+
+function checkLink(event: ProjectableEvent, { authorId, roles, creditedAs }: Link): void {
+  if (typeof event.metadata.actor !== 'string') throw new Inapplicable(event, 'it has no actor');
+  if (!UUID.test(authorId)) throw new Inapplicable(event, 'its authorId is no UUID');
+  if (creditedAs !== null) checkText(event, 'creditedAs', creditedAs);
+  if (
+    !Array.isArray(roles) ||
+    !(roles as readonly string[]).every((role) => WORD.test(role) && role !== 'null')
+  )
+    throw new Inapplicable(event, 'its roles are no list of words');
 }

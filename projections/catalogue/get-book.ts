@@ -1,4 +1,6 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import type { AsOf } from '../../src/http/as-of.js';
+import { Past } from './as-of.js';
 import { ReadModel } from './read-model.js';
 import { toBook, type BookView } from './views.js';
 
@@ -6,6 +8,7 @@ export class GetBook extends Query<BookView> {
   constructor(
     readonly id: string,
     readonly includeAuthors: boolean,
+    readonly asOf?: AsOf,
   ) {
     super();
   }
@@ -13,9 +16,13 @@ export class GetBook extends Query<BookView> {
 
 @QueryHandler(GetBook)
 export class GetBookHandler implements IQueryHandler<GetBook> {
-  constructor(private readonly readModel: ReadModel) {}
+  constructor(
+    private readonly readModel: ReadModel,
+    private readonly past: Past,
+  ) {}
 
-  async execute({ id, includeAuthors }: GetBook): Promise<BookView> {
+  async execute({ id, includeAuthors, asOf }: GetBook): Promise<BookView> {
+    if (asOf) return this.past.book(id, asOf, includeAuthors);
     const loader = includeAuthors ? this.readModel.bookWithAuthors : this.readModel.book;
     const book = await loader.load(id);
     if (!book) throw await this.readModel.missing('book', id);

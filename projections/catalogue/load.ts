@@ -1,4 +1,6 @@
-import type { PoolClient } from 'pg';
+import type { ClientBase } from 'pg';
+import { AUTHOR } from '../../src/authors/author.events.js';
+import { BOOK } from '../../src/books/book.events.js';
 import type { AuthorRow, BookRow, LinkRow, Removed, Standing } from './rows.js';
 
 interface LinkRecord extends LinkRow {
@@ -7,7 +9,7 @@ interface LinkRecord extends LinkRow {
 
 /** How the named authors stand in the tables. */
 export async function loadAuthors(
-  client: PoolClient,
+  client: ClientBase,
   ids: string[],
 ): Promise<Map<string, Standing<AuthorRow>>> {
   if (ids.length === 0) return new Map();
@@ -17,13 +19,13 @@ export async function loadAuthors(
            from authors where id = any($1)`,
     values: [ids],
   });
-  const standings = await loadRemoved<AuthorRow>(client, ids);
+  const standings = await loadRemoved<AuthorRow>(client, AUTHOR, ids);
   for (const row of rows) standings.set(row.id, { row: { ...row, revision: BigInt(row.revision) } });
   return standings;
 }
 
 /** How the named books stand in the tables, with all their links, detached ones included. */
-export async function loadBooks(client: PoolClient, ids: string[]): Promise<Map<string, Standing<BookRow>>> {
+export async function loadBooks(client: ClientBase, ids: string[]): Promise<Map<string, Standing<BookRow>>> {
   if (ids.length === 0) return new Map();
   const { rows } = await client.query<Omit<BookRow, 'revision' | 'links'> & { revision: string }>({
     name: 'load-books',
@@ -46,7 +48,7 @@ export async function loadBooks(client: PoolClient, ids: string[]): Promise<Map<
     if (list) list.push(link);
     else byBook.set(bookId, [link]);
   }
-  const standings = await loadRemoved<BookRow>(client, ids);
+  const standings = await loadRemoved<BookRow>(client, BOOK, ids);
   for (const row of rows)
     standings.set(row.id, {
       row: { ...row, revision: BigInt(row.revision), links: byBook.get(row.id) ?? [] },
@@ -54,11 +56,16 @@ export async function loadBooks(client: PoolClient, ids: string[]): Promise<Map<
   return standings;
 }
 
-async function loadRemoved<Row>(client: PoolClient, ids: string[]): Promise<Map<string, Standing<Row>>> {
-  const { rows } = await client.query<Removed>({
+async function loadRemoved<Row>(
+  client: ClientBase,
+  kind: string,
+  ids: string[],
+): Promise<Map<string, Standing<Row>>> {
+  const { rows } = await client.query<Omit<Removed, 'revision'> & { revision: string }>({
     name: 'load-removed',
-    text: `select id, created_at as "createdAt", removed_at as "removedAt" from removed where id = any($1)`,
-    values: [ids],
+    text: `select id, revision, created_at as "createdAt", removed_at as "removedAt"
+           from removed where kind = $1 and id = any($2)`,
+    values: [kind, ids],
   });
-  return new Map(rows.map((removed) => [removed.id, { removed }]));
+  return new Map(rows.map((row) => [row.id, { removed: { ...row, revision: BigInt(row.revision) } }]));
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type DataLoader from 'dataloader';
 import type { Pool } from 'pg';
-import { Problem } from '../../src/http/problem.js';
+import { Problem, unavailable } from '../../src/http/problem.js';
 import { batching } from '../../src/postgres/batching.js';
 import { prepared } from '../../src/postgres/database.js';
 import {
@@ -42,16 +42,20 @@ export class ReadModel {
     );
   }
 
-  /** What to say of an id that isn't in its table: that it was removed, or never there. */
+  /** What to say of an id that isn't in its table: that it was removed, can't be shown, or was never there. */
   async missing(kind: 'author' | 'book', id: string): Promise<Problem> {
-    const { rows } = await this.pool.query({
-      name: 'was-removed',
-      text: 'select from removed where id = $1',
-      values: [id],
+    const { rows } = await this.pool.query<{ removed: boolean; parked: boolean }>({
+      name: 'why-missing',
+      text: `select exists (select from removed where kind = $1 and id = $2) as removed,
+                    exists (select from parked where stream = $3) as parked`,
+      values: [kind, id, `${kind}-${id}`],
     });
-    return rows.length > 0
-      ? new Problem(410, `${kind}-removed`, `The ${kind} has been removed.`)
-      : new Problem(404, `${kind}-not-found`, `There is no ${kind} with this id.`);
+    if (rows[0]?.removed) return new Problem(410, `${kind}-removed`, `The ${kind} has been removed.`);
+    if (rows[0]?.parked)
+      return unavailable(
+        `The ${kind} is not in the tables: an event of it could not be applied, and is parked.`,
+      );
+    return new Problem(404, `${kind}-not-found`, `There is no ${kind} with this id.`);
   }
 
   private byId<Row extends { readonly id: string }>(text: string): DataLoader<string, Row | undefined> {

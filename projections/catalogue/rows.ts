@@ -32,9 +32,13 @@ export interface BookRow {
 /** What is left of a removed author or book. */
 export interface Removed {
   readonly id: string;
+  readonly revision: bigint;
   readonly createdAt: Date;
   readonly removedAt: Date;
 }
 
-/** How an author or a book stands: nothing known, there, or removed. */
-export type Standing<Row> = undefined | { readonly row: Row } | { readonly removed: Removed };
+/** How an author or a book stands that is there, or was. */
+export type Known<Row> = { readonly row: Row } | { readonly removed: Removed };
+
+/** The same, or undefined for one that nothing is known of. */
+export type Standing<Row> = undefined | Known<Row>;

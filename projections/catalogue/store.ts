@@ -1,9 +1,11 @@
-import type { PoolClient } from 'pg';
+import type { ClientBase } from 'pg';
+import { AUTHOR } from '../../src/authors/author.events.js';
+import { BOOK } from '../../src/books/book.events.js';
 import type { AuthorRow, BookRow, LinkRow, Removed } from './rows.js';
 import { searchText } from './search-text.js';
 
 /** Inserts or replaces rows, all in one statement. */
-export async function storeAuthors(client: PoolClient, rows: readonly AuthorRow[]): Promise<void> {
+export async function storeAuthors(client: ClientBase, rows: readonly AuthorRow[]): Promise<void> {
   if (rows.length === 0) return;
   await client.query({
     name: 'store-authors',
@@ -22,7 +24,7 @@ export async function storeAuthors(client: PoolClient, rows: readonly AuthorRow[
   });
 }
 
-export async function storeBooks(client: PoolClient, rows: readonly BookRow[]): Promise<void> {
+export async function storeBooks(client: ClientBase, rows: readonly BookRow[]): Promise<void> {
   if (rows.length === 0) return;
   await client.query({
     name: 'store-books',
@@ -48,7 +50,7 @@ export interface PlacedLink extends LinkRow {
 }
 
 /** Inserts or replaces links; those whose author isn't there wait in `detached_links`. */
-export async function storeLinks(client: PoolClient, links: readonly PlacedLink[]): Promise<void> {
+export async function storeLinks(client: ClientBase, links: readonly PlacedLink[]): Promise<void> {
   if (links.length === 0) return;
   const values = [
     links.map((link) => link.authorId),
@@ -70,8 +72,12 @@ export async function storeLinks(client: PoolClient, links: readonly PlacedLink[
     await client.query({ name: 'detach-links', text: insertLinks('detached_links', 'not'), values });
 }
 
+/** Named, since a table that has served several versions has its columns in another order than a fresh one. */
+export const LINK_COLUMNS =
+  'author_id, book_id, position, roles, credited_as, linked_at, linked_by, event_id';
+
 const insertLinks = (table: string, not: '' | 'not') => `
-  insert into ${table} (author_id, book_id, position, roles, credited_as, linked_at, linked_by, event_id)
+  insert into ${table} (${LINK_COLUMNS})
   select author_id, book_id, position, string_to_array(roles, ','), credited_as, linked_at, linked_by, event_id
   from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::uuid[])
     link (author_id, book_id, position, roles, credited_as, linked_at, linked_by, event_id)
@@ -82,7 +88,7 @@ const insertLinks = (table: string, not: '' | 'not') => `
 
 /** Deletes links, wherever they are. */
 export async function deleteLinks(
-  client: PoolClient,
+  client: ClientBase,
   links: readonly { bookId: string; authorId: string }[],
 ) {
   if (links.length === 0) return;
@@ -97,46 +103,53 @@ export async function deleteLinks(
 }
 
 /** Removed authors leave the table; links that raced the removal are detached. */
-export async function removeAuthors(client: PoolClient, removed: readonly Removed[]): Promise<void> {
+export async function removeAuthors(client: ClientBase, removed: readonly Removed[]): Promise<void> {
   if (removed.length === 0) return;
   const ids = removed.map(({ id }) => id);
   await client.query(
     `with detached as (delete from author_book where author_id = any($1) returning *)
-     insert into detached_links select * from detached`,
+     insert into detached_links (${LINK_COLUMNS}) select ${LINK_COLUMNS} from detached`,
     [ids],
   );
   await client.query('delete from authors where id = any($1)', [ids]);
-  await remember(client, removed);
+  await remember(client, AUTHOR, removed);
 }
 
 /** Removed books leave the tables with their links. */
-export async function removeBooks(client: PoolClient, removed: readonly Removed[]): Promise<void> {
+export async function removeBooks(client: ClientBase, removed: readonly Removed[]): Promise<void> {
   if (removed.length === 0) return;
   const ids = removed.map(({ id }) => id);
   for (const table of ['author_book', 'detached_links'])
     await client.query(`delete from ${table} where book_id = any($1)`, [ids]);
   await client.query('delete from books where id = any($1)', [ids]);
-  await remember(client, removed);
+  await remember(client, BOOK, removed);
 }
 
-/** Restored authors and books are no longer removed, and authors get back the links that waited for them. */
-export async function restore(client: PoolClient, authorIds: readonly string[], bookIds: readonly string[]) {
-  if (authorIds.length + bookIds.length === 0) return;
-  await client.query('delete from removed where id = any($1)', [[...authorIds, ...bookIds]]);
-  await client.query(
-    `with attached as (delete from detached_links where author_id = any($1) returning *)
-     insert into author_book select * from attached`,
-    [authorIds],
-  );
+/** Who is there again is no longer removed. */
+export async function forgetRemoved(client: ClientBase, kind: string, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await client.query('delete from removed where kind = $1 and id = any($2)', [kind, ids]);
 }
 
-async function remember(client: PoolClient, removed: readonly Removed[]): Promise<void> {
+/** Authors who are in the table now get the links that waited for them. */
+export async function attachLinks(client: ClientBase, authorIds: readonly string[]): Promise<void> {
+  if (authorIds.length === 0) return;
+  await client.query({
+    name: 'attach-links',
+    text: `with attached as (delete from detached_links where author_id = any($1) returning *)
+           insert into author_book (${LINK_COLUMNS}) select ${LINK_COLUMNS} from attached`,
+    values: [authorIds],
+  });
+}
+
+async function remember(client: ClientBase, kind: string, removed: readonly Removed[]): Promise<void> {
   await client.query(
-    `insert into removed (id, created_at, removed_at)
-     select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[])
-     on conflict (id) do update set removed_at = excluded.removed_at`,
+    `insert into removed (kind, id, revision, created_at, removed_at)
+     select $1, * from unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
+     on conflict (kind, id) do update set revision = excluded.revision, removed_at = excluded.removed_at`,
     [
+      kind,
       removed.map(({ id }) => id),
+      removed.map(({ revision }) => revision.toString()),
       removed.map(({ createdAt }) => createdAt.toISOString()),
       removed.map(({ removedAt }) => removedAt.toISOString()),
     ],

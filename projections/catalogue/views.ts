@@ -13,7 +13,12 @@ export const linkedBook = z.object({ id: z.uuid(), title: z.string(), ...linkSha
 /** An author in a book's list. */
 export const linkedAuthor = z.object({ id: z.uuid(), name: z.string(), ...linkShape });
 
-const stamps = { revision: z.string(), createdAt: z.iso.datetime(), updatedAt: z.iso.datetime() };
+const stamps = {
+  revision: z.string(),
+  createdAt: z.iso.datetime(),
+  updatedAt: z.iso.datetime(),
+  stale: z.literal(true).optional().describe('only where an event of it could not be applied and is parked'),
+};
 export const authorView = z.object({
   id: z.uuid(),
   name: z.string(),
@@ -48,6 +53,7 @@ interface ResourceRecord {
   readonly revision: string;
   readonly created: string;
   readonly updated: string;
+  readonly stale: boolean;
 }
 
 /** A row of {@link authorColumns}, and {@link booksOfAuthor} where they are included. */
@@ -60,8 +66,8 @@ export interface BookRecord extends ResourceRecord {
   readonly authors?: LinkedAuthor[];
 }
 
-export const authorColumns = `a.id, a.name as text, a.revision, ${epoch('a.created_at')} as created, ${epoch('a.updated_at')} as updated`;
-export const bookColumns = `b.id, b.title as text, b.revision, ${epoch('b.created_at')} as created, ${epoch('b.updated_at')} as updated`;
+export const authorColumns = `a.id, a.name as text, a.revision, ${epoch('a.created_at')} as created, ${epoch('a.updated_at')} as updated, a.stale`;
+export const bookColumns = `b.id, b.title as text, b.revision, ${epoch('b.created_at')} as created, ${epoch('b.updated_at')} as updated, b.stale`;
 
 // Links leave the server as the JSON of the answer: parsing them row by row took a third of a request's time.
 const linkJson = (text: 'title' | 'name', of: string) =>
@@ -75,9 +81,10 @@ export const booksOfAuthor = `(select coalesce(json_agg(${linkJson('title', 'b')
 export const authorsOfBook = `(select coalesce(json_agg(${linkJson('name', 'a')} order by l.position, a.id), '[]')
   from author_book l join authors a on a.id = l.author_id where l.book_id = b.id) as authors`;
 
-const stampsOf = ({ revision, created, updated }: ResourceRecord) => {
+const stampsOf = ({ revision, created, updated, stale }: ResourceRecord) => {
   const createdAt = rfc3339(created);
-  return { revision, createdAt, updatedAt: updated === created ? createdAt : rfc3339(updated) };
+  const updatedAt = updated === created ? createdAt : rfc3339(updated);
+  return { revision, createdAt, updatedAt, ...(stale && { stale }) };
 };
 
 export const toAuthor = (row: AuthorRecord): AuthorView => ({

@@ -6,27 +6,17 @@ import { AuthorNotFound } from '../authors/author.js';
 import { authorStream } from '../authors/author.events.js';
 import { BookNotFound } from '../books/book.js';
 import { bookStream } from '../books/book.events.js';
-import { EventStore, formatPosition, parsePosition } from '../event-store/event-store.js';
+import { EventStore, formatPosition } from '../event-store/event-store.js';
 import { DescribeQuery } from '../http/describe.js';
 import { NDJSON } from '../http/server.js';
-import { IdParam, ValidQuery } from '../http/validate.js';
-import { auditEvent, toAuditEvent, type AuditEvent } from './audit-event.js';
+import { IdParam, position, ValidQuery } from '../http/validate.js';
+import { auditEvent, toAuditEvent, type AuditEvent } from '../http/audit-event.js';
 import { replay } from './replay.js';
 
 const history = z.object({ id: z.uuid(), events: z.array(auditEvent) });
 const eventPage = z.object({
   items: z.array(auditEvent),
   next: z.string().nullable().describe('for `after`; null when the page reached the head'),
-});
-const position = z.string().transform((token, context) => {
-  const parsed = parsePosition(token);
-  if (parsed !== undefined) return parsed;
-  context.addIssue({
-    code: 'custom',
-    message: 'must be a position that this log gave',
-    params: { rule: 'position' },
-  });
-  return z.NEVER;
 });
 const filter = z.strictObject({
   after: position.optional().describe('only events after this position'),

@@ -1,5 +1,5 @@
 import type { EventStore, Position } from '../event-store/event-store.js';
-import { toAuditEvent } from './audit-event.js';
+import { toAuditEvent } from '../http/audit-event.js';
 
 /** Which part of the log is asked for. */
 export interface ReplayFilter {

@@ -106,9 +106,10 @@ export function DescribeQuery(
     answer: z.ZodType;
     minPosition?: boolean;
     ndjson?: boolean;
+    status?: number;
   },
 ): MethodDecorator {
-  const { summary, tag, ids, query, answer, minPosition, ndjson } = description;
+  const { summary, tag, ids, query, answer, minPosition, ndjson, status = 200 } = description;
   const schema = outputSchema(answer) as never;
   return applyDecorators(
     ApiOperation({ summary, tags: [tag] }),
@@ -118,7 +119,7 @@ export function DescribeQuery(
       ? [ApiHeader({ name: 'Min-Position', description: 'wait until the tables have reached this position' })]
       : []),
     ApiResponse({
-      status: 200,
+      status,
       description: 'the answer',
       content: {
         'application/json': { schema },

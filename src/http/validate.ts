@@ -1,7 +1,9 @@
 import { Body, Param, Query, type PipeTransform } from '@nestjs/common';
 import { z } from 'zod';
 import { ROLE_NAMES } from '../books/roles.js';
+import { parsePosition } from '../event-store/event-store.js';
 import { normaliseText } from '../text.js';
+import { AS_OF_RULE, parseAsOf, type AsOf } from './as-of.js';
 import { invalidRequest, type RequestError } from './problem.js';
 
 /** A name, title or credit, as {@link normaliseText} wants it. */
@@ -15,6 +17,26 @@ export const text = z.string().transform((raw, context) => {
 
 /** A UUID in its canonical lower case, since stream names compare by letter. */
 export const uuid = z.uuid().transform((id) => id.toLowerCase());
+
+/** A position that this log gave. */
+export const position = z.string().transform((token, context) => {
+  const parsed = parsePosition(token);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({
+    code: 'custom',
+    message: 'must be a position that this log gave',
+    params: { rule: 'position' },
+  });
+  return z.NEVER;
+});
+
+/** A time, or a position that this log gave. */
+export const asOf = z.string().transform((text, context): AsOf => {
+  const parsed = parseAsOf(text);
+  if (parsed) return parsed;
+  context.addIssue({ code: 'custom', message: AS_OF_RULE, params: { rule: 'as-of' } });
+  return z.NEVER;
+});
 
 export const roles = z.array(z.enum(ROLE_NAMES)).min(1).max(ROLE_NAMES.length);
 

@@ -111,6 +111,18 @@ test('every answer looks as described, and every status is foreseen', async () =
   await call('GET', '/audit/books/{id}', `/audit/books/${book}`);
   await call('GET', '/audit/books/{id}', `/audit/books/${none}`);
   await call('GET', '/audit/events', '/audit/events?limit=3');
+  await call('GET', '/audit/authors/{id}/row', `/audit/authors/${author}/row`);
+  await call('GET', '/audit/books/{id}/row', `/audit/books/${book}/row`);
+  await call('GET', '/audit/links/{authorId}/{bookId}', `/audit/links/${author}/${book}`);
+  await call('GET', '/audit/links/{authorId}/{bookId}', `/audit/links/${none}/${book}`);
+  await call('GET', '/authors/{id}', `/authors/${author}?asOf=${new Date().toISOString()}`);
+  await call('GET', '/projections', '/projections');
+  const rebuild = '/projections/catalogue/rebuilds/{id}';
+  const { id } = (await call('POST', '/projections/catalogue/rebuild', '/projections/catalogue/rebuild'))
+    .body;
+  await call('POST', '/projections/catalogue/rebuild', '/projections/catalogue/rebuild?allowParked=yes');
+  await call('GET', rebuild, rebuild.replace('{id}', id));
+  await call('GET', rebuild, rebuild.replace('{id}', none));
   await call('GET', '/projections', '/projections');
   await call('GET', '/health/live', '/health/live');
   await call('GET', '/health/ready', '/health/ready');

@@ -190,12 +190,15 @@ test('the projection tells where it stands', async () => {
   expect(items).toEqual([
     {
       name: 'catalogue',
-      version: 2,
+      version: 3,
+      tables: 3,
       position: expect.stringMatching(/^\d+\.[\da-f]{8}$/),
       head: items[0].position,
       lag: 0,
+      parked: 0,
       active: true,
       error: null,
+      rebuild: null,
     },
   ]);
 });

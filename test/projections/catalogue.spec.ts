@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { Client, Pool } from 'pg';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { Projector } from '../../projections/projector.js';
@@ -6,9 +5,10 @@ import type { EventStore } from '../../src/event-store/event-store.js';
 import { type Batch, type Position } from '../../src/event-store/event-store.js';
 import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
 import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';
+import { rebatched } from '../support/rebatched.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 import { newEvent, readLog } from '../support/events.js';
-import { live, steps, type Step } from '../support/history.js';
+import { live, type Step } from '../support/history.js';
 import { expectedTables, readTables } from '../support/tables.js';
 
 let database: TestDatabase;
@@ -32,54 +32,11 @@ const projectorOf = (store: EventStore, schema: string, connect?: (url: string) 
     ...(connect && { connect }),
   });
 
-/** The same log, delivered in batches of other sizes. */
-function rebatched(store: MemoryEventStore, sizes: readonly number[]): EventStore {
-  async function* subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch> {
-    let turn = 0;
-    for await (const { events, caughtUp } of store.subscribe(after, signal)) {
-      for (let start = 0; start < events.length;) {
-        const size = sizes[turn++ % sizes.length] ?? 1;
-        yield { events: events.slice(start, start + size), caughtUp };
-        start += size;
-      }
-    }
-  }
-  return Object.assign(Object.create(store) as EventStore, { subscribe });
-}
-
 async function project(projector: Projector, head: Position | undefined): Promise<void> {
   await projector.start();
   if (head !== undefined) expect(await projector.reached(head, 30_000)).toBe(true);
   await projector.close();
 }
-
-test('whatever happened, in whatever batches, with whatever restarts, the tables are what the log says', () =>
-  fc.assert(
-    fc.asyncProperty(
-      steps,
-      fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 5 }),
-      fc.array(fc.nat(40), { maxLength: 3 }),
-      async (history, sizes, restarts) => {
-        const store = new MemoryEventStore();
-        const world = await live(store, history);
-        const schema = newSchema();
-        const head = await store.head();
-        for (const restart of restarts.toSorted((a, b) => a - b)) {
-          const stopAt = BigInt(restart) < (head ?? 0n) ? BigInt(restart) : undefined;
-          if (stopAt) await project(projectorOf(rebatched(store, sizes), schema), stopAt);
-        }
-        await project(projectorOf(rebatched(store, sizes), schema), head);
-        const tables = await readTables(database.url, schema);
-        expect(tables).toMatchObject(expectedTables(world));
-
-        const other = newSchema();
-        await project(projectorOf(rebatched(store, [1]), other), head);
-        expect(await readTables(database.url, other)).toEqual(tables);
-        await sql(database.url, `drop schema ${schema} cascade`, `drop schema ${other} cascade`);
-      },
-    ),
-    { numRuns: 25 },
-  ));
 
 /** A history that reaches every statement of the projection. */
 const a = (n: number) => `00000000-0000-7000-8000-a0000000000${n}`;
@@ -211,21 +168,4 @@ test('of two projectors one projects, and the other takes over when it is gone',
   expect(await readLog(store)).toHaveLength(201);
   await Promise.all([first.close(), second.close()]);
   await store.close();
-});
-
-test('an event that does not fit stops the projection there, and is told', async () => {
-  const store = new MemoryEventStore();
-  const schema = newSchema();
-  await store.append(`author-${a(0)}`, 'no-stream', [newEvent()]);
-  const projector = projectorOf(store, schema);
-  await projector.start();
-  expect(await projector.reached(1n, 10_000)).toBe(true);
-  await store.append(`author-${a(1)}`, 'no-stream', [newEvent('AuthorRenamed', { name: 'Nobody' })]);
-  expect(await projector.reached(2n, 300)).toBe(false);
-  const { position, error } = await projector.status();
-  expect({ position, error }).toEqual({
-    position: 1n,
-    error: `AuthorRenamed at position 2 can't be applied to author-${a(1)}`,
-  });
-  await projector.close();
 });

@@ -1,4 +1,5 @@
 import { Pool } from 'pg';
+import { Past } from '../../projections/catalogue/as-of.js';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { GetAuthor, GetAuthorHandler } from '../../projections/catalogue/get-author.js';
 import { GetBook, GetBookHandler } from '../../projections/catalogue/get-book.js';
@@ -66,11 +67,12 @@ afterAll(async () => {
 
 const handlers = () => {
   const readModel = new ReadModel({ pool });
+  const past = new Past(new MemoryEventStore());
   return {
     listAuthors: new ListAuthorsHandler({ pool }),
     listBooks: new ListBooksHandler({ pool }),
-    getAuthor: new GetAuthorHandler(readModel),
-    getBook: new GetBookHandler(readModel),
+    getAuthor: new GetAuthorHandler(readModel, past),
+    getBook: new GetBookHandler(readModel, past),
     booksOf: new ListBooksOfAuthorHandler({ pool }, readModel),
     authorsOf: new ListAuthorsOfBookHandler({ pool }, readModel),
   };

@@ -1,3 +1,6 @@
+import type { EventStore } from '../../src/event-store/event-store.js';
+import { EventStoreDbEventStore } from '../../src/event-store/eventstoredb/eventstoredb-event-store.js';
+import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';
 import { eventStoreDbUrl, newPrefix } from './eventstoredb.js';
 
 /** Where the suites of a file keep their events: in PostgreSQL, unless the file says otherwise before they begin. */
@@ -16,4 +19,15 @@ export async function createLog(): Promise<TestLog> {
   const url = eventStoreDbUrl();
   const { prefix, drop } = await newPrefix(url);
   return { env: { EVENTSTOREDB_URL: url, EVENTSTOREDB_PREFIX: prefix }, drop };
+}
+
+/** The log of a service, to write into what no command would. */
+export function openLog({
+  DATABASE_URL = '',
+  EVENTSTOREDB_URL,
+  EVENTSTOREDB_PREFIX,
+}: Record<string, string>): EventStore {
+  return EVENTSTOREDB_URL === undefined
+    ? new PostgresEventStore(DATABASE_URL)
+    : new EventStoreDbEventStore(EVENTSTOREDB_URL, EVENTSTOREDB_PREFIX);
 }

@@ -1,3 +1,4 @@
+import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { sql } from './database.js';
 import type { World } from './history.js';
 
@@ -11,6 +12,22 @@ export async function readTables(url: string, schema = 'catalogue') {
     sql(url, `select * from ${schema}.removed order by id`),
   ]);
   return { authors, books, links, detached, removed };
+}
+
+/** The same as text, byte for byte, whatever order columns and rows came in; and what is parked. */
+export async function dumpTables(url: string, schema = 'catalogue'): Promise<string> {
+  const parked = `${schema}.parked (position, stream, revision, event_id, type, error)`;
+  const rows = await sql<{ line: string }>(
+    url,
+    [...catalogue.tables.map((table) => `${schema}.${table}`), parked]
+      .map((table) => {
+        const [name = '', columns = '(*)'] = table.split(/ (?=\()/);
+        return `select '${name.split('.')[1]}' as name, to_jsonb(t)::text as line
+                from (select ${columns.slice(1, -1)} from ${name}) t`;
+      })
+      .join(' union all ') + ' order by name, line',
+  );
+  return rows.map(({ line }) => line).join('\n');
 }
 
 /** What the tables should show, as the write side's own fold has it. */
