@@ -3,16 +3,14 @@ import { connect } from '../src/postgres/database.js';
 import type { AsOf } from '../src/http/as-of.js';
 import type { Difference } from './differences.js';
 import { listParked, retryParked, type Parked, type ParkedRow } from './parking.js';
+import { newRebuildId, readRebuild, type RebuildRow } from './rebuild-record.js';
 import {
   AS_OF,
   buildAsOf,
-  newRebuildId,
-  readRebuild,
   rebuild,
   type RebuildContext,
   type RebuildOptions,
   type RebuildReport,
-  type RebuildRow,
 } from './rebuild.js';
 import { ensureTables, markOf, SchemaTaken } from './tables.js';
 import { verify, type VerifyOptions, type VerifyReport } from './verify.js';
@@ -73,6 +71,8 @@ export class Operator {
     const mark = await markOf(pool, schema);
     if (mark !== undefined && !mark?.includes(AS_OF)) throw new SchemaTaken(`${schema} holds something else`);
     if (mark && !replace) throw new SchemaTaken(`${schema} is there already; --replace builds it anew`);
+    if ('time' in moment && moment.time.getTime() > Date.now())
+      throw new SchemaTaken('the time is yet to come');
     const head = await store.head();
     const to = 'time' in moment ? await store.positionAt(moment.time) : moment.position;
     if (to !== undefined && (head === undefined || to > head))
@@ -88,9 +88,9 @@ export class Operator {
     await ensureTables(pool, target, true);
     const verified = verify(this.context, {
       ...options,
-      onDifference: async (difference) => {
+      onDifference: async (difference, position) => {
         const { table, key } = difference;
-        const changes = await target.projection.explain(store, table, key).catch(() => []);
+        const changes = await target.projection.explain(store, table, key, position).catch(() => []);
         options.onDifference({ ...difference, event: changes.at(-1)?.event });
       },
     });

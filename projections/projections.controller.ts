@@ -10,7 +10,8 @@ import { NDJSON } from '../src/http/server.js';
 import { IdParam, ValidQuery } from '../src/http/validate.js';
 import { Operator } from './operator.js';
 import { Projector } from './projector.js';
-import { RebuildRunning, type RebuildRow } from './rebuild.js';
+import { type RebuildRow } from './rebuild-record.js';
+import { RebuildRunning } from './rebuild.js';
 
 const job = z.object({
   id: z.uuid(),

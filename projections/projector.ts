@@ -12,7 +12,8 @@ import {
 } from './checkpoint.js';
 import { readParkedStreams, takeBatch } from './parking.js';
 import type { Projection } from './projection.js';
-import { newRebuildId, rebuild, RebuildRunning } from './rebuild.js';
+import { newRebuildId } from './rebuild-record.js';
+import { rebuild, RebuildRunning } from './rebuild.js';
 import { declareReferences, ensureTables } from './tables.js';
 
 export interface ProjectorOptions {

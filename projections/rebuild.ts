@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import type { Client, DatabaseError, Pool } from 'pg';
 import type { EventStore, Position, RecordedEvent } from '../src/event-store/event-store.js';
+import { RebuildRecord, lockOf, rebuildOf } from './rebuild-record.js';
 import { connect } from '../src/postgres/database.js';
 import { bulkLoad, byStream, finishTables, VerificationFailed } from './bulk-load.js';
 import { beginCheckpoint, readCheckpoint, type Checkpoint, type Target } from './checkpoint.js';
@@ -81,10 +80,6 @@ const CLEAR_UP_MS = 100;
 /** What a schema of {@link buildAsOf} holds, by its mark. */
 export const AS_OF = 'tables as of a moment';
 
-/** Key of a session's lock: who holds it does what it says. */
-const lockOf = (what: string): string => `colophon ${what}`;
-const rebuildOf = (schema: string): string => `rebuild of ${schema}`;
-
 /**
  * Builds the tables anew beside those that are read, from the whole log, and puts them in their place. Readers don't wait
  * but for the exchange itself, some milliseconds; a rebuild that ends before it has no effect at all.
@@ -99,11 +94,11 @@ export async function rebuild(
 ): Promise<RebuildReport> {
   const { target, store, pool } = context;
   const { schema, projection } = target;
-  let progress: Record | undefined;
+  let progress: RebuildRecord | undefined;
   try {
     return await withWorkers(context, rebuildOf(schema), options.signal, async (client, open) => {
       const free = await dropFree(pool, schema);
-      progress = await Record.begin(pool, schema, id, options);
+      progress = await RebuildRecord.begin(pool, schema, id, options);
       const shadow = { ...target, schema: free };
       let { events } = await build(context, shadow, await store.head(), client, open, progress, options);
       const worker = await open();
@@ -194,7 +189,7 @@ export async function buildAsOf(
   const { schema, projection } = target;
   return withWorkers(context, `building of ${schema}`, options.signal, async (client, open) => {
     const building = { ...target, schema: `colophon_building_${schema}` };
-    const progress = new Record(options);
+    const progress = new RebuildRecord(options);
     await dropSchema(client, building.schema);
     try {
       const { events } = await build(context, building, to, client, open, progress, options);
@@ -225,7 +220,7 @@ async function build(
   to: Position | undefined,
   client: Client,
   open: () => Promise<Client>,
-  progress: Record,
+  progress: RebuildRecord,
   options: RebuildOptions,
 ): Promise<{ events: number }> {
   await progress.enter('loading', shadow.schema);
@@ -391,89 +386,3 @@ async function startedBy(pool: Pool, schema: string, what: string): Promise<stri
   const [by] = rows;
   return by ? `, by ${by.started_by}, since ${by.started_at.toISOString()}` : '';
 }
-
-const WRITE_EVERY_MS = 500;
-
-/** Progress, told and written down, so that every instance can say how far a rebuild is. */
-class Record {
-  private written = 0;
-  private last: RebuildProgress = { phase: 'loading', done: 0, total: 0 };
-
-  constructor(
-    private readonly options: RebuildOptions,
-    private readonly row?: { readonly pool: Pool; readonly schema: string; readonly id: string },
-  ) {}
-
-  static async begin(pool: Pool, schema: string, id: string, options: RebuildOptions): Promise<Record> {
-    await pool.query(
-      `update ${schema}.rebuilds set phase = 'failed', ended_at = now(), error = 'it was killed' where ended_at is null`,
-    );
-    await pool.query(
-      `insert into ${schema}.rebuilds (id, started_by, phase, done, total) values ($1, $2, 'loading', 0, 0)`,
-      [id, `process ${process.pid} on ${hostname()}`],
-    );
-    return new Record(options, { pool, schema, id });
-  }
-
-  async enter(phase: Phase, shadow: string): Promise<void> {
-    this.options.signal?.throwIfAborted();
-    this.written = 0;
-    this.report(phase, 0, 0);
-    await this.options.onPhase?.(phase, shadow);
-  }
-
-  report(phase: Phase, done: number, total: number): void {
-    this.last = { phase, done, total };
-    this.options.onProgress?.(this.last);
-    if (Date.now() - this.written < WRITE_EVERY_MS) return;
-    this.written = Date.now();
-    this.write('').catch(() => undefined);
-  }
-
-  async end(error?: string): Promise<void> {
-    this.last = { ...this.last, phase: error === undefined ? 'done' : 'failed' };
-    await this.write(', ended_at = now(), error = $5', error ?? null).catch(() => undefined);
-    this.options.onProgress?.(this.last);
-  }
-
-  private async write(more: string, ...values: unknown[]): Promise<void> {
-    if (!this.row) return;
-    const { pool, schema, id } = this.row;
-    const { phase, done, total } = this.last;
-    await pool.query(
-      `update ${schema}.rebuilds set phase = $1, done = $2, total = $3, updated_at = now()${more} where id = $4 and ended_at is null`,
-      [phase, done, total, id, ...values],
-    );
-  }
-}
-
-/** A rebuild as it was written down. */
-export interface RebuildRow extends RebuildProgress {
-  readonly id: string;
-  readonly startedAt: Date;
-  readonly startedBy: string;
-  readonly updatedAt: Date;
-  readonly endedAt: Date | null;
-  readonly error: string | null;
-}
-
-/** The rebuild with this id, or the last one. One that isn't at an end and that nobody carries on was killed. */
-export async function readRebuild(pool: Pool, schema: string, id?: string): Promise<RebuildRow | undefined> {
-  const { rows } = await pool.query<RebuildRow & { alive: boolean; done: string; total: string }>(
-    `select id, phase, done, total, started_at as "startedAt", started_by as "startedBy", updated_at as "updatedAt",
-       ended_at as "endedAt", error,
-       exists (select from pg_locks where locktype = 'advisory' and granted
-         and database = (select oid from pg_database where datname = current_database())
-         and (classid::bigint << 32 | objid::bigint) = hashtextextended($1, 0)) as alive
-     from ${schema}.rebuilds where $2::uuid is null or id = $2 order by started_at desc limit 1`,
-    [lockOf(rebuildOf(schema)), id ?? null],
-  );
-  const [row] = rows;
-  if (!row) return undefined;
-  const { alive, done, total, ...rest } = row;
-  const counted = { ...rest, done: Number(done), total: Number(total) };
-  if (alive || row.endedAt) return counted;
-  return { ...counted, phase: 'failed', endedAt: row.updatedAt, error: 'it was killed' };
-}
-
-export const newRebuildId = (): string => randomUUID();

@@ -13,7 +13,7 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: RebuildProgress) => void;
   /** Called with each difference, in order, one at a time. */
-  readonly onDifference: (difference: Difference) => Promise<void>;
+  readonly onDifference: (difference: Difference, position: Position | undefined) => Promise<void>;
 }
 
 export interface VerifyReport {
@@ -64,7 +64,7 @@ export async function verify(context: RebuildContext, options: VerifyOptions): P
       const wrong = new Map<string, Difference['key'][]>(projection.tables.map((name) => [name, []]));
       for await (const difference of differences(reader, projection.tables, aside.schema, schema)) {
         count += 1;
-        await options.onDifference(difference);
+        await options.onDifference(difference, position);
         if (count <= MAX_REPAIRS) wrong.get(difference.table)?.push(difference.key);
       }
       await reader.query('rollback');

@@ -504,5 +504,9 @@ test('an author or a book as it stood, and the whole catalogue as tables of its 
     output: expect.stringContaining('--replace'),
   });
   expect(await colophon('rebuild', '--as-of', then)).toMatchObject({ code: 1 });
+  expect(await colophon('rebuild', '--as-of', '2099-01-01', '--schema', 'as_of_later')).toMatchObject({
+    code: 1,
+    output: expect.stringContaining('yet to come'),
+  });
   expect(await colophon('rebuild', '--as-of', 'then', '--schema', 'x')).toMatchObject({ code: 1 });
 });
