@@ -1,16 +1,6 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
-const PURE = [
-  'src/authors/author.ts',
-  'src/books/book.ts',
-  'src/**/*.events.ts',
-  'src/books/roles.ts',
-  'src/text.ts',
-];
-
-const noImports = (...patterns) => ({ 'no-restricted-imports': ['error', { patterns }] });
-
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', '.colophon/'] },
   js.configs.recommended,
@@ -26,47 +16,6 @@ export default tseslint.config(
       '@typescript-eslint/switch-exhaustiveness-check': [
         'error',
         { considerDefaultExhaustiveForUnions: true },
-      ],
-    },
-  },
-  {
-    files: ['projections/**/*.ts'],
-    rules: noImports({
-      regex: `src/(?!${['(authors|books)/[a-z]+\\.events\\.js', 'books/roles\\.js', 'event-store/event-store\\.js', 'postgres/[a-z-]+\\.js', 'http/[a-z-]+\\.js'].join('|')})`,
-      message:
-        'The read side knows event types, the event store port, the Postgres helpers and HTTP, nothing else of src/.',
-    }),
-  },
-  {
-    files: ['src/**/*.ts'],
-    ignores: ['src/app.module.ts'],
-    rules: noImports({ regex: 'projections/', message: 'Only the composition root joins the two sides.' }),
-  },
-  {
-    files: PURE,
-    rules: noImports(
-      { regex: 'projections/', message: 'Only the composition root joins the two sides.' },
-      { regex: '^(@nestjs|node:|pg|rxjs)', message: 'Decisions are pure: no framework, no clock, no I/O.' },
-      {
-        regex: '/(event-store|postgres|http)/',
-        message: 'Decisions are pure: no framework, no clock, no I/O.',
-      },
-    ),
-  },
-  {
-    files: ['src/**/*.ts'],
-    ignores: ['src/app.module.ts', 'src/event-store/**', '**/*.spec.ts'],
-    rules: {
-      '@typescript-eslint/no-restricted-imports': [
-        'error',
-        {
-          patterns: [
-            {
-              regex: 'event-store/(postgres|memory|eventstoredb)/',
-              message: 'Only the composition root picks an event store.',
-            },
-          ],
-        },
       ],
     },
   },

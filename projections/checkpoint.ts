@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import type { Position } from '../src/event-store/event-store.js';
+import { LeadLost } from '../src/followers/follower.js';
 import type { Queryable } from '../src/postgres/database.js';
 import type { Projection } from './projection.js';
 
@@ -22,7 +23,7 @@ export interface Checkpoint {
 }
 
 /** Another process moved the checkpoint: what it says now is where to go on. */
-export class CheckpointMoved extends Error {}
+export class CheckpointMoved extends LeadLost {}
 
 /** The tables are there already, and were made from another log. */
 export class TablesOfAnotherLog extends Error {

@@ -1,6 +1,6 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import { parsePosition } from '../src/event-store/event-store.js';
+import { PositionTokens } from '../src/event-store/position-token.js';
 import { invalidRequest, unavailable } from '../src/http/problem.js';
 import { Projector } from './projector.js';
 
@@ -14,6 +14,7 @@ export abstract class ReadYourWrites {
 export class MinPositionGuard implements CanActivate {
   constructor(
     private readonly projector: Projector,
+    private readonly tokens: PositionTokens,
     private readonly options: ReadYourWrites,
   ) {}
 
@@ -22,7 +23,7 @@ export class MinPositionGuard implements CanActivate {
       throw unavailable('The tables are of an older version, and are being rebuilt for this one.');
     const token = host.switchToHttp().getRequest<FastifyRequest>().headers['min-position'];
     if (token === undefined) return true;
-    const position = typeof token === 'string' ? parsePosition(token) : undefined;
+    const position = typeof token === 'string' ? this.tokens.parse(token) : undefined;
     if (position === undefined)
       throw invalidRequest([
         {

@@ -3,15 +3,17 @@ import { setTimeout } from 'node:timers/promises';
 import { Controller, Get, HttpCode, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { EventStore, formatPosition } from '../src/event-store/event-store.js';
+import { EventStore } from '../src/event-store/event-store.js';
+import { PositionTokens } from '../src/event-store/position-token.js';
 import { DescribeQuery } from '../src/http/describe.js';
 import { Problem } from '../src/http/problem.js';
 import { NDJSON } from '../src/http/server.js';
+import { flag } from '../src/http/schemas.js';
 import { IdParam, ValidQuery } from '../src/http/validate.js';
-import { Operator } from './operator.js';
+import { Maintenance } from './maintenance.js';
 import { Projector } from './projector.js';
-import { type RebuildRow } from './rebuild-record.js';
-import { RebuildRunning } from './rebuild.js';
+import { type RebuildRow } from './build/rebuild-record.js';
+import { RebuildRunning } from './build/build.js';
 
 const job = z.object({
   id: z.uuid(),
@@ -41,11 +43,7 @@ const projectionView = z.object({
 });
 const projectionList = z.object({ items: z.array(projectionView) });
 const rebuildQuery = z.strictObject({
-  allowParked: z
-    .enum(['true', 'false'])
-    .transform((value) => value === 'true')
-    .default(false)
-    .describe('goes on where events can not be applied, and parks them'),
+  allowParked: flag.default(false).describe('goes on if events can not be applied, and parks them'),
 });
 
 const FOLLOW_MS = 250;
@@ -54,23 +52,24 @@ const FOLLOW_MS = 250;
 export class ProjectionsController {
   constructor(
     private readonly projector: Projector,
-    private readonly operator: Operator,
+    private readonly maintenance: Maintenance,
     private readonly store: EventStore,
+    private readonly tokens: PositionTokens,
   ) {}
 
   @Get()
   @DescribeQuery({ summary: 'How far the tables are', tag: 'operation', answer: projectionList })
   async listProjections(): Promise<z.output<typeof projectionList>> {
     const { position, error, ...rest } = await this.projector.status();
-    const rebuild = await this.operator.rebuildOf();
+    const rebuild = await this.maintenance.rebuildOf();
     // Read after the position, so that the lag is never negative.
     const head = await this.store.head();
     return {
       items: [
         {
           ...rest,
-          position: position === undefined ? null : formatPosition(position),
-          head: head === undefined ? null : formatPosition(head),
+          position: position === undefined ? null : this.tokens.format(position),
+          head: head === undefined ? null : this.tokens.format(head),
           lag: Number((head ?? 0n) - (position ?? 0n)),
           error: error ?? null,
           rebuild: rebuild && !rebuild.endedAt ? toJob(rebuild) : null,
@@ -94,7 +93,7 @@ export class ProjectionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Job> {
     try {
-      const id = await this.operator.startRebuild(options);
+      const id = await this.maintenance.startRebuild(options);
       reply.header('location', `/projections/catalogue/rebuilds/${id}`);
       return await this.job(id);
     } catch (error) {
@@ -134,7 +133,7 @@ export class ProjectionsController {
   }
 
   private async job(id: string): Promise<Job> {
-    const row = await this.operator.rebuildOf(id);
+    const row = await this.maintenance.rebuildOf(id);
     if (!row) throw new Problem(404, 'rebuild-not-found', 'There is no rebuild with this id.');
     return toJob(row);
   }

@@ -1,8 +1,9 @@
-import { setTimeout } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import type { Client, Pool } from 'pg';
 import type { EventStore, Position } from '../src/event-store/event-store.js';
-import { connect, isUnavailable } from '../src/postgres/database.js';
+import { Follower, type FollowerOptions, type FollowerWork } from '../src/followers/follower.js';
+import type { LeaderLock } from '../src/followers/leader-lock.js';
+import { isUnavailable } from '../src/postgres/database.js';
 import {
   CheckpointMoved,
   readCheckpoint,
@@ -10,23 +11,20 @@ import {
   type Checkpoint,
   type Target,
 } from './checkpoint.js';
-import { readParkedStreams, takeBatch } from './parking.js';
+import { readParkedStreams } from './parking.js';
+import { takeBatch } from './take-batch.js';
 import type { Projection } from './projection.js';
-import { newRebuildId } from './rebuild-record.js';
-import { rebuild, RebuildRunning } from './rebuild.js';
-import { declareReferences, ensureTables } from './tables.js';
+import { newRebuildId } from './build/rebuild-record.js';
+import { RebuildRunning } from './build/build.js';
+import { rebuild } from './build/rebuild.js';
+import { declareReferences } from './build/references.js';
+import { ensureTables } from './build/tables.js';
 
-export interface ProjectorOptions {
-  readonly connectionString: string;
+export interface ProjectorOptions extends FollowerOptions {
   /** The schema of the tables; the projection's name by default. */
   readonly schema?: string;
-  /** For tests: what stands between the projector and its connection. */
-  readonly connect?: (connectionString: string) => Promise<Client>;
 }
 
-const STANDBY_MS = 500;
-const RETRY_MS = 500;
-const MOVED_MS = 20;
 const WATCH_MS = 20;
 /** After a rebuild that failed, such as by an event that can't be applied. */
 const REBUILD_AGAIN_MS = 30_000;
@@ -41,13 +39,10 @@ const REBUILD_AGAIN_MS = 30_000;
  */
 export class Projector {
   private readonly logger: Logger;
-  private readonly stop = new AbortController();
   private readonly schema: string;
+  private readonly follower: Follower;
   private target!: Target;
-  private running: Promise<void> | undefined;
   private checkpoint: Checkpoint | undefined;
-  private active = false;
-  private lastError: string | undefined;
   private readonly waiting = new Set<{ position: Position; resolve: () => void }>();
   private watch: NodeJS.Timeout | undefined;
   private rebuildAgainAt = 0;
@@ -59,24 +54,30 @@ export class Projector {
     private readonly options: ProjectorOptions,
   ) {
     this.schema = options.schema ?? projection.name;
-    this.logger = new Logger(`projector ${this.schema}`);
+    const work: FollowerWork = {
+      name: `projector ${this.schema}`,
+      prepare: (client, signal) => this.prepare(client, signal),
+      lead: (client, signal) => this.lead(client, signal),
+      place: () => `after position ${this.checkpoint?.position ?? 'none'}`,
+    };
+    this.logger = new Logger(work.name);
+    this.follower = new Follower(work, options);
   }
 
   /**
-   * Creates the tables where they are missing, and starts.
+   * Creates the tables if they are missing, and starts.
    * @throws TablesOfAnotherLog
    */
   async start(): Promise<void> {
     this.target = { projection: this.projection, schema: this.schema, log: await this.store.logId() };
     await ensureTables(this.pool, this.target);
     this.checkpoint = await readCheckpoint(this.pool, this.schema, this.projection);
-    this.running = this.run();
+    this.follower.start();
   }
 
   async close(): Promise<void> {
-    this.stop.abort();
     clearInterval(this.watch);
-    await this.running;
+    await this.follower.close();
   }
 
   /** How far the tables are, by what they say themselves. */
@@ -84,7 +85,8 @@ export class Projector {
     this.checkpoint = await readCheckpoint(this.pool, this.schema, this.projection);
     const { name, version } = this.projection;
     const { position, parked = 0, version: tables = version } = this.checkpoint ?? {};
-    return { name, version, tables, position, parked, active: this.active, error: this.lastError };
+    const { active, error } = this.follower;
+    return { name, version, tables, position, parked, active, error };
   }
 
   /** Whether this version's queries can read the tables as they are. */
@@ -126,114 +128,71 @@ export class Projector {
         this.watch = undefined;
       }
       // An active projector knows by itself, and may stop being the active one while somebody waits.
-      if (this.active || this.waiting.size === 0) return;
+      if (this.follower.active || this.waiting.size === 0) return;
       readCheckpoint(this.pool, this.schema, this.projection)
         .then((found) => this.moved(found))
         .catch(() => undefined);
     }, WATCH_MS);
   }
 
-  private async run(): Promise<void> {
-    while (!this.stop.signal.aborted) {
-      let client: Client | undefined;
-      try {
-        client = await (this.options.connect ?? connect)(this.options.connectionString);
-        await client.query(`select set_config('search_path', $1, false)`, [`${this.schema}, public`]);
-        // The tables are disposable and carry their own checkpoint: a crash that takes the last batches with it takes
-        // both, and they are applied again.
-        await client.query('set synchronous_commit = off');
-        const found = await readCheckpoint(client, this.schema, this.projection);
-        this.moved(found);
-        if (found && found.log !== this.target.log) {
-          this.report(new TablesOfAnotherLog(this.schema));
-          await this.pause(STANDBY_MS);
-        } else if (found?.version !== this.projection.version) await this.succeed(found);
-        else if (await this.tryLock(client)) await this.follow(client);
-        else await this.pause(STANDBY_MS);
-      } catch (error) {
-        this.active = false;
-        this.report(error);
-        await this.pause(error instanceof CheckpointMoved ? MOVED_MS : RETRY_MS);
-      } finally {
-        this.active = false;
-        await client?.end().catch(() => undefined);
-      }
+  /** Sees whose tables these are. @returns the lock to project under, if they are this version's. */
+  private async prepare(client: Client, signal: AbortSignal): Promise<LeaderLock | undefined> {
+    await client.query(`select set_config('search_path', $1, false)`, [`${this.schema}, public`]);
+    // The tables are disposable and carry their own checkpoint: a crash that takes the last batches with it takes
+    // both, and they are applied again.
+    await client.query('set synchronous_commit = off');
+    const found = await readCheckpoint(client, this.schema, this.projection);
+    this.moved(found);
+    if (found && found.log !== this.target.log) {
+      this.follower.report(new TablesOfAnotherLog(this.schema));
+      return undefined;
     }
+    const { version } = this.projection;
+    // Each version's own: the old one's projector may hold on to its lock after the tables are no longer its.
+    const lock: LeaderLock = { name: `colophon projector ${this.schema}`, version };
+    if (found?.version === version) return lock;
+    return (await this.succeed(found, signal)) ? lock : undefined;
   }
 
-  /** The tables are another version's. */
-  private async succeed(current: Checkpoint | undefined): Promise<void> {
+  /** The tables are another version's: newer ones are left alone, older ones rebuilt. @returns whether they were. */
+  private async succeed(current: Checkpoint | undefined, signal: AbortSignal): Promise<boolean> {
     const { version } = this.projection;
     const { version: found = 0, parked = 0 } = current ?? {};
     if (found > version) {
-      this.report(
+      this.follower.report(
         new Error(`the tables are of version ${found}, made by a newer Colophon than this of ${version}`),
       );
-      return this.pause(STANDBY_MS);
+      return false;
     }
-    if (Date.now() < this.rebuildAgainAt) return this.pause(STANDBY_MS);
+    if (Date.now() < this.rebuildAgainAt) return false;
     this.logger.log(`rebuilding the tables: they are of version ${found}, not ${version}`);
     const { target, store, pool, options } = this;
     const context = { target, store, pool, connectionString: options.connectionString };
     try {
       // What is parked already is no news.
-      await rebuild(context, newRebuildId(), { allowParked: parked > 0, signal: this.stop.signal });
+      await rebuild(context, newRebuildId(), { allowParked: parked > 0, signal });
+      return true;
     } catch (error) {
-      if (error instanceof RebuildRunning) return this.pause(STANDBY_MS);
+      if (error instanceof RebuildRunning) return false;
       if (!isUnavailable(error)) this.rebuildAgainAt = Date.now() + REBUILD_AGAIN_MS;
       throw error;
     }
   }
 
-  /** Each version's own: the old one's projector may hold on to its lock after the tables are no longer its. */
-  private async tryLock(client: Client): Promise<boolean> {
-    const { rows } = await client.query<{ locked: boolean }>(
-      `select pg_try_advisory_lock(hashtextextended('colophon projector ' || $1, $2)) as locked`,
-      [this.schema, this.projection.version],
-    );
-    return rows[0]?.locked === true;
-  }
-
-  private async follow(client: Client): Promise<void> {
-    // Only where the exchange of a rebuild left them out.
+  private async lead(client: Client, signal: AbortSignal): Promise<void> {
+    // Only if the swap of a rebuild left them out.
     await declareReferences(this.pool, this.target);
     let checkpoint = await readCheckpoint(client, this.schema, this.projection);
     if (!checkpoint) throw new CheckpointMoved();
     const parkedStreams = await readParkedStreams(client, this.schema);
     this.moved(checkpoint);
-    this.active = true;
-    // A lost connection must end the wait for events: the lock went with it.
-    const ended = new AbortController();
-    client.on('end', () => ended.abort());
-    const stop = () => ended.abort();
-    this.stop.signal.addEventListener('abort', stop);
-    if (this.stop.signal.aborted) stop();
-    try {
-      for await (const { events } of this.store.subscribe(checkpoint.position, ended.signal)) {
-        const { parked } = checkpoint;
-        checkpoint = await takeBatch(client, this.target, checkpoint, parkedStreams, events);
-        this.moved(checkpoint);
-        if (checkpoint.parked > parked)
-          this.logger.error(`${checkpoint.parked - parked} events parked: see \`colophon parked list\``);
-        if (this.lastError !== undefined) this.logger.log('projecting again');
-        this.lastError = undefined;
-      }
-    } finally {
-      this.stop.signal.removeEventListener('abort', stop);
+    for await (const { events } of this.store.subscribe(checkpoint.position, signal)) {
+      const { parked } = checkpoint;
+      checkpoint = await takeBatch(client, this.target, checkpoint, parkedStreams, events);
+      this.moved(checkpoint);
+      if (checkpoint.parked > parked)
+        this.logger.error(`${checkpoint.parked - parked} events parked: see \`colophon parked list\``);
+      this.follower.progressed();
     }
-  }
-
-  /** Says what went wrong once, not at every attempt. */
-  private report(error: unknown): void {
-    if (this.stop.signal.aborted || error instanceof CheckpointMoved) return;
-    const message = error instanceof Error ? error.message : String(error);
-    if (message === this.lastError) return;
-    this.lastError = message;
-    if (isUnavailable(error)) this.logger.warn(`waiting for the database: ${message}`);
-    else this.logger.error(`stuck after position ${this.checkpoint?.position}: ${message}`);
-  }
-
-  private async pause(ms: number): Promise<void> {
-    await setTimeout(ms, undefined, { signal: this.stop.signal }).catch(() => undefined);
   }
 }

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { OperatorError } from './errors.js';
+import { MAX_TEXT_LENGTH } from './text.js';
 
 const integer = (fallback: number, min: number, max: number) =>
   z
@@ -34,7 +36,7 @@ const environment = z.object({
     .default('catalogue'),
   DATA_DIR: z.string().min(1).default('.colophon'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
-  MAX_TEXT_LENGTH: integer(1_000, 1, 10_000),
+  MAX_TEXT_LENGTH: integer(MAX_TEXT_LENGTH, 1, 10_000),
   MAX_BODY_BYTES: integer(1_048_576, 1_024, 16_777_216),
   MIN_POSITION_WAIT_MS: integer(1_000, 0, 60_000),
   SHUTDOWN_GRACE_MS: integer(10_000, 0, 600_000),
@@ -61,19 +63,16 @@ export interface Config {
   readonly shutdownGraceMs: number;
 }
 
-/** A start that can't succeed, for a reason the operator can mend: told in one line. */
-export class StartupError extends Error {}
-
 /**
  * Reads and checks the environment; an empty variable counts as unset.
- * @throws StartupError naming the variable and what it should be.
+ * @throws OperatorError naming the variable and what it should be.
  */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const { success, data, error } = environment.safeParse(given);
   if (!success) {
     const [issue] = error.issues;
-    throw new StartupError(`${issue?.path.join('.')}: ${issue?.message}`);
+    throw new OperatorError(`${issue?.path.join('.')}: ${issue?.message}`);
   }
   return {
     host: data.HOST,
@@ -98,7 +97,7 @@ function withPassword(url: string | undefined, file: string | undefined): string
   try {
     complete.password = encodeURIComponent(readFileSync(file, 'utf8').trim());
   } catch (error) {
-    throw new StartupError(`DATABASE_PASSWORD_FILE: ${(error as Error).message}`);
+    throw new OperatorError(`DATABASE_PASSWORD_FILE: ${(error as Error).message}`);
   }
   return complete.href;
 }

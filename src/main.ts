@@ -1,5 +1,6 @@
 import 'reflect-metadata';
-import { loadConfig, StartupError } from './config.js';
+import { loadConfig } from './config.js';
+import { OperatorError } from './errors.js';
 import { startService } from './service.js';
 
 const PARENT_CHECK_MS = 250;
@@ -29,7 +30,7 @@ try {
       `  SQL clients  ${service.databaseUrl} (schema catalogue)\n`,
   );
 } catch (error) {
-  if (!(error instanceof StartupError)) throw error;
+  if (!(error instanceof OperatorError)) throw error;
   process.stderr.write(`colophon: ${error.message}\n`);
   process.exit(1);
 }

@@ -4,10 +4,12 @@ import { ConsoleLogger, type LogLevel } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance } from 'fastify';
-import { openBackbone } from './app.module.js';
-import { StartupError, type Config } from './config.js';
+import { AppModule } from './app.module.js';
+import type { Config } from './config.js';
+import { OperatorError } from './errors.js';
 import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
+import { openResources } from './resources.js';
 
 const SWEEP_MS = 50;
 
@@ -41,14 +43,14 @@ export function createLogger(level: string): ConsoleLogger {
 
 /**
  * Starts the service.
- * @throws StartupError for what the operator can mend: a busy port, a database that can't be reached.
+ * @throws OperatorError for what the operator can mend: a busy port, a database that can't be reached.
  */
 export async function startService(config: Config): Promise<Service> {
   const logger = createLogger(config.logLevel === 'info' ? 'warn' : config.logLevel);
-  const backbone = await openBackbone(config);
+  const resources = await openResources(config);
   try {
     const adapter = createAdapter(config.maxBodyBytes);
-    const app = await NestFactory.create<NestFastifyApplication>(backbone.module, adapter, {
+    const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(resources), adapter, {
       bodyParser: false,
       abortOnError: false,
       logger,
@@ -61,7 +63,7 @@ export async function startService(config: Config): Promise<Service> {
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       const where = `${config.host}:${config.port}`;
-      throw new StartupError(
+      throw new OperatorError(
         code === 'EADDRINUSE' ? `${where} is in use` : `can't listen on ${where}: ${message}`,
       );
     }
@@ -75,11 +77,11 @@ export async function startService(config: Config): Promise<Service> {
       await app.close();
       clearInterval(sweep);
       clearTimeout(grace);
-      await backbone.close();
+      await resources.close();
     };
-    return { url: `http://${host}:${port}`, databaseUrl: backbone.databaseUrl, stop };
+    return { url: `http://${host}:${port}`, databaseUrl: resources.databaseUrl, stop };
   } catch (error) {
-    await backbone.close();
+    await resources.close();
     throw error;
   }
 }

@@ -4,8 +4,8 @@ export interface TextProblem {
   readonly detail: string;
 }
 
-/** Longest name, title or credit, in Unicode code points. Real titles reach 958. */
-export const textLimit = { characters: 1_000 };
+/** Longest name, title or credit, in Unicode code points, unless the configuration says otherwise. Real titles reach 958. */
+export const MAX_TEXT_LENGTH = 1_000;
 
 // Line and paragraph separators with the blanks around them become one space: printed titles break lines.
 const LINE_BREAKS = /[^\S\r\n\u0085\u2028\u2029]*(?:\r\n|[\r\n\u0085\u2028\u2029])\s*/gu;
@@ -13,17 +13,22 @@ const CONTROL = /\p{Cc}/u;
 // Something a reader can see: not a blank, a mark on nothing, or a character that renders as nothing.
 const VISIBLE = /[^\p{White_Space}\p{Cc}\p{Cf}\p{M}\p{Default_Ignorable_Code_Point}\u2800]/u;
 
-/** Trims, folds line breaks to a space and normalises to NFC; or says which rule the text breaks. */
-export function normaliseText(raw: string): { text: string } | { problem: TextProblem } {
+/**
+ * Trims, folds line breaks to a space and normalises to NFC; or says which rule the text breaks.
+ * @param maxLength in Unicode code points.
+ */
+export function normaliseText(
+  raw: string,
+  maxLength = MAX_TEXT_LENGTH,
+): { text: string } | { problem: TextProblem } {
   if (!raw.isWellFormed())
     return { problem: { rule: 'lone-surrogate', detail: 'contains half of a surrogate pair' } };
   const text = raw.trim().replace(LINE_BREAKS, ' ').normalize('NFC');
   if (CONTROL.test(text))
     return { problem: { rule: 'control-character', detail: 'contains a control character' } };
   if (!VISIBLE.test(text)) return { problem: { rule: 'blank', detail: 'has no visible character' } };
-  const { characters } = textLimit;
   // UTF-16 length is never below the number of code points, so most texts are settled without counting.
-  if (text.length > characters && [...text].length > characters)
-    return { problem: { rule: 'too-long', detail: `is longer than ${characters} characters` } };
+  if (text.length > maxLength && [...text].length > maxLength)
+    return { problem: { rule: 'too-long', detail: `is longer than ${maxLength} characters` } };
   return { text };
 }

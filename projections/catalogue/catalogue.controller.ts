@@ -3,8 +3,9 @@ import { QueryBus } from '@nestjs/cqrs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { DescribeQuery } from '../../src/http/describe.js';
-import { asOf, IdParam, uuid, ValidQuery } from '../../src/http/validate.js';
-import { ROLE_NAMES } from '../../src/books/roles.js';
+import { flag, pageSize, uuid, type Schemas, type Valid } from '../../src/http/schemas.js';
+import { IdParam, ValidQuery } from '../../src/http/validate.js';
+import { role } from '../../src/books/role-schemas.js';
 import { MinPositionGuard } from '../min-position.guard.js';
 import type { Page } from '../page.js';
 import { GetAuthor } from './get-author.js';
@@ -25,13 +26,7 @@ import {
 } from './views.js';
 
 const paging = {
-  limit: z
-    .string()
-    .regex(/^\d{1,4}$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(1).max(500))
-    .default(50)
-    .describe('1 to 500 items; 50 by default'),
+  limit: pageSize(500, 50).describe('1 to 500 items; 50 by default'),
   after: z.string().max(2_000).optional().describe('the `next` of the page before'),
 };
 const term = z
@@ -43,19 +38,14 @@ const words = {
   search: term.optional().describe('anywhere in the text, without regard to case and accents'),
   prefix: term.optional().describe('at the start of the text, without regard to case and accents'),
 };
-const flag = z
-  .enum(['true', 'false'])
-  .transform((value) => value === 'true')
-  .optional();
-const role = z.enum(ROLE_NAMES).optional();
 
 const authorList = z.strictObject({
   ...paging,
   sort: z.enum(AUTHOR_SORTS).default('name'),
   ...words,
   book: uuid.optional().describe('only authors of this book'),
-  role: role.describe('only authors in this role'),
-  hasBooks: flag.describe('only authors with, or without, books'),
+  role: role.optional().describe('only authors in this role'),
+  hasBooks: flag.optional().describe('only authors with, or without, books'),
   include: z.literal('books').optional(),
 });
 const bookList = z.strictObject({
@@ -63,22 +53,24 @@ const bookList = z.strictObject({
   sort: z.enum(BOOK_SORTS).default('title'),
   ...words,
   author: uuid.optional().describe('only books of this author'),
-  role: role.describe('only books with an author in this role'),
+  role: role.optional().describe('only books with an author in this role'),
   include: z.literal('authors').optional(),
 });
 const pageOnly = z.strictObject(paging);
-const past = {
-  asOf: asOf.optional().describe('as it stood at a time, or at a position; that event included'),
-};
-const oneAuthor = z
-  .strictObject({ include: z.literal('books').optional(), ...past })
-  // An author's books of then are in the streams of all books: `rebuild --as-of` reads those.
-  .refine(({ include, asOf: moment }) => !include || !moment, {
-    message: 'is of the present only; `colophon rebuild --as-of` has the books of then',
-    path: ['include'],
-    params: { rule: 'as-of' },
-  });
-const oneBook = z.strictObject({ include: z.literal('authors').optional(), ...past });
+const asOf = ({ moment }: Schemas) => ({
+  asOf: moment.optional().describe('as it stood at a time, or at a position; that event included'),
+});
+const oneAuthor = (schemas: Schemas) =>
+  z
+    .strictObject({ include: z.literal('books').optional(), ...asOf(schemas) })
+    // An author's books of then are in the streams of all books: `rebuild --as-of` reads those.
+    .refine(({ include, asOf: moment }) => !include || !moment, {
+      message: 'is of the present only; `colophon rebuild --as-of` has the books of then',
+      path: ['include'],
+      params: { rule: 'as-of' },
+    });
+const oneBook = (schemas: Schemas) =>
+  z.strictObject({ include: z.literal('authors').optional(), ...asOf(schemas) });
 
 const AUTHOR_PROBLEMS = { 400: ['invalid-request'], 404: ['author-not-found'], 410: ['author-removed'] };
 const BOOK_PROBLEMS = { 400: ['invalid-request'], 404: ['book-not-found'], 410: ['book-removed'] };
@@ -97,7 +89,7 @@ export class CatalogueController {
     minPosition: true,
     problems: { 400: ['invalid-request'] },
   })
-  listAuthors(@ValidQuery(authorList) query: z.output<typeof authorList>): Promise<Page<AuthorView>> {
+  listAuthors(@ValidQuery(authorList) query: Valid<typeof authorList>): Promise<Page<AuthorView>> {
     return this.queries.execute(new ListAuthors(query));
   }
 
@@ -113,7 +105,7 @@ export class CatalogueController {
   })
   async getAuthor(
     @IdParam('id') id: string,
-    @ValidQuery(oneAuthor) { include, asOf: moment }: z.output<typeof oneAuthor>,
+    @ValidQuery(oneAuthor) { include, asOf: moment }: Valid<typeof oneAuthor>,
     @Headers('if-none-match') known: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AuthorView | undefined> {
@@ -133,7 +125,7 @@ export class CatalogueController {
   })
   listBooksOfAuthor(
     @IdParam('id') id: string,
-    @ValidQuery(pageOnly) page: z.output<typeof pageOnly>,
+    @ValidQuery(pageOnly) page: Valid<typeof pageOnly>,
   ): Promise<Page<LinkedBook>> {
     return this.queries.execute(new ListBooksOfAuthor(id, page));
   }
@@ -147,7 +139,7 @@ export class CatalogueController {
     minPosition: true,
     problems: { 400: ['invalid-request'] },
   })
-  listBooks(@ValidQuery(bookList) query: z.output<typeof bookList>): Promise<Page<BookView>> {
+  listBooks(@ValidQuery(bookList) query: Valid<typeof bookList>): Promise<Page<BookView>> {
     return this.queries.execute(new ListBooks(query));
   }
 
@@ -163,7 +155,7 @@ export class CatalogueController {
   })
   async getBook(
     @IdParam('id') id: string,
-    @ValidQuery(oneBook) { include, asOf: moment }: z.output<typeof oneBook>,
+    @ValidQuery(oneBook) { include, asOf: moment }: Valid<typeof oneBook>,
     @Headers('if-none-match') known: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<BookView | undefined> {
@@ -183,7 +175,7 @@ export class CatalogueController {
   })
   listAuthorsOfBook(
     @IdParam('id') id: string,
-    @ValidQuery(pageOnly) page: z.output<typeof pageOnly>,
+    @ValidQuery(pageOnly) page: Valid<typeof pageOnly>,
   ): Promise<Page<LinkedAuthor>> {
     return this.queries.execute(new ListAuthorsOfBook(id, page));
   }

@@ -1,6 +1,6 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import type { AsOf } from '../../src/http/as-of.js';
-import { Past } from './as-of.js';
+import type { Moment } from '../../src/event-store/moment.js';
+import { CatalogueAsOf } from './catalogue-as-of.js';
 import { ReadModel } from './read-model.js';
 import { toAuthor, type AuthorView } from './views.js';
 
@@ -8,7 +8,7 @@ export class GetAuthor extends Query<AuthorView> {
   constructor(
     readonly id: string,
     readonly includeBooks: boolean,
-    readonly asOf?: AsOf,
+    readonly asOf?: Moment,
   ) {
     super();
   }
@@ -18,11 +18,11 @@ export class GetAuthor extends Query<AuthorView> {
 export class GetAuthorHandler implements IQueryHandler<GetAuthor> {
   constructor(
     private readonly readModel: ReadModel,
-    private readonly past: Past,
+    private readonly catalogueAsOf: CatalogueAsOf,
   ) {}
 
   async execute({ id, includeBooks, asOf }: GetAuthor): Promise<AuthorView> {
-    if (asOf) return this.past.author(id, asOf);
+    if (asOf) return this.catalogueAsOf.author(id, asOf);
     const loader = includeBooks ? this.readModel.authorWithBooks : this.readModel.author;
     const author = await loader.load(id);
     if (!author) throw await this.readModel.missing('author', id);

@@ -1,6 +1,6 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import type { AsOf } from '../../src/http/as-of.js';
-import { Past } from './as-of.js';
+import type { Moment } from '../../src/event-store/moment.js';
+import { CatalogueAsOf } from './catalogue-as-of.js';
 import { ReadModel } from './read-model.js';
 import { toBook, type BookView } from './views.js';
 
@@ -8,7 +8,7 @@ export class GetBook extends Query<BookView> {
   constructor(
     readonly id: string,
     readonly includeAuthors: boolean,
-    readonly asOf?: AsOf,
+    readonly asOf?: Moment,
   ) {
     super();
   }
@@ -18,11 +18,11 @@ export class GetBook extends Query<BookView> {
 export class GetBookHandler implements IQueryHandler<GetBook> {
   constructor(
     private readonly readModel: ReadModel,
-    private readonly past: Past,
+    private readonly catalogueAsOf: CatalogueAsOf,
   ) {}
 
   async execute({ id, includeAuthors, asOf }: GetBook): Promise<BookView> {
-    if (asOf) return this.past.book(id, asOf, includeAuthors);
+    if (asOf) return this.catalogueAsOf.book(id, asOf, includeAuthors);
     const loader = includeAuthors ? this.readModel.bookWithAuthors : this.readModel.book;
     const book = await loader.load(id);
     if (!book) throw await this.readModel.missing('book', id);

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { ROLE_NAMES } from '../../src/books/roles.js';
+import { role } from '../../src/books/role-schemas.js';
 
-const role = z.enum(ROLE_NAMES);
 const linkShape = {
   position: z.int().describe("the author's place in the book's list, from 1"),
   roles: z.array(role),

@@ -6,11 +6,13 @@ import { AuthorNotFound } from '../authors/author.js';
 import { authorStream } from '../authors/author.events.js';
 import { BookNotFound } from '../books/book.js';
 import { bookStream } from '../books/book.events.js';
-import { EventStore, formatPosition } from '../event-store/event-store.js';
+import { EventStore, type RecordedEvent } from '../event-store/event-store.js';
+import { PositionTokens } from '../event-store/position-token.js';
 import { DescribeQuery } from '../http/describe.js';
 import { NDJSON } from '../http/server.js';
-import { IdParam, position, ValidQuery } from '../http/validate.js';
-import { auditEvent, toAuditEvent, type AuditEvent } from '../http/audit-event.js';
+import { pageSize, type Schemas, type Valid } from '../http/schemas.js';
+import { IdParam, ValidQuery } from '../http/validate.js';
+import { auditEvent, toAuditEvent, type AuditEvent } from './audit-event.js';
 import { replay } from './replay.js';
 
 const history = z.object({ id: z.uuid(), events: z.array(auditEvent) });
@@ -18,29 +20,26 @@ const eventPage = z.object({
   items: z.array(auditEvent),
   next: z.string().nullable().describe('for `after`; null when the page reached the head'),
 });
-const filter = z.strictObject({
-  after: position.optional().describe('only events after this position'),
-  types: z
-    .string()
-    .max(1_000)
-    .regex(/^\w+(,\w+)*$/, 'must be names of event types, separated by commas')
-    .transform((names) => names.split(','))
-    .optional()
-    .describe('only events of these types, separated by commas'),
-  stream: z
-    .string()
-    .max(100)
-    .regex(/^[a-z]+-[\w-]+$/, 'must be the name of a stream, such as author-<id>')
-    .optional()
-    .describe('only events of this stream'),
-  limit: z
-    .string()
-    .regex(/^\d{1,4}$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(1).max(1_000))
-    .default(100)
-    .describe('1 to 1000 events a page, 100 by default; a stream of NDJSON has no pages'),
-});
+const filter = ({ position }: Schemas) =>
+  z.strictObject({
+    after: position.optional().describe('only events after this position'),
+    types: z
+      .string()
+      .max(1_000)
+      .regex(/^\w+(,\w+)*$/, 'must be names of event types, separated by commas')
+      .transform((names) => names.split(','))
+      .optional()
+      .describe('only events of these types, separated by commas'),
+    stream: z
+      .string()
+      .max(100)
+      .regex(/^[a-z]+-[\w-]+$/, 'must be the name of a stream, such as author-<id>')
+      .optional()
+      .describe('only events of this stream'),
+    limit: pageSize(1_000, 100).describe(
+      '1 to 1000 events a page, 100 by default; a stream of NDJSON has no pages',
+    ),
+  });
 
 interface History {
   readonly id: string;
@@ -49,7 +48,10 @@ interface History {
 
 @Controller('audit')
 export class AuditController {
-  constructor(private readonly store: EventStore) {}
+  constructor(
+    private readonly store: EventStore,
+    private readonly tokens: PositionTokens,
+  ) {}
 
   @Get('authors/:id')
   @DescribeQuery({
@@ -62,7 +64,7 @@ export class AuditController {
   async authorHistory(@IdParam('id') id: string): Promise<History> {
     const events = await this.store.readStream(authorStream(id));
     if (events.length === 0) throw new AuthorNotFound();
-    return { id, events: events.map(toAuditEvent) };
+    return { id, events: this.show(events) };
   }
 
   @Get('books/:id')
@@ -76,7 +78,7 @@ export class AuditController {
   async bookHistory(@IdParam('id') id: string): Promise<History> {
     const events = await this.store.readStream(bookStream(id));
     if (events.length === 0) throw new BookNotFound();
-    return { id, events: events.map(toAuditEvent) };
+    return { id, events: this.show(events) };
   }
 
   @Get('events')
@@ -89,7 +91,7 @@ export class AuditController {
     problems: { 400: ['invalid-request'] },
   })
   async listEvents(
-    @ValidQuery(filter) { limit, ...which }: z.output<typeof filter>,
+    @ValidQuery(filter) { limit, ...which }: Valid<typeof filter>,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<z.output<typeof eventPage> | Readable> {
@@ -97,16 +99,20 @@ export class AuditController {
       // The first read is done before the headers are out, so that a store that is away is still a 503.
       await this.store.head();
       reply.type(NDJSON);
-      return Readable.from(replay(this.store, which));
+      return Readable.from(replay(this.store, this.tokens, which));
     }
     const { after, types, stream } = which;
     // One event more than asked tells whether there is a next page.
     for await (const events of this.store.readAll({ from: after, types, stream, batchSize: limit + 1 })) {
       const items = events.slice(0, limit);
       const last = items.at(-1);
-      const next = events.length > limit && last ? formatPosition(last.position) : null;
-      return { items: items.map(toAuditEvent), next };
+      const next = events.length > limit && last ? this.tokens.format(last.position) : null;
+      return { items: this.show(items), next };
     }
     return { items: [], next: null };
+  }
+
+  private show(events: readonly RecordedEvent[]): AuditEvent[] {
+    return events.map((event) => toAuditEvent(event, this.tokens));
   }
 }

@@ -1,5 +1,6 @@
 import type { EventStore, Position } from '../event-store/event-store.js';
-import { toAuditEvent } from '../http/audit-event.js';
+import type { PositionTokens } from '../event-store/position-token.js';
+import { toAuditEvent } from './audit-event.js';
 
 /** Which part of the log is asked for. */
 export interface ReplayFilter {
@@ -11,10 +12,11 @@ export interface ReplayFilter {
 /** The log as NDJSON, a text of many lines at a time, up to its head as of the start. Memory stays flat. */
 export async function* replay(
   store: EventStore,
+  tokens: PositionTokens,
   { after, types, stream }: ReplayFilter,
 ): AsyncIterable<string> {
   const head = await store.head();
   if (head === undefined) return;
   for await (const events of store.readAll({ from: after, to: head, types, stream }))
-    yield events.map((event) => `${JSON.stringify(toAuditEvent(event))}\n`).join('');
+    yield events.map((event) => `${JSON.stringify(toAuditEvent(event, tokens))}\n`).join('');
 }

@@ -1,5 +1,5 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { addAuthor } from './author.js';
 import { Authors } from './authors.js';
 
@@ -8,8 +8,6 @@ export class AddAuthor extends Command<CommandResult> {
     readonly id: string,
     readonly name: string,
     readonly context: CommandContext,
-    /** The id was made for this command. */
-    readonly fresh: boolean,
   ) {
     super();
   }
@@ -19,7 +17,7 @@ export class AddAuthor extends Command<CommandResult> {
 export class AddAuthorHandler implements ICommandHandler<AddAuthor> {
   constructor(private readonly authors: Authors) {}
 
-  execute({ id, name, context, fresh }: AddAuthor): Promise<CommandResult> {
-    return this.authors.change(id, context, (author) => addAuthor(author, { name }), fresh);
+  execute({ id, name, context }: AddAuthor): Promise<CommandResult> {
+    return this.authors.change(id, context, (author) => addAuthor(author, { name }));
   }
 }

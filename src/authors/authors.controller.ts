@@ -2,18 +2,19 @@ import { Controller, Delete, HttpCode, Patch, Post, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { answer, type CommandAnswer } from '../http/command-answer.js';
-import { Context, type HttpCommandContext } from '../http/command-context.js';
+import { CommandAnswers, type CommandAnswer } from '../http/command-answer.js';
+import { Context, type HttpCommandContext } from '../http/request-context.js';
 import { DescribeCommand } from '../http/describe.js';
-import { IdParam, text, uuid, ValidBody, ValidQuery } from '../http/validate.js';
+import { uuid, type Schemas, type Valid } from '../http/schemas.js';
+import { IdParam, ValidBody, ValidQuery } from '../http/validate.js';
 import { AddAuthor } from './add-author.js';
 import { MergingNotAvailable } from './author.js';
 import { RemoveAuthor } from './remove-author.js';
 import { RenameAuthor } from './rename-author.js';
 import { RestoreAuthor } from './restore-author.js';
 
-const newAuthor = z.strictObject({ id: uuid.optional(), name: text });
-const authorChange = z.strictObject({ name: text });
+const newAuthor = ({ text }: Schemas) => z.strictObject({ id: uuid.optional(), name: text });
+const authorChange = ({ text }: Schemas) => z.strictObject({ name: text });
 const merge = z.strictObject({ into: uuid });
 const removal = z.strictObject({
   books: z.enum(['unlink', 'remove-sole-authored', 'remove-all']).default('unlink'),
@@ -22,7 +23,10 @@ const KNOWN = { 404: ['author-not-found'] };
 
 @Controller('authors')
 export class AuthorsController {
-  constructor(private readonly commands: CommandBus) {}
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly answers: CommandAnswers,
+  ) {}
 
   @Post()
   @DescribeCommand({
@@ -32,13 +36,12 @@ export class AuthorsController {
     problems: { 409: ['author-already-exists'] },
   })
   async addAuthor(
-    @ValidBody(newAuthor) body: z.output<typeof newAuthor>,
+    @ValidBody(newAuthor) body: Valid<typeof newAuthor>,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    const fresh = body.id === undefined && context.digest === undefined;
-    const command = new AddAuthor(body.id ?? context.newResourceId, body.name, context, fresh);
-    return answer(reply, await this.commands.execute(command), 'authors');
+    const command = new AddAuthor(body.id ?? context.newResourceId, body.name, context);
+    return this.answers.answer(reply, await this.commands.execute(command), 'authors');
   }
 
   @Patch(':id')
@@ -50,11 +53,15 @@ export class AuthorsController {
   })
   async renameAuthor(
     @IdParam('id') id: string,
-    @ValidBody(authorChange) body: z.output<typeof authorChange>,
+    @ValidBody(authorChange) body: Valid<typeof authorChange>,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    return answer(reply, await this.commands.execute(new RenameAuthor(id, body.name, context)), 'authors');
+    return this.answers.answer(
+      reply,
+      await this.commands.execute(new RenameAuthor(id, body.name, context)),
+      'authors',
+    );
   }
 
   @Delete(':id')
@@ -66,11 +73,11 @@ export class AuthorsController {
   })
   async removeAuthor(
     @IdParam('id') id: string,
-    @ValidQuery(removal) _query: z.output<typeof removal>,
+    @ValidQuery(removal) _query: Valid<typeof removal>,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    return answer(reply, await this.commands.execute(new RemoveAuthor(id, context)), 'authors');
+    return this.answers.answer(reply, await this.commands.execute(new RemoveAuthor(id, context)), 'authors');
   }
 
   @Post(':id/restore')
@@ -81,7 +88,7 @@ export class AuthorsController {
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    return answer(reply, await this.commands.execute(new RestoreAuthor(id, context)), 'authors');
+    return this.answers.answer(reply, await this.commands.execute(new RestoreAuthor(id, context)), 'authors');
   }
 
   @Post(':id/merge')
@@ -91,7 +98,7 @@ export class AuthorsController {
     body: merge,
     problems: { 409: ['merging-not-available'] },
   })
-  mergeAuthor(@IdParam('id') _id: string, @ValidBody(merge) _body: z.output<typeof merge>): never {
+  mergeAuthor(@IdParam('id') _id: string, @ValidBody(merge) _body: Valid<typeof merge>): never {
     throw new MergingNotAvailable();
   }
 }

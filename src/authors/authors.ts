@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import type { CommandContext, CommandResult } from '../event-store/command-context.js';
-import { CommandHandling } from '../event-store/handle-command.js';
+import type { CommandContext, CommandResult } from '../commands/command-context.js';
+import { CommandHandling } from '../commands/handle-command.js';
 import { evolveAuthor, unknownAuthor, type Author } from './author.js';
 import { authorStream, type AuthorEvent } from './author.events.js';
 
@@ -13,9 +13,8 @@ export class Authors {
     id: string,
     context: CommandContext,
     decide: (author: Author) => AuthorEvent[] | Promise<AuthorEvent[]>,
-    fresh = false,
   ): Promise<CommandResult> {
-    return this.handling.handle({ id, ...decider(id), decide, fresh }, context);
+    return this.handling.handle({ id, ...decider(id), decide }, context);
   }
 
   /** Whether the author can be linked now. */

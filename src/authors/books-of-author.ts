@@ -1,4 +1,4 @@
-/** A question about another stream's links, which only the read side can answer. `app.module.ts` wires it. */
+/** A question about another stream's links, which only the read side can answer. `resources.module.ts` wires it. */
 export abstract class BooksOfAuthor {
   /**
    * How many books are linked to the author, by tables that have caught up with the log as of the call.

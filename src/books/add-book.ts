@@ -1,5 +1,5 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { addBook } from './book.js';
 import { Books, type ListedAuthor } from './books.js';
 
@@ -9,8 +9,6 @@ export class AddBook extends Command<CommandResult> {
     readonly title: string,
     readonly authors: readonly ListedAuthor[],
     readonly context: CommandContext,
-    /** The id was made for this command. */
-    readonly fresh: boolean,
   ) {
     super();
   }
@@ -20,12 +18,9 @@ export class AddBook extends Command<CommandResult> {
 export class AddBookHandler implements ICommandHandler<AddBook> {
   constructor(private readonly books: Books) {}
 
-  execute({ id, title, authors, context, fresh }: AddBook): Promise<CommandResult> {
-    return this.books.change(
-      id,
-      context,
-      async (book) => addBook(book, { title, authors: await this.books.ask(authors) }),
-      fresh,
+  execute({ id, title, authors, context }: AddBook): Promise<CommandResult> {
+    return this.books.change(id, context, async (book) =>
+      addBook(book, { title, authors: await this.books.ask(authors) }),
     );
   }
 }

@@ -2,40 +2,47 @@ import { Controller, Delete, HttpCode, Patch, Post, Put, Res } from '@nestjs/com
 import { CommandBus } from '@nestjs/cqrs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { answer, type CommandAnswer } from '../http/command-answer.js';
-import { Context, type HttpCommandContext } from '../http/command-context.js';
+import { CommandAnswers, type CommandAnswer } from '../http/command-answer.js';
+import { Context, type HttpCommandContext } from '../http/request-context.js';
 import { DescribeCommand } from '../http/describe.js';
-import { IdParam, roles, text, uuid, ValidBody } from '../http/validate.js';
+import { uuid, type Schemas, type Valid } from '../http/schemas.js';
+import { IdParam, ValidBody } from '../http/validate.js';
 import { AddBook } from './add-book.js';
 import { LinkAuthor } from './link-author.js';
 import { RemoveBook } from './remove-book.js';
 import { ReorderAuthors } from './reorder-authors.js';
 import { RestoreBook } from './restore-book.js';
 import { RetitleBook } from './retitle-book.js';
+import { roles } from './role-schemas.js';
 import { UnlinkAuthor } from './unlink-author.js';
 
 /** One append carries a new book with all its authors, so the list has a bound. */
 const MAX_AUTHORS = 1_000;
 
-const listed = z.strictObject({
-  authorId: uuid,
-  roles: roles.optional(),
-  creditedAs: text.nullable().optional(),
-});
-const newBook = z.strictObject({
-  id: uuid.optional(),
-  title: text,
-  authors: z.array(listed).max(MAX_AUTHORS).optional(),
-});
-const bookChange = z.strictObject({ title: text });
-const link = listed.omit({ authorId: true }).extend({ position: z.int().min(1).max(MAX_AUTHORS).optional() });
+const link = ({ text }: Schemas) => ({ roles: roles.optional(), creditedAs: text.nullable().optional() });
+const newBook = (schemas: Schemas) =>
+  z.strictObject({
+    id: uuid.optional(),
+    title: schemas.text,
+    authors: z
+      .array(z.strictObject({ authorId: uuid, ...link(schemas) }))
+      .max(MAX_AUTHORS)
+      .optional(),
+  });
+const bookChange = ({ text }: Schemas) => z.strictObject({ title: text });
+const linkChange = (schemas: Schemas) =>
+  z.strictObject({ ...link(schemas), position: z.int().min(1).max(MAX_AUTHORS).optional() });
+const linkChangeOrNone = (schemas: Schemas) => linkChange(schemas).optional();
 const order = z.strictObject({ authorIds: z.array(uuid).max(MAX_AUTHORS) });
 const KNOWN = { 404: ['book-not-found'] };
 const LIVE = { ...KNOWN, 409: ['book-removed'] };
 
 @Controller('books')
 export class BooksController {
-  constructor(private readonly commands: CommandBus) {}
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly answers: CommandAnswers,
+  ) {}
 
   @Post()
   @DescribeCommand({
@@ -48,25 +55,28 @@ export class BooksController {
     },
   })
   async addBook(
-    @ValidBody(newBook) body: z.output<typeof newBook>,
+    @ValidBody(newBook) body: Valid<typeof newBook>,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    const fresh = body.id === undefined && context.digest === undefined;
     const id = body.id ?? context.newResourceId;
-    const command = new AddBook(id, body.title, body.authors ?? [], context, fresh);
-    return answer(reply, await this.commands.execute(command), 'books');
+    const command = new AddBook(id, body.title, body.authors ?? [], context);
+    return this.answers.answer(reply, await this.commands.execute(command), 'books');
   }
 
   @Patch(':id')
   @DescribeCommand({ summary: 'Change the title of a book', ids: ['id'], body: bookChange, problems: LIVE })
   async retitleBook(
     @IdParam('id') id: string,
-    @ValidBody(bookChange) body: z.output<typeof bookChange>,
+    @ValidBody(bookChange) body: Valid<typeof bookChange>,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    return answer(reply, await this.commands.execute(new RetitleBook(id, body.title, context)), 'books');
+    return this.answers.answer(
+      reply,
+      await this.commands.execute(new RetitleBook(id, body.title, context)),
+      'books',
+    );
   }
 
   @Delete(':id')
@@ -76,7 +86,7 @@ export class BooksController {
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    return answer(reply, await this.commands.execute(new RemoveBook(id, context)), 'books');
+    return this.answers.answer(reply, await this.commands.execute(new RemoveBook(id, context)), 'books');
   }
 
   @Post(':id/restore')
@@ -91,14 +101,14 @@ export class BooksController {
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    return answer(reply, await this.commands.execute(new RestoreBook(id, context)), 'books');
+    return this.answers.answer(reply, await this.commands.execute(new RestoreBook(id, context)), 'books');
   }
 
   @Put(':id/authors/:authorId')
   @DescribeCommand({
     summary: 'Link an author to a book, or change the link; what the body leaves out stays as it is',
     ids: ['id', 'authorId'],
-    body: link,
+    body: linkChange,
     problems: {
       404: ['book-not-found', 'author-not-found'],
       409: ['book-removed', 'author-removed'],
@@ -108,12 +118,12 @@ export class BooksController {
   async linkAuthor(
     @IdParam('id') id: string,
     @IdParam('authorId') authorId: string,
-    @ValidBody(link.optional()) body: z.output<typeof link> | undefined,
+    @ValidBody(linkChangeOrNone) body: Valid<typeof linkChangeOrNone>,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
     const command = new LinkAuthor(id, { authorId, ...body }, context);
-    return answer(reply, await this.commands.execute(command), 'books');
+    return this.answers.answer(reply, await this.commands.execute(command), 'books');
   }
 
   @Delete(':id/authors/:authorId')
@@ -124,7 +134,11 @@ export class BooksController {
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    return answer(reply, await this.commands.execute(new UnlinkAuthor(id, authorId, context)), 'books');
+    return this.answers.answer(
+      reply,
+      await this.commands.execute(new UnlinkAuthor(id, authorId, context)),
+      'books',
+    );
   }
 
   @Put(':id/authors')
@@ -136,11 +150,11 @@ export class BooksController {
   })
   async reorderAuthors(
     @IdParam('id') id: string,
-    @ValidBody(order) body: z.output<typeof order>,
+    @ValidBody(order) body: Valid<typeof order>,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
     const command = new ReorderAuthors(id, body.authorIds, context);
-    return answer(reply, await this.commands.execute(command), 'books');
+    return this.answers.answer(reply, await this.commands.execute(command), 'books');
   }
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Authors } from '../authors/authors.js';
-import type { CommandContext, CommandResult } from '../event-store/command-context.js';
-import { CommandHandling } from '../event-store/handle-command.js';
+import type { CommandContext, CommandResult } from '../commands/command-context.js';
+import { CommandHandling } from '../commands/handle-command.js';
 import { evolveBook, unknownBook, type Book, type LinkWish } from './book.js';
 import { bookStream, type BookEvent } from './book.events.js';
 import type { Role } from './roles.js';
@@ -25,10 +25,9 @@ export class Books {
     id: string,
     context: CommandContext,
     decide: (book: Book) => BookEvent[] | Promise<BookEvent[]>,
-    fresh = false,
   ): Promise<CommandResult> {
     return this.handling.handle(
-      { id, stream: bookStream(id), initial: unknownBook, evolve: evolveBook, decide, fresh },
+      { id, stream: bookStream(id), initial: unknownBook, evolve: evolveBook, decide },
       context,
     );
   }

@@ -1,5 +1,5 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { unlinkAuthor } from './book.js';
 import { Books } from './books.js';
 

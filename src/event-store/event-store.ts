@@ -43,7 +43,7 @@ export interface RecordedEvent extends NewEvent {
 
 /** As much of an event as projections fold. */
 export type ProjectableEvent = Omit<RecordedEvent, 'metadata'> & {
-  readonly metadata: Pick<EventMetadata, 'actor'>;
+  readonly metadata: Pick<EventMetadata, 'actor' | 'schemaVersion'>;
 };
 
 /** `no-stream`: the append must create the stream. A revision: it must be the stream's last. */
@@ -75,7 +75,7 @@ export interface Batch {
   readonly caughtUp: boolean;
 }
 
-/** Doubles as type and as injection token; `app.module.ts` picks the adapter. */
+/** Doubles as type and as injection token; `resources.ts` picks the adapter. */
 export abstract class EventStore {
   /**
    * Appends all events or none.
@@ -162,27 +162,3 @@ export const categoryOf = (stream: string): string => stream.slice(0, stream.ind
 
 /** `author-<uuid>` → `<uuid>`. */
 export const idOf = (stream: string): string => stream.slice(stream.indexOf('-') + 1);
-
-/** The time of an event, given when this store recorded it. */
-export const firstRecordedAt = (metadata: EventMetadata, here: Date): Date =>
-  metadata.recordedAt === undefined ? here : new Date(metadata.recordedAt);
-
-// The log that this process serves. Its mark stands in every token, so that a token of another log is told apart.
-let mark = '';
-
-/** Says which log the tokens of this process belong to. */
-export function nameLog(logId: string): void {
-  mark = logId.slice(0, 8);
-}
-
-/** The token of a position as clients see it. */
-export const formatPosition = (position: Position): string => `${position}.${mark}`;
-
-const MAX_POSITION = 2n ** 63n - 1n;
-
-/** @returns undefined for a text that is no token of a position in this log. */
-export function parsePosition(token: string): Position | undefined {
-  const [, position, log] = /^(0|[1-9]\d{0,18})\.([\da-f]{8})$/.exec(token) ?? [];
-  const parsed = BigInt(position ?? -1);
-  return log === mark && parsed >= 0n && parsed <= MAX_POSITION ? parsed : undefined;
-}

@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
+import { OperatorError } from '../errors.js';
 import type { EventStore, NewEvent, Position, RecordedEvent } from './event-store.js';
 
 /** The target's events are not the beginning of the source's. */
-export class NotACopy extends Error {}
+export class NotACopy extends OperatorError {}
 
 /** How far a transfer is. */
 export interface TransferProgress {

@@ -1,9 +1,15 @@
 import type { FastifyInstance } from 'fastify';
 
-const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The methods known at the URL's path, sorted. */
+    readonly allowedMethods: (url: string) => string[];
+  }
+}
 
 /** Remembers the routes as they are added, to tell a wrong method from a wrong address. */
 export function rememberRoutes(fastify: FastifyInstance): void {
+  const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();
   fastify.addHook('onRoute', ({ url, method }) => {
     const pattern = new RegExp(
       `^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[^/]+/g, '[^/]+')}/?$`,
@@ -12,13 +18,11 @@ export function rememberRoutes(fastify: FastifyInstance): void {
     for (const name of [method].flat()) route.methods.add(name);
     routes.set(url, route);
   });
-}
-
-/** The methods known at the URL's path. */
-export function allowedMethods(url: string): string[] {
-  const path = url.split('?', 1)[0] ?? '';
-  const methods = new Set<string>();
-  for (const route of routes.values())
-    if (route.pattern.test(path)) for (const method of route.methods) methods.add(method);
-  return [...methods].sort();
+  fastify.decorate('allowedMethods', (url: string) => {
+    const path = url.split('?', 1)[0] ?? '';
+    const methods = new Set<string>();
+    for (const route of routes.values())
+      if (route.pattern.test(path)) for (const method of route.methods) methods.add(method);
+    return [...methods].sort();
+  });
 }

@@ -2,12 +2,15 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
 import { z } from 'zod';
 import { PROBLEM_JSON } from './problem.js';
+import { schemaFor, Schemas, type Schema } from './schemas.js';
 
 type JsonSchema = Record<string, unknown>;
 
 /** The JSON schema of what a request must look like. */
-const inputSchema = (schema: z.ZodType): JsonSchema => {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' }) as JsonSchema;
+const inputSchema = (schema: Schema): JsonSchema => {
+  const { $schema: _, ...rest } = z.toJSONSchema(schemaFor(schema, Schemas.ofAnyService), {
+    io: 'input',
+  }) as JsonSchema;
   return rest;
 };
 
@@ -57,7 +60,7 @@ interface Description {
 
 /** Everything OpenAPI should know about a command's route. */
 export function DescribeCommand(
-  description: Omit<Description, 'tag'> & { body?: z.ZodType; query?: z.ZodObject; creates?: boolean },
+  description: Omit<Description, 'tag'> & { body?: Schema; query?: Schema<z.ZodObject>; creates?: boolean },
 ): MethodDecorator {
   const { summary, ids, body, query, creates } = description;
   const headers = {
@@ -102,7 +105,7 @@ export function DescribeCommand(
 /** Everything OpenAPI should know about a query's route. */
 export function DescribeQuery(
   description: Description & {
-    query?: z.ZodObject;
+    query?: Schema<z.ZodObject>;
     answer: z.ZodType;
     minPosition?: boolean;
     ndjson?: boolean;
@@ -130,7 +133,7 @@ export function DescribeQuery(
   );
 }
 
-function queryParameters(query: z.ZodObject | undefined): MethodDecorator[] {
+function queryParameters(query: Schema<z.ZodObject> | undefined): MethodDecorator[] {
   if (!query) return [];
   const { properties = {} } = inputSchema(query) as { properties?: Record<string, JsonSchema> };
   return Object.entries(properties).map(

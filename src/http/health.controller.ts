@@ -4,7 +4,7 @@ import { DescribeQuery } from './describe.js';
 
 const healthy = z.object({ status: z.literal('ok') });
 
-/** What serving takes. `app.module.ts` wires it. */
+/** What serving takes. `resources.module.ts` wires it. */
 export abstract class Dependencies {
   /** @throws where one of them is away. */
   abstract check(): Promise<unknown>;

@@ -7,13 +7,8 @@ import {
   MAX_APPEND_BYTES,
   NoSuchPosition,
 } from '../event-store/event-store.js';
-import {
-  IdempotencyKeyReused,
-  PreconditionFailed,
-  TooMuchContention,
-} from '../event-store/handle-command.js';
+import { IdempotencyKeyReused, PreconditionFailed, TooMuchContention } from '../commands/handle-command.js';
 import { isUnavailable } from '../postgres/database.js';
-import { allowedMethods } from './allowed-methods.js';
 import { invalidRequest, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
 
 const STATUS = { 'not-found': 404, conflict: 409, unprocessable: 422 } as const;
@@ -80,7 +75,7 @@ function describe(error: unknown): string {
 /** Errors of Fastify and Nest about the request itself. */
 export function fromFramework(
   error: unknown,
-  request: Pick<FastifyRequest, 'method' | 'url'>,
+  request: Pick<FastifyRequest, 'method' | 'url' | 'server'>,
 ): Problem | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = 'code' in error ? error.code : undefined;
@@ -93,7 +88,7 @@ export function fromFramework(
   if (status === 415)
     return new Problem(415, 'unsupported-media-type', 'The request body must be application/json.');
   if (status === 404) {
-    const allow = allowedMethods(request.url);
+    const allow = request.server.allowedMethods(request.url);
     if (allow.length === 0 || allow.includes(request.method))
       return new Problem(404, 'route-not-found', `There is nothing at ${request.url.split('?')[0]}.`);
     const headers = { allow: allow.join(', ') };

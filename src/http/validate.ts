@@ -1,44 +1,7 @@
-import { Body, Param, Query, type PipeTransform } from '@nestjs/common';
-import { z } from 'zod';
-import { ROLE_NAMES } from '../books/roles.js';
-import { parsePosition } from '../event-store/event-store.js';
-import { normaliseText } from '../text.js';
-import { AS_OF_RULE, parseAsOf, type AsOf } from './as-of.js';
+import { Body, Injectable, mixin, Param, Query, type PipeTransform, type Type } from '@nestjs/common';
+import type { z } from 'zod';
 import { invalidRequest, type RequestError } from './problem.js';
-
-/** A name, title or credit, as {@link normaliseText} wants it. */
-export const text = z.string().transform((raw, context) => {
-  const result = normaliseText(raw);
-  if ('text' in result) return result.text;
-  const { rule, detail } = result.problem;
-  context.addIssue({ code: 'custom', message: detail, params: { rule } });
-  return z.NEVER;
-});
-
-/** A UUID in its canonical lower case, since stream names compare by letter. */
-export const uuid = z.uuid().transform((id) => id.toLowerCase());
-
-/** A position that this log gave. */
-export const position = z.string().transform((token, context) => {
-  const parsed = parsePosition(token);
-  if (parsed !== undefined) return parsed;
-  context.addIssue({
-    code: 'custom',
-    message: 'must be a position that this log gave',
-    params: { rule: 'position' },
-  });
-  return z.NEVER;
-});
-
-/** A time, or a position that this log gave. */
-export const asOf = z.string().transform((text, context): AsOf => {
-  const parsed = parseAsOf(text);
-  if (parsed) return parsed;
-  context.addIssue({ code: 'custom', message: AS_OF_RULE, params: { rule: 'as-of' } });
-  return z.NEVER;
-});
-
-export const roles = z.array(z.enum(ROLE_NAMES)).min(1).max(ROLE_NAMES.length);
+import { schemaFor, Schemas, uuid, type Schema } from './schemas.js';
 
 /**
  * The errors of a failed parse, a rule each.
@@ -87,26 +50,35 @@ const property = (value: unknown, key: PropertyKey): unknown =>
 const jsonPointer = (path: PropertyKey[]) =>
   path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 
-class Validate<T> implements PipeTransform<unknown, T> {
-  constructor(
-    private readonly schema: z.ZodType<T>,
-    private readonly at: (path: PropertyKey[]) => string,
-  ) {}
+/** A pipe that checks a value against a schema, which may take its rules from the service. */
+function checked(schema: Schema, at: (path: PropertyKey[]) => string): Type<PipeTransform> {
+  @Injectable()
+  class Check implements PipeTransform {
+    private readonly schema: z.ZodType;
 
-  transform(value: unknown): T {
-    const result = this.schema.safeParse(value);
-    if (result.success) return result.data;
-    throw invalidRequest(requestErrors(result.error, value, this.at));
+    constructor(schemas: Schemas) {
+      this.schema = schemaFor(schema, schemas);
+    }
+
+    transform(value: unknown): unknown {
+      const result = this.schema.safeParse(value);
+      if (result.success) return result.data;
+      throw invalidRequest(requestErrors(result.error, value, at));
+    }
   }
+  return mixin(Check);
 }
 
 /** The JSON body, checked against the schema. */
-export const ValidBody = (schema: z.ZodType): ParameterDecorator => Body(new Validate(schema, jsonPointer));
+export const ValidBody = (schema: Schema): ParameterDecorator => Body(checked(schema, jsonPointer));
 
 /** The query parameters, checked against the schema. */
-export const ValidQuery = (schema: z.ZodType): ParameterDecorator =>
-  Query(new Validate(schema, (path) => `query/${path.join('/')}`));
+export const ValidQuery = (schema: Schema): ParameterDecorator =>
+  Query(checked(schema, (path) => `query/${path.join('/')}`));
 
 /** A UUID in the path. */
 export const IdParam = (name: string): ParameterDecorator =>
-  Param(name, new Validate(uuid, () => `path/${name}`));
+  Param(
+    name,
+    checked(uuid, () => `path/${name}`),
+  );

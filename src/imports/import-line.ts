@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import { requestErrors, roles, text } from '../http/validate.js';
+import { roles } from '../books/role-schemas.js';
+import type { Schemas } from '../http/schemas.js';
+import { requestErrors } from '../http/validate.js';
 
 /** A key of the source, such as `gutenberg:3`; the id is a function of it, so it must stay what it is. */
 const key = z
@@ -11,21 +13,24 @@ const key = z
     'must be text without control characters',
   );
 
-const importLine = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('author'), key, name: text }),
-  z.strictObject({
-    type: z.literal('book'),
-    key,
-    title: text,
-    authors: z
-      .array(z.strictObject({ author: key, roles: roles.optional(), creditedAs: text.nullable().optional() }))
-      .max(1_000)
-      .optional(),
-  }),
-]);
+const importLine = ({ text }: Schemas) =>
+  z.discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('author'), key, name: text }),
+    z.strictObject({
+      type: z.literal('book'),
+      key,
+      title: text,
+      authors: z
+        .array(
+          z.strictObject({ author: key, roles: roles.optional(), creditedAs: text.nullable().optional() }),
+        )
+        .max(1_000)
+        .optional(),
+    }),
+  ]);
 
 /** What a line says should be in the catalogue. */
-export type ImportLine = z.output<typeof importLine>;
+export type ImportLine = z.output<ReturnType<typeof importLine>>;
 
 /** A line that can't be understood: which rule it breaks, and where. */
 export class MalformedLine extends Error {
@@ -40,14 +45,21 @@ export class MalformedLine extends Error {
 }
 
 /** @throws MalformedLine */
-export function parseLine(line: string): ImportLine {
+export type LineParser = (line: string) => ImportLine;
+
+export function lineParser(schemas: Schemas): LineParser {
+  const schema = importLine(schemas);
+  return (line) => parse(schema, line);
+}
+
+function parse(schema: z.ZodType<ImportLine>, line: string): ImportLine {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch (error) {
     throw new MalformedLine('malformed-json', `not JSON: ${(error as Error).message}`);
   }
-  const result = importLine.safeParse(value);
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [first] = requestErrors(result.error, value, (path) =>
     path.map((part) => `/${String(part)}`).join(''),

@@ -4,12 +4,13 @@ import { Authors } from '../authors/authors.js';
 import { importBook, type Book } from '../books/book.js';
 import { Books } from '../books/books.js';
 import { DomainError } from '../domain-error.js';
-import type { CommandContext, CommandResult } from '../event-store/command-context.js';
+import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { AppendTooLarge } from '../event-store/event-store.js';
-import { TooMuchContention } from '../event-store/handle-command.js';
-import { KeyedQueue } from '../event-store/keyed-queue.js';
+import { TooMuchContention } from '../commands/handle-command.js';
+import { KeyedQueue } from '../commands/keyed-queue.js';
+import { Schemas } from '../http/schemas.js';
 import { importedIdOf, newId } from '../ids.js';
-import { MalformedLine, parseLine, type ImportLine } from './import-line.js';
+import { lineParser, MalformedLine, type ImportLine, type LineParser } from './import-line.js';
 import { MAX_LINE_BYTES, readLines, type RawLine } from './read-lines.js';
 
 /** What became of a line. */
@@ -34,10 +35,15 @@ const MAX_REMEMBERED = 200_000;
  */
 @Injectable()
 export class Importer {
+  private readonly parseLine: LineParser;
+
   constructor(
     private readonly authors: Authors,
     private readonly books: Books,
-  ) {}
+    schemas: Schemas,
+  ) {
+    this.parseLine = lineParser(schemas);
+  }
 
   /**
    * @param input NDJSON.
@@ -48,7 +54,7 @@ export class Importer {
     input: AsyncIterable<Uint8Array>,
     context: Pick<CommandContext, 'actor' | 'reason' | 'correlationId' | 'traceParent'>,
   ): AsyncIterable<LineResult> {
-    const run = new ImportRun(this.authors, this.books, context);
+    const run = new ImportRun(this.authors, this.books, this.parseLine, context);
     const window: Promise<LineResult>[] = [];
     const lines = readLines(input);
     let next: Promise<IteratorResult<RawLine, void>> | undefined = lines.next();
@@ -87,13 +93,12 @@ const settlesFirst = (one: Promise<unknown>, other: Promise<unknown>): Promise<b
 /** One import: lines of the same key in order, and a memory of authors known to be there. */
 class ImportRun {
   private readonly queue = new KeyedQueue();
-  /** Whether the last line was new: then the next one likely is, and its stream is not read before it is written. */
-  private readonly adding = { author: true, book: true };
   private readonly known = new Map<string, Promise<Author['status']>>();
 
   constructor(
     private readonly authors: Authors,
     private readonly books: Books,
+    private readonly parseLine: LineParser,
     private readonly context: Pick<CommandContext, 'actor' | 'reason' | 'correlationId' | 'traceParent'>,
   ) {}
 
@@ -102,7 +107,7 @@ class ImportRun {
     const line = raw.number;
     let parsed: ImportLine;
     try {
-      parsed = understand(raw);
+      parsed = this.parseLine(textOf(raw));
     } catch (error) {
       if (!(error instanceof MalformedLine)) throw error;
       const { rule, message: detail, key } = error;
@@ -114,7 +119,6 @@ class ImportRun {
     if (type === 'author') this.remember(id, work);
     try {
       const result = await work;
-      this.adding[type] = result.created;
       const status = result.created ? 'added' : result.unchanged ? 'unchanged' : 'changed';
       return { line, key, id, status, position: result.position };
     } catch (error) {
@@ -125,9 +129,8 @@ class ImportRun {
   private write(id: string, line: ImportLine): Promise<CommandResult> {
     const commandId = newId();
     const context = { ...this.context, commandId };
-    const fresh = this.adding[line.type];
     if (line.type === 'author')
-      return this.authors.change(id, context, (author) => importAuthor(author, { name: line.name }), fresh);
+      return this.authors.change(id, context, (author) => importAuthor(author, { name: line.name }));
     const decide = async (book: Book) => {
       const authors = line.authors?.map(({ author, ...listed }) => ({
         // A link is as the line says: what it leaves out is the default, not what happens to be there.
@@ -140,7 +143,7 @@ class ImportRun {
       );
       return importBook(book, { title: line.title, authors: authors && asked });
     };
-    return this.books.change(id, context, decide, fresh);
+    return this.books.change(id, context, decide);
   }
 
   /** An author's line that is under way, or done, answers for the books that follow. */
@@ -175,10 +178,11 @@ class ImportRun {
   }
 }
 
-function understand(raw: RawLine): ImportLine {
+/** @throws MalformedLine for a line that isn't text. */
+function textOf(raw: RawLine): string {
   if ('tooLong' in raw) throw new MalformedLine('too-long', `longer than ${MAX_LINE_BYTES} bytes`);
   if ('notUtf8' in raw) throw new MalformedLine('utf-8', 'not UTF-8');
-  return parseLine(raw.text);
+  return raw.text;
 }
 
 /** The reason a line failed. What isn't the line's fault ends the import. */

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { Controller, HttpCode, Logger, Post, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { readContext } from '../http/command-context.js';
+import { readContext } from '../http/request-context.js';
 import { invalidRequest, Problem, unavailable } from '../http/problem.js';
 import { NDJSON } from '../http/server.js';
 import { Importer } from './importer.js';

@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { runner } from 'node-pg-migrate';
 import { Client } from 'pg';
-import { StartupError } from '../config.js';
+import { OperatorError } from '../errors.js';
 
 const OLDEST_SERVER = 150_000;
 
 /**
  * Checks that the server is there and new enough.
- * @throws StartupError where the server can't be used, in one line for the operator.
+ * @throws OperatorError where the server can't be used, in one line for the operator.
  */
 export async function checkServer(connectionString: string): Promise<void> {
   const client = await connect(connectionString);
@@ -16,7 +16,7 @@ export async function checkServer(connectionString: string): Promise<void> {
 
 /**
  * Brings the event store's schema up to date. Processes that start together queue up behind one lock.
- * @throws StartupError as {@link checkServer}.
+ * @throws OperatorError as {@link checkServer}.
  */
 export async function migrate(connectionString: string): Promise<void> {
   const client = await connect(connectionString);
@@ -43,7 +43,7 @@ async function connect(connectionString: string): Promise<Client> {
   try {
     await client.connect();
   } catch (error) {
-    throw new StartupError(
+    throw new OperatorError(
       `can't connect to PostgreSQL at ${withoutPassword(connectionString)}: ${reason(error)}`,
     );
   }
@@ -52,7 +52,7 @@ async function connect(connectionString: string): Promise<Client> {
   );
   if (Number(rows[0]?.version) >= OLDEST_SERVER) return client;
   await client.end();
-  throw new StartupError(`PostgreSQL 15 or newer is needed; the server is ${rows[0]?.version}`);
+  throw new OperatorError(`PostgreSQL 15 or newer is needed; the server is ${rows[0]?.version}`);
 }
 
 export function withoutPassword(connectionString: string): string {

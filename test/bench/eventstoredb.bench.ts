@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EventStoreDBClient, jsonEvent, NO_STREAM, START, streamNameFilter } from '@eventstore/db-client';
 import { Pool } from 'pg';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
-import { Operator } from '../../projections/operator.js';
+import { Maintenance } from '../../projections/maintenance.js';
 import { Projector } from '../../projections/projector.js';
 import { EventStoreDbEventStore } from '../../src/event-store/eventstoredb/eventstoredb-event-store.js';
 import { newEvent, newStream } from '../support/events.js';
@@ -104,9 +104,9 @@ await withServer(async (databaseUrl) => {
   };
   const rebuild = async () => {
     const target = { projection: catalogue, schema: 'catalogue', log: await log.logId() };
-    const operator = new Operator({ target, store: log, pool, connectionString: databaseUrl });
+    const maintenance = new Maintenance({ target, store: log, pool, connectionString: databaseUrl });
     const started = performance.now();
-    await operator.rebuild({});
+    await maintenance.rebuild({});
     return (written * 1_000) / (performance.now() - started);
   };
   const rates: { projection: number; rebuild: number; bare: number }[] = [];

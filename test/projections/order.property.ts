@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Pool } from 'pg';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
-import { Operator } from '../../projections/operator.js';
+import { Maintenance } from '../../projections/maintenance.js';
 import { Projector } from '../../projections/projector.js';
 import type { EventStore } from '../../src/event-store/event-store.js';
 import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
@@ -56,8 +56,8 @@ export function orderDoesNotMatter(numRuns: number, makeStore: MakeStore): void 
 
   async function rebuilt(store: EventStore, schema: string): Promise<string> {
     const target = { projection: catalogue, schema, log: await store.logId() };
-    const operator = new Operator({ target, store, pool, connectionString: database.url });
-    await operator.rebuild({ allowParked: true });
+    const maintenance = new Maintenance({ target, store, pool, connectionString: database.url });
+    await maintenance.rebuild({ allowParked: true });
     return dumpTables(database.url, schema);
   }
 

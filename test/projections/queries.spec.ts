@@ -1,5 +1,5 @@
 import { Pool } from 'pg';
-import { Past } from '../../projections/catalogue/as-of.js';
+import { CatalogueAsOf } from '../../projections/catalogue/catalogue-as-of.js';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { GetAuthor, GetAuthorHandler } from '../../projections/catalogue/get-author.js';
 import { GetBook, GetBookHandler } from '../../projections/catalogue/get-book.js';
@@ -67,7 +67,7 @@ afterAll(async () => {
 
 const handlers = () => {
   const readModel = new ReadModel({ pool });
-  const past = new Past(new MemoryEventStore());
+  const past = new CatalogueAsOf(new MemoryEventStore());
   return {
     listAuthors: new ListAuthorsHandler({ pool }),
     listBooks: new ListBooksHandler({ pool }),

@@ -1,9 +1,9 @@
 import { Client, type Pool } from 'pg';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
-import { Operator } from '../../projections/operator.js';
+import { Maintenance } from '../../projections/maintenance.js';
 import type { Projection } from '../../projections/projection.js';
 import { Projector } from '../../projections/projector.js';
-import type { Phase } from '../../projections/rebuild.js';
+import type { Phase } from '../../projections/build/build.js';
 import { authorStream } from '../../src/authors/author.events.js';
 import { bookStream } from '../../src/books/book.events.js';
 import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';
@@ -15,11 +15,11 @@ import { dumpTables } from '../support/tables.js';
 let database: TestDatabase;
 let pool: Pool;
 let store: PostgresEventStore;
-let operator: Operator;
+let maintenance: Maintenance;
 let projector: Projector;
 
 const operatorOf = async (projection: Projection) =>
-  new Operator({
+  new Maintenance({
     target: { projection, schema: 'catalogue', log: await store.logId() },
     store,
     pool,
@@ -35,7 +35,7 @@ beforeEach(async () => {
   database = await createDatabase();
   pool = createPool(database.url);
   store = new PostgresEventStore(database.url);
-  operator = await operatorOf(catalogue);
+  maintenance = await operatorOf(catalogue);
   projector = projectorOf(catalogue);
   await projector.start();
   for (let n = 0; n < 20; n += 1) {
@@ -53,7 +53,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await projector.close();
-  await operator.close();
+  await maintenance.close();
   await store.close();
   await pool.end();
   await database.drop();
@@ -86,13 +86,13 @@ test.each(PHASES)(
          where application_name like 'colophon rebuild%' and datname = current_database()`,
         );
     };
-    await expect(operator.rebuild({ onPhase })).rejects.toThrow();
+    await expect(maintenance.rebuild({ onPhase })).rejects.toThrow();
     expect(await schemas()).toEqual(['catalogue', 'catalogue_a']);
     expect(await dumpTables(database.url)).toBe(before);
-    expect(await operator.rebuildOf()).toMatchObject({ phase: 'failed', error: expect.any(String) });
+    expect(await maintenance.rebuildOf()).toMatchObject({ phase: 'failed', error: expect.any(String) });
 
     await store.append(authorStream(id('a', 30)), 'no-stream', [newEvent()]);
-    await operator.rebuild({});
+    await maintenance.rebuild({});
     await caughtUp();
     expect(await schemas()).toEqual(['catalogue', 'catalogue_b']);
     expect(await sql(database.url, `select from catalogue.authors where id = '${id('a', 30)}'`)).toHaveLength(
@@ -106,8 +106,8 @@ test('a rebuild that is stopped leaves no trace', async () => {
   for (const fatal of PHASES) {
     const stop = new AbortController();
     const onPhase = async (phase: Phase) => (phase === fatal ? stop.abort() : undefined);
-    await expect(operator.rebuild({ onPhase, signal: stop.signal })).rejects.toThrow();
-    expect(await operator.rebuildOf()).toMatchObject({ phase: 'failed', error: 'stopped' });
+    await expect(maintenance.rebuild({ onPhase, signal: stop.signal })).rejects.toThrow();
+    expect(await maintenance.rebuildOf()).toMatchObject({ phase: 'failed', error: 'stopped' });
   }
   expect(await schemas()).toEqual(['catalogue', 'catalogue_a']);
   expect(await dumpTables(database.url)).toBe(before);
@@ -129,7 +129,7 @@ test.each([
         damage.replace('SHADOW', shadow),
       );
   };
-  await expect(operator.rebuild({ onPhase })).rejects.toThrow(/account for \d+ events of 62/);
+  await expect(maintenance.rebuild({ onPhase })).rejects.toThrow(/account for \d+ events of 62/);
   expect(await dumpTables(database.url)).toBe(before);
 });
 
@@ -138,7 +138,7 @@ test('tables are not exchanged for what somebody took away meanwhile', async () 
   const onPhase = async (phase: Phase, shadow: string) => {
     if (phase === 'swapping') await sql(database.url, `drop schema ${shadow} cascade`);
   };
-  await expect(operator.rebuild({ onPhase })).rejects.toThrow(
+  await expect(maintenance.rebuild({ onPhase })).rejects.toThrow(
     'somebody has taken tables away from catalogue_b',
   );
   expect(await dumpTables(database.url)).toBe(before);
@@ -164,10 +164,10 @@ test('a connection lost in the middle of a bulk load ends the rebuild, and the n
     );
   };
   await projector.close();
-  await expect(operator.rebuild({ onProgress })).rejects.toThrow();
+  await expect(maintenance.rebuild({ onProgress })).rejects.toThrow();
   expect(killed).toBe(true);
   expect(await schemas()).toEqual(['catalogue', 'catalogue_a']);
-  await operator.rebuild({});
+  await maintenance.rebuild({});
   expect(await sql(database.url, 'select from catalogue.authors')).toHaveLength(30_019);
   expect(before).not.toBe(await dumpTables(database.url));
 });
@@ -179,12 +179,12 @@ test('rows of what was skipped are not “mended”', async () => {
     newEvent('AuthorRenamed', { name: 'Seventh' }),
   ]);
   await caughtUp();
-  expect(await operator.retry(stream, true)).toEqual([]);
+  expect(await maintenance.retry(stream, true)).toEqual([]);
   const before = await dumpTables(database.url);
   const found: string[] = [];
   const onDifference = ({ table, event }: { table: string; event?: { type: string } | undefined }) =>
     void found.push(`${table} ${event?.type}`);
-  await expect(operator.verify({ repair: true, onDifference })).rejects.toThrow(
+  await expect(maintenance.verify({ repair: true, onDifference })).rejects.toThrow(
     'not the same events are parked',
   );
   expect(found).toEqual(['authors AuthorAdded']);
@@ -196,18 +196,18 @@ test('a log with a gap is not rebuilt from', async () => {
     database.url,
     `delete from event_store.events where stream = '${bookStream(id('b', 3))}' and revision = 0`,
   );
-  await expect(operator.rebuild({})).rejects.toThrow(/has revision 1 where 0 should be/);
+  await expect(maintenance.rebuild({})).rejects.toThrow(/has revision 1 where 0 should be/);
 });
 
 test('what was written meanwhile is there, and nothing twice', async () => {
   let n = 100;
   const write = () => store.append(authorStream(id('a', (n += 1))), 'no-stream', [newEvent()]);
   // Before every phase, and once more between the last look and the exchange.
-  const { events } = await operator.rebuild({ onPhase: async () => void (await write()) });
+  const { events } = await maintenance.rebuild({ onPhase: async () => void (await write()) });
   await caughtUp();
   expect(events).toBeGreaterThanOrEqual(65);
   const rebuilt = await dumpTables(database.url);
-  await operator.rebuild({});
+  await maintenance.rebuild({});
   expect(await dumpTables(database.url)).toBe(rebuilt);
   expect(await sql(database.url, 'select from catalogue.authors')).toHaveLength(19 + PHASES.length);
 });
@@ -220,7 +220,7 @@ test('an exchange that can’t have its locks gives up, lets readers pass, and t
   const heldUp: string[] = [];
   let passed = 0;
   let answers = 0;
-  const done = operator.rebuild({
+  const done = maintenance.rebuild({
     onHeldUp: (holders) => {
       heldUp.push(holders);
       if (heldUp.length === 3) void reader.query('commit');
@@ -254,7 +254,7 @@ test('views, grants and what else hangs on the tables stay, whoever it belongs t
     `comment on table catalogue.authors is 'who writes'`,
     `create publication changes for table catalogue.authors with (publish_via_partition_root = true)`,
   );
-  await operator.rebuild({});
+  await maintenance.rebuild({});
   await store.append(authorStream(id('a', 40)), 'no-stream', [newEvent('AuthorAdded', { name: 'New' })]);
   await caughtUp();
   const seen = await sql(
@@ -314,7 +314,7 @@ test('another version’s tables come in the background, while both versions ser
   await reader.query('begin; select from catalogue.removed');
   const newer = projectorOf(next);
   await newer.start();
-  while ((await operator.rebuildOf())?.phase !== 'swapping')
+  while ((await maintenance.rebuildOf())?.phase !== 'swapping')
     await new Promise((again) => setTimeout(again, 20));
   const meanwhile = await store.append(authorStream(id('a', 50)), 'no-stream', [
     newEvent('AuthorAdded', { name: 'Meanwhile' }),
@@ -350,7 +350,7 @@ test('another version’s tables come in the background, while both versions ser
   await newer.close();
 
   // Back again, as after a deployment that was taken back.
-  await operator.rebuild({});
+  await maintenance.rebuild({});
   await caughtUp();
   await expect(sql(database.url, 'select letter from catalogue.authors')).rejects.toThrow('does not exist');
 });
@@ -391,7 +391,7 @@ test('a version that drops a column that a view uses is held up, and says by wha
   const newer = await operatorOf(next);
   await newer.rebuild({});
   await sql(database.url, 'create view public.letters as select letter from catalogue.authors');
-  await expect(operator.rebuild({})).rejects.toThrow(
+  await expect(maintenance.rebuild({})).rejects.toThrow(
     /cannot drop column letter .* because other objects depend on it .*view letters/,
   );
   expect(await sql(database.url, `select count(*)::integer as n from letters where letter = 'A'`)).toEqual([
@@ -406,7 +406,7 @@ test('the catalogue as it stood is built as tables of their own, by position and
     `select position, recorded_at as at from event_store.events where stream = '${bookStream(id('b', 4))}' and revision = 1`,
   );
   const position = BigInt(second?.position ?? 0);
-  await operator.buildAsOf({ position }, 'as_of_then', false, {});
+  await maintenance.buildAsOf({ position }, 'as_of_then', false, {});
   const [counts] = await sql(
     database.url,
     `select (select count(*)::integer from as_of_then.authors) as authors, (select count(*)::integer from as_of_then.books) as books,
@@ -414,28 +414,30 @@ test('the catalogue as it stood is built as tables of their own, by position and
   );
   // Neither removal had happened.
   expect(counts).toEqual({ authors: 5, books: 5, links: 5, position: String(position) });
-  await expect(operator.buildAsOf({ position }, 'as_of_then', false, {})).rejects.toThrow('there already');
-  await expect(operator.buildAsOf({ position }, 'event_store', true, {})).rejects.toThrow('something else');
-  await expect(operator.buildAsOf({ position }, 'catalogue_b', true, {})).rejects.toThrow('are kept for');
-  await expect(operator.buildAsOf({ position: 10_000n }, 'as_of_x', false, {})).rejects.toThrow(
+  await expect(maintenance.buildAsOf({ position }, 'as_of_then', false, {})).rejects.toThrow('there already');
+  await expect(maintenance.buildAsOf({ position }, 'event_store', true, {})).rejects.toThrow(
+    'something else',
+  );
+  await expect(maintenance.buildAsOf({ position }, 'catalogue_b', true, {})).rejects.toThrow('are kept for');
+  await expect(maintenance.buildAsOf({ position: 10_000n }, 'as_of_x', false, {})).rejects.toThrow(
     'yet to come',
   );
 
   // Neither somebody's schema, nor one that happens to be where we would build.
   await sql(database.url, 'create schema theirs', 'create table theirs.notes (text text)');
-  await expect(operator.buildAsOf({ position }, 'theirs', true, {})).rejects.toThrow('something else');
+  await expect(maintenance.buildAsOf({ position }, 'theirs', true, {})).rejects.toThrow('something else');
   await sql(database.url, 'create schema catalogue_b', 'create table catalogue_b.notes (text text)');
-  await expect(operator.rebuild({})).rejects.toThrow('holds something that is not ours');
+  await expect(maintenance.rebuild({})).rejects.toThrow('holds something that is not ours');
   await sql(database.url, 'drop schema catalogue_b cascade', 'drop schema theirs cascade');
 
-  await operator.buildAsOf({ time: second?.at ?? new Date() }, 'as_of_then', true, {});
+  await maintenance.buildAsOf({ time: second?.at ?? new Date() }, 'as_of_then', true, {});
   const [at] = await sql<{ position: string }>(database.url, 'select position from as_of_then.checkpoint');
   const [last] = await sql<{ position: string }>(
     database.url,
     `select max(position) as position from event_store.events where recorded_at <= '${second?.at.toISOString()}'`,
   );
   expect(at).toEqual(last);
-  await operator.buildAsOf({ time: new Date(0) }, 'as_of_nothing', false, {});
+  await maintenance.buildAsOf({ time: new Date(0) }, 'as_of_nothing', false, {});
   expect(await sql(database.url, 'select from as_of_nothing.authors')).toEqual([]);
   expect(await schemas()).toEqual(['as_of_nothing', 'as_of_then', 'catalogue', 'catalogue_a']);
 });

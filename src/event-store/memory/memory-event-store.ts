@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { checkAppend } from '../check-append.js';
+import { decode } from '../decode.js';
 import {
   categoryOf,
   EventStore,
-  firstRecordedAt,
   RevisionConflict,
   type AppendResult,
   type Batch,
@@ -38,13 +38,15 @@ export class MemoryEventStore extends EventStore {
     }
     const recordedAt = new Date();
     events.forEach((event, index) =>
-      this.log.push({
-        ...structuredClone(event),
-        stream,
-        revision: before + 1n + BigInt(index),
-        position: BigInt(this.log.length + 1),
-        recordedAt: firstRecordedAt(event.metadata, recordedAt),
-      }),
+      this.log.push(
+        decode({
+          ...structuredClone(event),
+          stream,
+          revision: before + 1n + BigInt(index),
+          position: BigInt(this.log.length + 1),
+          recordedAt,
+        }),
+      ),
     );
     this.appended.emit('wake');
     return { revision: before + BigInt(events.length), position: BigInt(this.log.length) };

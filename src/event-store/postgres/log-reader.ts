@@ -1,12 +1,7 @@
 import type { Pool } from 'pg';
 import { prepared } from '../../postgres/database.js';
-import {
-  firstRecordedAt,
-  type EventMetadata,
-  type Position,
-  type ReadAllOptions,
-  type RecordedEvent,
-} from '../event-store.js';
+import { decode } from '../decode.js';
+import type { Position, ReadAllOptions, RecordedEvent } from '../event-store.js';
 
 type Row = [
   position: string,
@@ -14,8 +9,8 @@ type Row = [
   revision: string,
   id: string,
   type: string,
-  data: object,
-  metadata: EventMetadata,
+  data: unknown,
+  metadata: unknown,
   recordedAt: string,
 ];
 
@@ -23,16 +18,17 @@ type Row = [
 const COLUMNS =
   "position, stream, revision, id, type, data, metadata, (date_part('epoch', recorded_at) * 1000)::bigint";
 
-const toEvent = ([position, stream, revision, id, type, data, metadata, recordedAt]: Row): RecordedEvent => ({
-  position: BigInt(position),
-  stream,
-  revision: BigInt(revision),
-  id,
-  type,
-  data,
-  metadata,
-  recordedAt: firstRecordedAt(metadata, new Date(Number(recordedAt))),
-});
+const toEvent = ([position, stream, revision, id, type, data, metadata, recordedAt]: Row): RecordedEvent =>
+  decode({
+    position: BigInt(position),
+    stream,
+    revision: BigInt(revision),
+    id,
+    type,
+    data,
+    metadata,
+    recordedAt: new Date(Number(recordedAt)),
+  });
 
 /** The events of several streams in one statement, each stream in order, in the order of the names. */
 export async function readStreams(pool: Pool, streams: readonly string[]): Promise<RecordedEvent[][]> {

@@ -14,9 +14,9 @@ import {
   type ReadAllOptions,
   type RecordedEvent,
 } from '../event-store.js';
+import { sortedByStream } from '../by-stream.js';
 import { checkAppend } from '../check-append.js';
 import { pause } from '../pause.js';
-import { eventsByStream } from '../../postgres/events-by-stream.js';
 import { GroupCommit } from './group-commit.js';
 import { readHead, readLogId, readPage, readPositionAt, readStreams } from './log-reader.js';
 import { WakeUp } from './wake-up.js';
@@ -97,7 +97,7 @@ export class PostgresEventStore extends EventStore {
   }
 
   override readByStream(to: Position): AsyncIterable<readonly ProjectableEvent[]> {
-    return eventsByStream(this.connectionString, 'event_store.events', to);
+    return sortedByStream(this.connectionString, 'event_store.events', to);
   }
 
   positionAt(time: Date): Promise<Position | undefined> {

@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { StartupError } from '../../config.js';
+import { OperatorError } from '../../errors.js';
 import { APPLICATION_NAME } from '../database.js';
 import { locateBinaries, locateData, publish, type Binaries } from './locations.js';
 import { serverUser, type ServerUser } from './server-user.js';
@@ -51,7 +51,7 @@ export class EmbeddedServer {
 
   /**
    * Starts the server of this folder, or joins the one that is running.
-   * @throws StartupError where the folder can't be used.
+   * @throws OperatorError where the folder can't be used.
    */
   static async start(dataDir: string): Promise<EmbeddedServer> {
     const user = serverUser();
@@ -59,7 +59,7 @@ export class EmbeddedServer {
     try {
       accessSync(dataDir, constants.W_OK | constants.X_OK);
     } catch {
-      throw new StartupError(`DATA_DIR ${dataDir} isn't writable`);
+      throw new OperatorError(`DATA_DIR ${dataDir} isn't writable`);
     }
     const binaries = await locateBinaries(user);
     const password = passwordOf(dataDir);
@@ -115,7 +115,7 @@ export class EmbeddedServer {
         const said = lastLogLines(this.folder);
         const held = HELD.test(said.join()) || runningPort(this.folder) !== undefined;
         if (!held || Date.now() > deadline)
-          throw new StartupError(`the embedded PostgreSQL didn't start (${said.at(-1)})`, { cause });
+          throw new OperatorError(`the embedded PostgreSQL didn't start (${said.at(-1)})`, { cause });
       }
     }
   }
@@ -214,9 +214,12 @@ async function initialise(
     publish(fresh, folder);
   } catch (error) {
     rmSync(fresh, { recursive: true, force: true });
-    throw new StartupError(`the embedded PostgreSQL can't be set up: ${lastLine((error as Error).message)}`, {
-      cause: error,
-    });
+    throw new OperatorError(
+      `the embedded PostgreSQL can't be set up: ${lastLine((error as Error).message)}`,
+      {
+        cause: error,
+      },
+    );
   } finally {
     rmSync(passwordFile, { force: true });
   }
@@ -249,7 +252,7 @@ async function choosePort(dataDir: string): Promise<number> {
   const file = join(dataDir, 'port');
   const before = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
   const port = (before > 0 && (await freePort(before))) || (await freePort(0));
-  if (!port) throw new StartupError('no free port for the embedded PostgreSQL');
+  if (!port) throw new OperatorError('no free port for the embedded PostgreSQL');
   writeFileSync(file, `${port}\n`);
   return port;
 }
@@ -275,7 +278,7 @@ function passwordOf(dataDir: string): string {
     linkSync(fresh, file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
-      throw new StartupError(`DATA_DIR ${dataDir} isn't writable`, { cause: error });
+      throw new OperatorError(`DATA_DIR ${dataDir} isn't writable`, { cause: error });
   } finally {
     rmSync(fresh, { force: true });
   }

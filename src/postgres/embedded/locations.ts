@@ -12,7 +12,7 @@ import {
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { StartupError } from '../../config.js';
+import { OperatorError } from '../../errors.js';
 import { canReach, type ServerUser } from './server-user.js';
 
 /** Where root keeps what the server's user couldn't reach under a directory that only root may enter. */
@@ -42,7 +42,7 @@ async function nativeFolder(): Promise<string> {
   try {
     entry = from.resolve(name);
   } catch {
-    throw new StartupError(`no embedded PostgreSQL for this platform (${name}); set DATABASE_URL`);
+    throw new OperatorError(`no embedded PostgreSQL for this platform (${name}); set DATABASE_URL`);
   }
   const { initdb } = (await import(pathToFileURL(entry).href)) as { initdb: string };
   return dirname(dirname(initdb));
@@ -69,7 +69,7 @@ export function locateData(dataDir: string, user: ServerUser | undefined): strin
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o755 });
   } catch (error) {
-    throw new StartupError(
+    throw new OperatorError(
       `DATA_DIR ${dataDir} can't be created: ${(error as Error).message} (or set DATABASE_URL to use a server of yours)`,
     );
   }

@@ -1,0 +1,53 @@
+import type { Client } from 'pg';
+import { OperatorError } from '../../src/errors.js';
+import type { Position } from '../../src/event-store/event-store.js';
+import { readCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
+import { readParkedStreams } from '../parking.js';
+import { takeBatch } from '../take-batch.js';
+import type { RebuildContext } from './build.js';
+
+/** The tables can't be compared with the log. */
+export class NotComparable extends OperatorError {}
+
+/** @throws NotComparable for tables that aren't this version's, of this log. */
+export function comparable(live: Checkpoint | undefined, { projection, schema, log }: Target): Checkpoint {
+  if (!live) throw new NotComparable(`there are no tables in ${schema}`);
+  if (live.version !== projection.version)
+    throw new NotComparable(`the tables are of version ${live.version}, not ${projection.version}`);
+  if (live.log !== log) throw new NotComparable(`the tables in ${schema} were made from another log`);
+  return live;
+}
+
+/** The projector waits for no more than this many events to be taken in aside. */
+const ALIGN_EVENTS = 500;
+
+/**
+ * Brings the tables aside to where those are that are read, and holds the projector there: in a transaction that is left
+ * open.
+ */
+export async function align(
+  holder: Client,
+  worker: Client,
+  { target, store }: RebuildContext,
+  aside: Target,
+): Promise<Position | undefined> {
+  const { schema, projection } = target;
+  const parked = await readParkedStreams(worker, aside.schema);
+  const follow = async (to: Position | undefined): Promise<number> => {
+    let checkpoint = await readCheckpoint(worker, aside.schema, projection);
+    if (!checkpoint || to === undefined) return 0;
+    let taken = 0;
+    for await (const events of store.readAll({ from: checkpoint.position, to })) {
+      checkpoint = await takeBatch(worker, aside, checkpoint, parked, events);
+      taken += events.length;
+    }
+    return taken;
+  };
+  const position = async () => comparable(await readCheckpoint(holder, schema, projection), target).position;
+  while ((await follow(await position())) >= ALIGN_EVENTS);
+  await holder.query('begin');
+  await holder.query(`lock table ${schema}.checkpoint in share row exclusive mode`);
+  const reached = await position();
+  await follow(reached);
+  return reached;
+}

@@ -1,0 +1,85 @@
+import type { ClientBase } from 'pg';
+import { tablesOf, type Column } from './describe-table.js';
+import { homesOf } from './homes.js';
+
+/** The tables that are published in a schema, and where their rows are. Others may have tables of their own there. */
+export async function partitionsOf(
+  client: ClientBase,
+  schema: string,
+): Promise<{ table: string; partition: string }[]> {
+  const { rows } = await client.query<{ table: string; partition: string }>(
+    `select p.relname as table, inhrelid::regclass::text as partition
+     from pg_inherits join pg_class p on p.oid = inhparent join pg_class c on c.oid = inhrelid
+     where p.relkind = 'p' and p.relnamespace = to_regnamespace($1)
+       and c.relnamespace::regnamespace::text = any($2) order by 1`,
+    [schema, homesOf(schema)],
+  );
+  return rows;
+}
+
+/**
+ * The statements that put the tables of a home schema in the place of what is published in `schema`, whose columns become
+ * theirs. To be run in one transaction, with locks on what is published. Nothing is copied, nothing is scanned. They fail
+ * where something outside, such as a view, uses a column or a table that is no longer there.
+ */
+export async function publication(client: ClientBase, schema: string, home: string): Promise<string[]> {
+  const partitions = await partitionsOf(client, schema);
+  const ours = partitions.map(({ table }) => table);
+  const published = (await tablesOf(client, schema, 'p')).filter(({ name }) => ours.includes(name));
+  const tables = await tablesOf(client, home, 'r');
+  const { rows: references } = await client.query<{ table: string; name: string }>(
+    `select relname as table, conname as name from pg_constraint join pg_class c on c.oid = conrelid
+     where contype = 'f' and conparentid = 0 and relnamespace = to_regnamespace($1) and relname = any($2)`,
+    [schema, ours],
+  );
+  return [
+    ...references.map(({ table, name }) => `alter table ${schema}.${table} drop constraint ${name}`),
+    ...partitions.map(
+      ({ table, partition }) => `alter table ${schema}.${table} detach partition ${partition}`,
+    ),
+    ...tables.flatMap(({ name, columns, key }) => {
+      if (!key) throw new Error(`${home}.${name} has no primary key`);
+      const table = `${schema}.${name}`;
+      const before = published.find((one) => one.name === name);
+      return [
+        ...(before
+          ? [
+              ...adaptation(table, before.columns, columns),
+              ...(before.key?.join() === key.join()
+                ? []
+                : [
+                    `alter table ${table} drop constraint ${before.constraint}, add primary key (${key.join()})`,
+                  ]),
+            ]
+          : [
+              `create table ${table} (like ${home}.${name} including defaults) partition by list (${key[0]})`,
+              `alter table ${table} add primary key (${key.join()})`,
+            ]),
+        `alter table ${table} attach partition ${home}.${name} default`,
+      ];
+    }),
+    ...published
+      .filter(({ name }) => !tables.some((table) => table.name === name))
+      .map(({ name }) => `drop table ${schema}.${name}`),
+  ];
+}
+
+/** What makes the columns of a table without rows those of another. */
+function adaptation(table: string, from: readonly Column[], to: readonly Column[]): string[] {
+  const dropped = from.filter(({ name }) => !to.some((column) => column.name === name));
+  return [
+    ...dropped.map(({ name }) => `alter table ${table} drop column ${name}`),
+    ...to.flatMap(({ name, type, required, fallback }) => {
+      const before = from.find((column) => column.name === name);
+      const column = `alter table ${table} alter column ${name}`;
+      const statements: string[] = [];
+      if (!before) statements.push(`alter table ${table} add column ${name} ${type}`);
+      else if (before.type !== type) statements.push(`${column} type ${type} using null`);
+      if ((before?.fallback ?? null) !== fallback)
+        statements.push(`${column} ${fallback === null ? 'drop default' : `set default ${fallback}`}`);
+      if ((before?.required ?? false) !== required)
+        statements.push(`${column} ${required ? 'set' : 'drop'} not null`);
+      return statements;
+    }),
+  ];
+}

@@ -1,0 +1,99 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Pool } from 'pg';
+import type { Phase, RebuildOptions, RebuildProgress } from './build.js';
+
+/** Key of a session's lock: who holds it does what it says. */
+export const lockOf = (what: string): string => `colophon ${what}`;
+export const rebuildOf = (schema: string): string => `rebuild of ${schema}`;
+
+const WRITE_EVERY_MS = 500;
+
+/** Progress, told and written down, so that every instance can say how far a rebuild is. */
+export class RebuildRecord {
+  private written = 0;
+  private last: RebuildProgress = { phase: 'loading', done: 0, total: 0 };
+
+  constructor(
+    private readonly options: RebuildOptions,
+    private readonly row?: { readonly pool: Pool; readonly schema: string; readonly id: string },
+  ) {}
+
+  static async begin(
+    pool: Pool,
+    schema: string,
+    id: string,
+    options: RebuildOptions,
+  ): Promise<RebuildRecord> {
+    await pool.query(
+      `update ${schema}.rebuilds set phase = 'failed', ended_at = now(), error = 'it was killed' where ended_at is null`,
+    );
+    await pool.query(
+      `insert into ${schema}.rebuilds (id, started_by, phase, done, total) values ($1, $2, 'loading', 0, 0)`,
+      [id, `process ${process.pid} on ${hostname()}`],
+    );
+    return new RebuildRecord(options, { pool, schema, id });
+  }
+
+  async enter(phase: Phase, shadow: string): Promise<void> {
+    this.options.signal?.throwIfAborted();
+    this.written = 0;
+    this.report(phase, 0, 0);
+    await this.options.onPhase?.(phase, shadow);
+  }
+
+  report(phase: Phase, done: number, total: number): void {
+    this.last = { phase, done, total };
+    this.options.onProgress?.(this.last);
+    if (Date.now() - this.written < WRITE_EVERY_MS) return;
+    this.written = Date.now();
+    this.write('').catch(() => undefined);
+  }
+
+  async end(error?: string): Promise<void> {
+    this.last = { ...this.last, phase: error === undefined ? 'done' : 'failed' };
+    await this.write(', ended_at = now(), error = $5', error ?? null).catch(() => undefined);
+    this.options.onProgress?.(this.last);
+  }
+
+  private async write(more: string, ...values: unknown[]): Promise<void> {
+    if (!this.row) return;
+    const { pool, schema, id } = this.row;
+    const { phase, done, total } = this.last;
+    await pool.query(
+      `update ${schema}.rebuilds set phase = $1, done = $2, total = $3, updated_at = now()${more} where id = $4 and ended_at is null`,
+      [phase, done, total, id, ...values],
+    );
+  }
+}
+
+/** A rebuild as it was written down. */
+export interface RebuildRow extends RebuildProgress {
+  readonly id: string;
+  readonly startedAt: Date;
+  readonly startedBy: string;
+  readonly updatedAt: Date;
+  readonly endedAt: Date | null;
+  readonly error: string | null;
+}
+
+/** The rebuild with this id, or the last one. One that isn't at an end and that nobody carries on was killed. */
+export async function readRebuild(pool: Pool, schema: string, id?: string): Promise<RebuildRow | undefined> {
+  const { rows } = await pool.query<RebuildRow & { alive: boolean; done: string; total: string }>(
+    `select id, phase, done, total, started_at as "startedAt", started_by as "startedBy", updated_at as "updatedAt",
+       ended_at as "endedAt", error,
+       exists (select from pg_locks where locktype = 'advisory' and granted
+         and database = (select oid from pg_database where datname = current_database())
+         and (classid::bigint << 32 | objid::bigint) = hashtextextended($1, 0)) as alive
+     from ${schema}.rebuilds where $2::uuid is null or id = $2 order by started_at desc limit 1`,
+    [lockOf(rebuildOf(schema)), id ?? null],
+  );
+  const [row] = rows;
+  if (!row) return undefined;
+  const { alive, done, total, ...rest } = row;
+  const counted = { ...rest, done: Number(done), total: Number(total) };
+  if (alive || row.endedAt) return counted;
+  return { ...counted, phase: 'failed', endedAt: row.updatedAt, error: 'it was killed' };
+}
+
+export const newRebuildId = (): string => randomUUID();

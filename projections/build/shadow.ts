@@ -1,0 +1,83 @@
+import type { Client } from 'pg';
+import { byStream } from '../../src/event-store/by-stream.js';
+import type { Position } from '../../src/event-store/event-store.js';
+import { beginCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
+import { park } from '../parking.js';
+import type { RebuildContext, RebuildOptions } from './build.js';
+import { bulkLoad, VerificationFailed } from './bulk-load.js';
+import { finishTables } from './finish-tables.js';
+import type { RebuildRecord } from './rebuild-record.js';
+import { createTables } from './tables.js';
+
+/** Fills a schema's new tables from the log up to a position. */
+export async function buildShadow(
+  { store, connectionString }: RebuildContext,
+  shadow: Target,
+  to: Position | undefined,
+  client: Client,
+  open: () => Promise<Client>,
+  progress: RebuildRecord,
+  options: RebuildOptions,
+): Promise<{ events: number }> {
+  await progress.enter('loading', shadow.schema);
+  await createTables(client, shadow);
+  const head = Number(to ?? 0n);
+  let total = store.readByStream ? head : 0;
+  const source =
+    to === undefined
+      ? nothing()
+      : byStream(store, to, {
+          connectionString,
+          schema: shadow.schema,
+          connect: open,
+          told: (events, position) => {
+            options.signal?.throwIfAborted();
+            total = events;
+            // How many there will be is not known, how far they reach is.
+            progress.report('reading', events, Math.round((events * head) / Math.max(1, Number(position))));
+          },
+        });
+  const { events, parked } = await bulkLoad(shadow, source, open, (done) => {
+    options.signal?.throwIfAborted();
+    progress.report('loading', done, Math.max(total, done));
+  });
+  await beginCheckpoint(client, shadow, to);
+  await progress.enter('indexing', shadow.schema);
+  await finishTables(shadow, open, (done, of) => progress.report('indexing', done, of));
+  await client.query(`set search_path to ${shadow.schema}, public`);
+  await park(client, shadow, parked);
+  if (parked.length > 0) await refuseParked(client, shadow.schema, options);
+  return { events };
+}
+
+async function* nothing(): AsyncIterable<never> {}
+
+/** Every event of the log is accounted for by the revisions in the tables, or parked. */
+export async function checkAccount(
+  client: Client,
+  { projection }: Target,
+  events: number,
+  { parked }: Checkpoint,
+): Promise<void> {
+  const { rows } = await client.query<{ accounted: string }>(
+    `select (${projection.accounted})::bigint as accounted`,
+  );
+  const accounted = Number(rows[0]?.accounted) + parked;
+  if (accounted !== events)
+    throw new VerificationFailed(`the new tables account for ${accounted} events of ${events}`);
+}
+
+/** @throws VerificationFailed where something is parked that may not be, naming the first. */
+export async function refuseParked(
+  client: Client,
+  schema: string,
+  { allowParked }: RebuildOptions,
+): Promise<void> {
+  if (allowParked) return;
+  const { rows } = await client.query<{ error: string; count: number }>(
+    `select error, (select count(*)::integer from ${schema}.parked) as count
+     from ${schema}.parked where error is not null order by position limit 1`,
+  );
+  const { error, count = 0 } = rows[0] ?? {};
+  throw new VerificationFailed(`${count} event${count === 1 ? '' : 's'} can't be applied: ${error}`);
+}

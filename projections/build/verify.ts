@@ -1,0 +1,72 @@
+import type { Position } from '../../src/event-store/event-store.js';
+import { readCheckpoint } from '../checkpoint.js';
+import { align, comparable } from './align.js';
+import { buildAsOf } from './as-of.js';
+import type { RebuildContext, RebuildProgress } from './build.js';
+import { differences, type Difference } from './differences.js';
+import { MAX_REPAIRS, repair } from './repair.js';
+import { dropSchema } from './schemas.js';
+import { withWorkers } from './workers.js';
+
+export interface VerifyOptions {
+  /** Mends what differs. */
+  readonly repair?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (progress: RebuildProgress) => void;
+  /** Called with each difference, in order, one at a time. */
+  readonly onDifference: (difference: Difference, position: Position | undefined) => Promise<void>;
+}
+
+export interface VerifyReport {
+  /** Where tables and log were compared. */
+  readonly position: Position | undefined;
+  readonly differences: number;
+  /** How many rows were mended. */
+  readonly repaired: number;
+}
+
+/**
+ * Replays the log aside and compares every row of the tables that are read with it, at one position, while everything
+ * goes on. Rows that differ are mended, if so wished, in one transaction, at the position the tables have by then.
+ * @throws RebuildRunning while another verification is under way.
+ * @throws NotComparable for tables of another version or another log.
+ */
+export async function verify(context: RebuildContext, options: VerifyOptions): Promise<VerifyReport> {
+  const { target, pool } = context;
+  const { schema, projection } = target;
+  const aside = { ...target, schema: `colophon_verify_${schema}` };
+  const { signal, onProgress } = options;
+  return withWorkers(context, `verification of ${schema}`, signal, async (holder, open) => {
+    const live = comparable(await readCheckpoint(pool, schema, projection), target);
+    await buildAsOf({ ...context, target: aside }, live.position, {
+      allowParked: true,
+      signal,
+      ...(onProgress && { onProgress }),
+    });
+    try {
+      const worker = await open();
+      await worker.query(`set search_path to ${aside.schema}, public`);
+      const reader = await open();
+      const position = await align(holder, worker, context, aside);
+      // The reader's view of the tables is from while the projector waits, and no rebuild can exchange them meanwhile.
+      await reader.query('begin isolation level repeatable read read only');
+      const names = projection.tables.map((name) => `${schema}.${name}`);
+      await reader.query(`lock table ${names.join()} in access share mode`);
+      await reader.query('select 1');
+      await holder.query('rollback');
+
+      let count = 0;
+      const wrong = new Map<string, Difference['key'][]>(projection.tables.map((name) => [name, []]));
+      for await (const difference of differences(reader, projection.tables, aside.schema, schema)) {
+        count += 1;
+        await options.onDifference(difference, position);
+        if (count <= MAX_REPAIRS) wrong.get(difference.table)?.push(difference.key);
+      }
+      await reader.query('rollback');
+      if (options.repair && count > 0) await repair(holder, worker, context, aside, wrong, count);
+      return { position, differences: count, repaired: options.repair ? count : 0 };
+    } finally {
+      await dropSchema(pool, aside.schema).catch(() => undefined);
+    }
+  });
+}

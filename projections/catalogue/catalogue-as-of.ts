@@ -1,0 +1,83 @@
+import { Injectable } from '@nestjs/common';
+import { AUTHOR, authorStream } from '../../src/authors/author.events.js';
+import { BOOK, bookStream } from '../../src/books/book.events.js';
+import { EventStore, type RecordedEvent } from '../../src/event-store/event-store.js';
+import type { Moment } from '../../src/event-store/moment.js';
+import { invalidRequest, Problem } from '../../src/http/problem.js';
+import { foldAuthor, foldBook } from './fold.js';
+import type { AuthorRow, BookRow, Known, Standing } from './rows.js';
+import type { AuthorView, BookView } from './views.js';
+
+/** Single authors and books as they stood at a moment, folded from their streams by the projection's own fold. */
+@Injectable()
+export class CatalogueAsOf {
+  constructor(private readonly store: EventStore) {}
+
+  /** @throws Problem where there was none then. */
+  async author(id: string, asOf: Moment): Promise<AuthorView> {
+    const { standing, stale } = await this.fold(authorStream(id), asOf, foldAuthor);
+    return viewOf(thereOr('author', standing), stale);
+  }
+
+  /** @throws Problem where there was none then. */
+  async book(id: string, asOf: Moment, includeAuthors: boolean): Promise<BookView> {
+    const { standing, stale } = await this.fold(bookStream(id), asOf, foldBook);
+    const { links, ...book } = thereOr('book', standing);
+    if (!includeAuthors) return viewOf(book, stale);
+    const authors = await Promise.all(
+      links.map(async ({ authorId, roles, creditedAs }, index) => {
+        const { standing: author } = await this.fold(authorStream(authorId), asOf, foldAuthor);
+        if (!author || 'removed' in author) return [];
+        return [{ id: authorId, name: author.row.name, position: index + 1, roles: [...roles], creditedAs }];
+      }),
+    );
+    return { ...viewOf(book, stale), authors: authors.flat() };
+  }
+
+  private async fold<Row>(
+    stream: string,
+    asOf: Moment,
+    fold: (standing: Standing<Row>, event: RecordedEvent) => Known<Row>,
+  ): Promise<{ standing: Standing<Row>; stale: boolean }> {
+    if (await this.isToCome(asOf)) throw notYet();
+    let standing: Standing<Row>;
+    for (const event of await this.store.readStream(stream)) {
+      if ('time' in asOf ? event.recordedAt > asOf.time : event.position > asOf.position) break;
+      try {
+        standing = fold(standing, event);
+      } catch {
+        // As in the tables: an event that can't be applied holds up those behind it.
+        return { standing, stale: true };
+      }
+    }
+    return { standing, stale: false };
+  }
+
+  /** An answer about what is to come would be another one later. */
+  private async isToCome(asOf: Moment): Promise<boolean> {
+    if ('time' in asOf) return asOf.time.getTime() > Date.now();
+    const head = await this.store.head();
+    return head === undefined || asOf.position > head;
+  }
+}
+
+const notYet = () =>
+  invalidRequest([{ pointer: 'query/asOf', rule: 'as-of', detail: 'is yet to come in this log' }]);
+
+function thereOr<Row>(kind: typeof AUTHOR | typeof BOOK, standing: Standing<Row>): Row {
+  if (!standing) throw new Problem(404, `${kind}-not-found`, `There was no ${kind} with this id then.`);
+  if ('removed' in standing)
+    throw new Problem(410, `${kind}-removed`, `The ${kind} had been removed by then.`);
+  return standing.row;
+}
+
+const viewOf = <Row extends Pick<AuthorRow | BookRow, 'revision' | 'createdAt' | 'updatedAt'>>(
+  row: Row,
+  stale: boolean,
+) => ({
+  ...row,
+  revision: row.revision.toString(),
+  createdAt: row.createdAt.toISOString(),
+  updatedAt: row.updatedAt.toISOString(),
+  ...(stale && { stale }),
+});

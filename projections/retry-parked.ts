@@ -1,0 +1,59 @@
+import type { ClientBase } from 'pg';
+import { OperatorError } from '../src/errors.js';
+import type { EventStore } from '../src/event-store/event-store.js';
+import { applyOrPark } from './apply-or-park.js';
+import { readCheckpoint, type Target } from './checkpoint.js';
+import { park, type Parked } from './parking.js';
+
+/** Nothing of the stream is parked. */
+export class NothingParked extends OperatorError {
+  constructor(stream: string) {
+    super(`nothing of ${stream} is parked`);
+  }
+}
+
+/**
+ * Applies a stream's parked events again, in order, in one transaction in which the projector waits. The first that
+ * still can't be applied stays parked, with those behind it.
+ * @param client with the target's schema first in its search path.
+ * @param skip leaves out the first of them: it will have had no effect on the tables.
+ * @returns what is still parked.
+ * @throws NothingParked
+ * @throws OperatorError where the tables are another version's or another log's.
+ */
+export async function retryParked(
+  client: ClientBase,
+  target: Target,
+  store: EventStore,
+  stream: string,
+  skip: boolean,
+): Promise<Parked[]> {
+  const { projection, schema } = target;
+  await client.query('begin isolation level read committed');
+  try {
+    const current = await readCheckpoint(client, schema, projection, 'for update');
+    if (current?.version !== projection.version || current.log !== target.log)
+      throw new OperatorError(`the tables in ${schema} are of another version or another log`);
+    const { rows } = await client.query<{ position: string }>(
+      `delete from ${schema}.parked where stream = $1 returning position`,
+      [stream],
+    );
+    if (rows.length === 0) throw new NothingParked(stream);
+    await client.query(`update ${schema}.checkpoint set parked = parked - $1 where projection = $2`, [
+      rows.length,
+      projection.name,
+    ]);
+    await projection.mark(client, [stream], false);
+    const positions = new Set(rows.map(({ position }) => position));
+    const events = (await store.readStream(stream)).filter((event) =>
+      positions.has(event.position.toString()),
+    );
+    const left = await applyOrPark(client, target, events.slice(skip ? 1 : 0));
+    await park(client, target, left);
+    await client.query('commit');
+    return left;
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,83 @@
+import { Controller, Get } from '@nestjs/common';
+import { z } from 'zod';
+import { PositionTokens } from '../event-store/position-token.js';
+import { auditEvent, toAuditEvent } from './audit-event.js';
+import { RowChanges, type RowChange } from './row-changes.js';
+import { DescribeQuery } from '../http/describe.js';
+import { Problem } from '../http/problem.js';
+import { IdParam } from '../http/validate.js';
+
+const row = z.record(z.string(), z.unknown()).nullable();
+const rowHistory = z.object({
+  row: row.describe('as the log has it now; null: there is none'),
+  changes: z.array(
+    z.object({ event: auditEvent, row: row.describe('after the event; null where the event took it away') }),
+  ),
+});
+type RowHistory = z.output<typeof rowHistory>;
+
+/** Why a row is as it is: the events that changed it, each with what it made of the row. */
+@Controller('audit')
+export class RowsController {
+  constructor(
+    private readonly rowChanges: RowChanges,
+    private readonly tokens: PositionTokens,
+  ) {}
+
+  @Get('authors/:id/row')
+  @DescribeQuery({
+    summary: "Why an author's row is as it is",
+    tag: 'audit',
+    ids: ['id'],
+    answer: rowHistory,
+    problems: { 400: ['invalid-request'], 404: ['author-not-found'] },
+  })
+  async authorRow(@IdParam('id') id: string): Promise<RowHistory> {
+    return this.show('author', await this.rowChanges.of('authors', { id }));
+  }
+
+  @Get('books/:id/row')
+  @DescribeQuery({
+    summary: "Why a book's row is as it is",
+    tag: 'audit',
+    ids: ['id'],
+    answer: rowHistory,
+    problems: { 400: ['invalid-request'], 404: ['book-not-found'] },
+  })
+  async bookRow(@IdParam('id') id: string): Promise<RowHistory> {
+    return this.show('book', await this.rowChanges.of('books', { id }));
+  }
+
+  @Get('links/:authorId/:bookId')
+  @DescribeQuery({
+    summary: 'Why an author is linked to a book, or no longer',
+    tag: 'audit',
+    ids: ['authorId', 'bookId'],
+    answer: rowHistory,
+    problems: { 400: ['invalid-request'], 404: ['link-not-found'] },
+  })
+  async linkRow(
+    @IdParam('authorId') authorId: string,
+    @IdParam('bookId') bookId: string,
+  ): Promise<RowHistory> {
+    const key = { author_id: authorId, book_id: bookId };
+    return this.show('link', await this.rowChanges.of('author_book', key));
+  }
+
+  private show(what: string, changes: readonly RowChange[]): RowHistory {
+    if (changes.length === 0)
+      throw new Problem(404, `${what}-not-found`, `There never was such a ${what}, by the log.`);
+    const shown = changes.map(({ event, row: made }) => ({
+      event: toAuditEvent(event, this.tokens),
+      row: toJson(made),
+    }));
+    return { row: shown.at(-1)?.row ?? null, changes: shown };
+  }
+}
+
+/** As HTTP shows revisions and times. */
+const toJson = (made: Readonly<Record<string, unknown>> | null): RowHistory['row'] =>
+  made &&
+  (JSON.parse(
+    JSON.stringify(made, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value)),
+  ) as RowHistory['row']);

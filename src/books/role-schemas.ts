@@ -1,0 +1,7 @@
+import { z } from 'zod';
+import { ROLE_NAMES } from './roles.js';
+
+export const role = z.enum(ROLE_NAMES);
+
+/** The roles of a link, one at least. */
+export const roles = z.array(role).min(1).max(ROLE_NAMES.length);

@@ -1,0 +1,49 @@
+import type { RebuildProgress } from '../../projections/build/build.js';
+import { OperatorError } from '../errors.js';
+import { MOMENT_RULE, parseMoment, type Moment } from '../event-store/moment.js';
+import type { PositionTokens } from '../event-store/position-token.js';
+import { PhasedProgress } from './progress.js';
+import { withTables } from './running.js';
+
+export interface RebuildCommandOptions {
+  readonly allowParked?: true;
+  readonly asOf?: string;
+  readonly schema?: string;
+  readonly replace?: true;
+}
+
+export async function rebuildTables(options: RebuildCommandOptions): Promise<void> {
+  const { allowParked, asOf, schema, replace = false } = options;
+  if ((asOf === undefined) !== (schema === undefined))
+    throw new OperatorError('--as-of and --schema go together');
+  await withTables(async ({ maintenance, tokens }, signal) => {
+    const progress = new PhasedProgress();
+    const settings = {
+      allowParked,
+      signal,
+      onProgress: (step: RebuildProgress) => progress.update(step),
+      onHeldUp: (holders: string) => progress.say(`the exchange waits for ${holders}`),
+    };
+    const { events, parked, position } =
+      asOf === undefined || schema === undefined
+        ? await maintenance.rebuild(settings)
+        : await maintenance.buildAsOf(momentOf(asOf, tokens), schemaName(schema), replace, settings);
+    const up = position === undefined ? 'an empty log' : `up to ${tokens.format(position)}`;
+    progress.end(
+      `${schema ?? 'the tables'}: ${events} events, ${up}, in ${progress.seconds} s` +
+        (parked > 0 ? `; ${parked} parked, see \`colophon parked list\`` : ''),
+    );
+  });
+}
+
+function momentOf(text: string, tokens: PositionTokens): Moment {
+  const moment = parseMoment(text, tokens);
+  if (!moment) throw new OperatorError(`--as-of ${MOMENT_RULE}`);
+  return moment;
+}
+
+function schemaName(name: string): string {
+  if (!/^[a-z_][a-z0-9_]{0,58}$/.test(name))
+    throw new OperatorError('--schema must be a plain lower-case name');
+  return name;
+}

@@ -1,0 +1,14 @@
+import type { Position } from '../event-store/event-store.js';
+import { withResources } from './running.js';
+
+/** Prints how far each projection is. */
+export async function printStatus(): Promise<void> {
+  await withResources(async ({ store, tokens, projector }) => {
+    const head = await store.head();
+    const { name, position, error } = await projector.status();
+    const show = (at: Position | undefined) => (at === undefined ? '-' : tokens.format(at));
+    process.stdout.write(
+      `${name}: position ${show(position)} of ${show(head)}${error ? `, ${error}` : ''}\n`,
+    );
+  });
+}

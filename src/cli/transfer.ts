@@ -1,0 +1,73 @@
+import { differingTables } from '../../projections/build/same-tables.js';
+import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
+import { loadConfig } from '../config.js';
+import { OperatorError } from '../errors.js';
+import type { EventStore } from '../event-store/event-store.js';
+import { compareLogs, transfer } from '../event-store/transfer.js';
+import { createPool } from '../postgres/database.js';
+import { openDatabase, openStore } from '../resources.js';
+import { Progress } from './progress.js';
+import { closing } from './running.js';
+
+export interface TransferOptions {
+  /** `embedded`, `postgres://…` or `esdb://…`; so is `to`. */
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Copies a log, then compares both logs, and the tables that they give. */
+export async function transferLog({ from, to }: TransferOptions): Promise<void> {
+  const config = loadConfig();
+  const database = await openDatabase(config);
+  const stores: EventStore[] = [];
+  const open = async (url: string) => {
+    const store = await openStore(url === 'embedded' ? database.url : url, config.eventStoreDbPrefix);
+    stores.push(store);
+    return store;
+  };
+  const close = async () => {
+    for (const store of stores) await store.close();
+    await database.close();
+  };
+  await closing(close, async () => {
+    const [source, target] = [await open(from), await open(to)];
+    if ((await source.logId()) === (await target.logId()))
+      throw new OperatorError('--from and --to are the same log');
+    const head = await source.head();
+    const progress = new Progress(Number(head ?? 0n), 'events');
+    let copied = 0;
+    for await (const { events, position } of transfer(source, target)) {
+      progress.update(Number(position), events);
+      copied = events;
+    }
+    const seconds = progress.end(Number(head ?? 0n), copied);
+    process.stderr.write(`${copied} events copied in ${seconds} s; comparing\n`);
+    const events = await compareLogs(source, target);
+    const differing = await differencesOfTables([source, target], database.url);
+    if (differing.length > 0) throw new OperatorError(`the tables differ: ${differing.join(', ')}`);
+    process.stderr.write(`both logs hold the same ${events} events, and give the same tables\n`);
+  });
+}
+
+/**
+ * Builds the tables from each of two logs, and compares them.
+ * @returns the names of tables that differ.
+ */
+async function differencesOfTables(
+  stores: readonly [EventStore, EventStore],
+  databaseUrl: string,
+): Promise<string[]> {
+  const pool = createPool(databaseUrl);
+  try {
+    const context = (store: EventStore, log: string) => ({
+      target: { projection: catalogue, schema: catalogue.name, log },
+      store,
+      pool,
+      connectionString: databaseUrl,
+    });
+    const [a, b] = stores;
+    return await differingTables([context(a, await a.logId()), context(b, await b.logId())]);
+  } finally {
+    await pool.end();
+  }
+}

@@ -1,0 +1,25 @@
+import { PhasedProgress } from './progress.js';
+import { withTables } from './running.js';
+
+/** Prints a line for every row that differs; exit code 1 if there is one. */
+export async function verifyTables({ repair }: { repair?: true }): Promise<void> {
+  await withTables(async ({ maintenance, tokens }, signal) => {
+    const progress = new PhasedProgress();
+    const { position, differences, repaired } = await maintenance.verify({
+      repair,
+      signal,
+      onProgress: (step) => progress.update(step),
+      onDifference: ({ table, key, expected, found, event }) => {
+        const explained = event ? { type: event.type, position: tokens.format(event.position) } : null;
+        process.stdout.write(`${JSON.stringify({ table, key, expected, found, event: explained })}\n`);
+      },
+    });
+    const at = position === undefined ? 'an empty log' : `the log up to ${tokens.format(position)}`;
+    progress.end(
+      differences === 0
+        ? `the tables are what ${at} says`
+        : `${differences} rows differ from what ${at} says; ${repaired} repaired`,
+    );
+    if (differences > 0) process.exitCode = 1;
+  });
+}

@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import type { CommandContext } from '../commands/command-context.js';
+import { commandIdOf, newId, resourceIdOf } from '../ids.js';
+import { normaliseText } from '../text.js';
+import { invalidRequest } from './problem.js';
+
+/** A command's context as its HTTP headers give it, and the id of what it may create. */
+export interface HttpCommandContext extends CommandContext {
+  /** Derived from actor and `Idempotency-Key`; without a key, a new one. */
+  readonly newResourceId: string;
+}
+
+export const ANONYMOUS = 'anonymous';
+
+/** Reads the headers `X-Actor`, `Reason`, `Idempotency-Key`, `If-Match`, `X-Correlation-Id` and `traceparent`. */
+export const Context = createParamDecorator((_: unknown, host: ExecutionContext) =>
+  readContext(host.switchToHttp().getRequest<FastifyRequest>()),
+);
+
+export function readContext(request: FastifyRequest): HttpCommandContext {
+  const actor = header(request, 'X-Actor', 255) ?? ANONYMOUS;
+  const reason = header(request, 'Reason', 3_000);
+  const key = header(request, 'Idempotency-Key', 255, false);
+  // An empty key is an error: the caller expects idempotency.
+  if (key === undefined && request.headers['idempotency-key'] !== undefined)
+    throw invalidRequest([{ pointer: 'header/Idempotency-Key', rule: 'blank', detail: 'is empty' }]);
+  const commandId = key === undefined ? newId() : commandIdOf(actor, key);
+  const correlationId = header(request, 'X-Correlation-Id', 255, false) ?? commandId;
+  const traceParent = readTraceParent(request);
+  const ifMatch = readIfMatch(request);
+  return {
+    commandId,
+    newResourceId: key === undefined ? newId() : resourceIdOf(actor, key),
+    ...(key !== undefined && { digest: digest(request) }),
+    actor,
+    ...(reason !== undefined && { reason }),
+    correlationId,
+    ...(traceParent && { traceParent }),
+    ...(ifMatch && { ifMatch }),
+  };
+}
+
+/**
+ * A header's text. Names and reasons are percent-encoded UTF-8, since headers are ASCII.
+ * An empty header counts as absent.
+ */
+function header(request: FastifyRequest, name: string, limit: number, encoded = true): string | undefined {
+  const raw = request.headers[name.toLowerCase()];
+  if (raw === undefined || raw === '') return undefined;
+  const fail = (rule: string, detail: string) =>
+    invalidRequest([{ pointer: `header/${name}`, rule, detail }]);
+  if (Array.isArray(raw)) throw fail('repeated', 'is given more than once');
+  if (!/^[\x20-\x7e]*$/.test(raw))
+    throw fail('ascii', 'must be ASCII; encode other characters as %XX of their UTF-8');
+  if (raw.length > limit) throw fail('too-long', `is longer than ${limit} characters`);
+  if (!encoded) return raw;
+  let decoded: string;
+  try {
+    decoded = decodeURIComponent(raw);
+  } catch {
+    throw fail('percent-encoding', 'is not percent-encoded UTF-8');
+  }
+  const result = normaliseText(decoded);
+  if ('problem' in result) throw fail(result.problem.rule, result.problem.detail);
+  return result.text;
+}
+
+function readTraceParent(request: FastifyRequest): string | undefined {
+  const value = request.headers['traceparent'];
+  // A broken one is to be ignored: https://www.w3.org/TR/trace-context/#traceparent-header
+  return typeof value === 'string' && /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(value)
+    ? value
+    : undefined;
+}
+
+function readIfMatch(request: FastifyRequest): 'any' | bigint[] | undefined {
+  const value = request.headers['if-match'];
+  if (value === undefined) return undefined;
+  if (value.trim() === '*') return 'any';
+  const tags = value.split(',').map((tag) => tag.trim());
+  if (!tags.every((tag) => /^(W\/)?"[^"]*"$/.test(tag)))
+    throw invalidRequest([
+      {
+        pointer: 'header/If-Match',
+        rule: 'entity-tag',
+        detail: 'must be * or a list of entity tags such as "3"',
+      },
+    ]);
+  // If-Match compares strongly (RFC 9110 §13.1.1): weak tags and tags that aren't ours match nothing.
+  return tags.flatMap((tag) => /^"(0|[1-9]\d{0,18})"$/.exec(tag)?.[1] ?? []).map(BigInt);
+}
+
+/** Of what was asked: two requests under one key are the same if method, URL and body are, whatever the order of keys. */
+function digest(request: FastifyRequest): string {
+  const asked = [request.method, request.url, request.body ?? null];
+  return createHash('sha256').update(JSON.stringify(asked, sortKeys)).digest('base64url');
+}
+
+function sortKeys(_: string, value: unknown): unknown {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,43 @@
+import { Module, type DynamicModule, type Provider } from '@nestjs/common';
+import { countBooksOfAuthor } from '../projections/catalogue/count-books-of-author.js';
+import { explain } from '../projections/catalogue/explain.js';
+import { CataloguePool } from '../projections/catalogue/read-model.js';
+import { Maintenance } from '../projections/maintenance.js';
+import { ReadYourWrites } from '../projections/min-position.guard.js';
+import { Projector } from '../projections/projector.js';
+import { RowChanges } from './audit/row-changes.js';
+import { BooksOfAuthor } from './authors/books-of-author.js';
+import { EventStore } from './event-store/event-store.js';
+import { PositionTokens } from './event-store/position-token.js';
+import { Dependencies } from './http/health.controller.js';
+import { unavailable } from './http/problem.js';
+import { Schemas } from './http/schemas.js';
+import type { Resources } from './resources.js';
+
+/** Offers every module what outlives requests, and the answers of one side that the other side asks for. */
+@Module({})
+export class ResourcesModule {
+  static of({ config, store, tokens, pool, maintenance, projector }: Resources): DynamicModule {
+    const booksOfAuthor: BooksOfAuthor = { count: (id) => countBooksOfAuthor(id, pool, store, projector) };
+    const rowChanges: RowChanges = { of: (table, key) => explain(store, table, key) };
+    const dependencies: Dependencies = {
+      check: async () => {
+        await Promise.all([store.head(), projector.status()]);
+        if (!projector.readable) throw unavailable('The tables are being rebuilt for this version.');
+      },
+    };
+    const providers: Provider[] = [
+      { provide: EventStore, useValue: store },
+      { provide: PositionTokens, useValue: tokens },
+      { provide: Schemas, useValue: new Schemas(config.maxTextLength, tokens) },
+      { provide: CataloguePool, useValue: { pool } },
+      { provide: Projector, useValue: projector },
+      { provide: Maintenance, useValue: maintenance },
+      { provide: ReadYourWrites, useValue: { patienceMs: config.minPositionWaitMs } },
+      { provide: BooksOfAuthor, useValue: booksOfAuthor },
+      { provide: RowChanges, useValue: rowChanges },
+      { provide: Dependencies, useValue: dependencies },
+    ];
+    return { module: ResourcesModule, global: true, providers, exports: providers };
+  }
+}

@@ -1,0 +1,122 @@
+import type { Pool } from 'pg';
+import { TablesOfAnotherLog } from '../projections/checkpoint.js';
+import { catalogue } from '../projections/catalogue/catalogue.projection.js';
+import { Maintenance } from '../projections/maintenance.js';
+import { Projector } from '../projections/projector.js';
+import { AUTHOR } from './authors/author.events.js';
+import { BOOK } from './books/book.events.js';
+import type { Config } from './config.js';
+import { OperatorError } from './errors.js';
+import type { EventStore } from './event-store/event-store.js';
+import { EventStoreDbEventStore } from './event-store/eventstoredb/eventstoredb-event-store.js';
+import { PositionTokens } from './event-store/position-token.js';
+import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
+import { createPool } from './postgres/database.js';
+import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
+import { checkServer, migrate } from './postgres/migrate.js';
+
+/** Databases, log and tables, while nobody projects: what an operator's command works with. */
+export interface Tables {
+  readonly databaseUrl: string;
+  readonly store: EventStore;
+  readonly tokens: PositionTokens;
+  /** Its search path is the schema of the tables. */
+  readonly pool: Pool;
+  readonly maintenance: Maintenance;
+  readonly close: () => Promise<void>;
+}
+
+/** All that outlives requests. Opened in order, closed in the reverse. */
+export interface Resources extends Tables {
+  readonly config: Config;
+  readonly projector: Projector;
+}
+
+/** Every category of streams that the log may have. */
+const CATEGORIES = [AUTHOR, BOOK];
+
+/** The configured database; or the embedded one, which is started. */
+export async function openDatabase(config: Config): Promise<{ url: string; close: () => Promise<void> }> {
+  if (config.databaseUrl !== undefined) return { url: config.databaseUrl, close: async () => undefined };
+  const embedded = await EmbeddedServer.start(config.dataDir);
+  return { url: embedded.url, close: () => embedded.stop() };
+}
+
+/**
+ * The event store at a URL, ready for use. The only place that picks an adapter.
+ * @param url `esdb://…`; or of a PostgreSQL, which is migrated.
+ * @param prefix of the names of streams, in an EventStoreDB.
+ * @throws OperatorError if the store can't be reached.
+ */
+export async function openStore(url: string, prefix: string): Promise<EventStore> {
+  if (!url.startsWith('esdb')) {
+    await migrate(url);
+    return new PostgresEventStore(url);
+  }
+  let store: EventStore | undefined;
+  try {
+    store = new EventStoreDbEventStore(url, prefix, CATEGORIES);
+    await store.logId();
+    return store;
+  } catch (error) {
+    await store?.close();
+    const { message } = ((error as Error).cause ?? error) as Error;
+    throw new OperatorError(`can't use EventStoreDB at ${url.replace(/:[^:@/]*@/, ':***@')}: ${message}`);
+  }
+}
+
+/**
+ * Opens what the configuration names.
+ * @throws OperatorError for what the operator can mend.
+ */
+export async function openTables(config: Config): Promise<Tables> {
+  const opened: (() => Promise<unknown>)[] = [];
+  const close = () => closeAll(opened);
+  try {
+    const database = await openDatabase(config);
+    opened.push(database.close);
+    await checkServer(database.url);
+    const store = await openStore(config.eventStoreDbUrl ?? database.url, config.eventStoreDbPrefix);
+    opened.push(() => store.close());
+    const log = await store.logId();
+    const schema = config.catalogueSchema;
+    const pool = createPool(database.url, { searchPath: `${schema},public` });
+    opened.push(() => pool.end());
+    const target = { projection: catalogue, schema, log };
+    const maintenance = new Maintenance({ target, store, pool, connectionString: database.url });
+    opened.push(() => maintenance.close());
+    return { databaseUrl: database.url, store, tokens: new PositionTokens(log), pool, maintenance, close };
+  } catch (error) {
+    await close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/**
+ * Opens what the configuration names, and starts projecting.
+ * @throws OperatorError for what the operator can mend.
+ */
+export async function openResources(config: Config): Promise<Resources> {
+  const tables = await openTables(config);
+  const { databaseUrl, store, pool } = tables;
+  const projector = new Projector(catalogue, store, pool, {
+    connectionString: databaseUrl,
+    schema: config.catalogueSchema,
+  });
+  const close = () => closeAll([tables.close, () => projector.close()]);
+  try {
+    await projector.start();
+    return { ...tables, config, projector, close };
+  } catch (error) {
+    await close().catch(() => undefined);
+    if (!(error instanceof TablesOfAnotherLog)) throw error;
+    throw new OperatorError(
+      `${error.message}; fill them from this one with \`colophon rebuild\`, or set CATALOGUE_SCHEMA to another schema`,
+    );
+  }
+}
+
+/** Closes what was opened, the last first. */
+async function closeAll(opened: (() => Promise<unknown>)[]): Promise<void> {
+  for (const part of opened.splice(0).reverse()) await part();
+}
