@@ -188,7 +188,7 @@ describe('on the command line', () => {
     const imported = run(SAMPLE, '--actor', 'librarian', '--reason', 'first load');
     expect(await imported.ended).toBe(0);
     expect(imported.output()).toMatch(
-      /160 lines in .* s: 160 added, 0 changed, 0 unchanged, 0 failed; all of it is in the tables/,
+      /160 lines in .* s: 160 added, 0 changed, 0 unchanged, 0 failed; the tables show all of them/,
     );
     expect(await rows()).toEqual({ authors: 78, books: 82, links: 117 });
     const log = await events();

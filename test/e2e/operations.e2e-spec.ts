@@ -168,7 +168,7 @@ test('readers see one catalogue at every moment of rebuilds under load, and thei
   await caughtUp(service);
   expect(await colophon('verify')).toMatchObject({
     code: 0,
-    output: expect.stringContaining('the tables are what the log'),
+    output: expect.stringContaining('the tables match the log'),
   });
 });
 
@@ -298,7 +298,7 @@ test('verify names every row that was damaged, and the event that explains it; -
   expect(found.output).toContain(`${differences.length} rows differ`);
 
   const mended = await colophon('verify', '--repair');
-  expect(mended).toMatchObject({ code: 1, output: expect.stringContaining(`${differences.length} mended`) });
+  expect(mended).toMatchObject({ code: 1, output: expect.stringContaining(`${differences.length} repaired`) });
   expect(await dumpTables(service.database.url)).toBe(whole);
   expect(await colophon('verify')).toMatchObject({ code: 0 });
   expect(await sqlOf(`select from pg_namespace where nspname like 'colophon%'`)).toEqual([]);
@@ -315,7 +315,7 @@ test('verify and --repair while commands keep coming find no fault that isn’t 
   await sqlOf(`update catalogue.books set title = 'x' where id = (select id from catalogue.books limit 1)`);
   expect(await colophon('verify', '--repair')).toMatchObject({
     code: 1,
-    output: expect.stringContaining('1 mended'),
+    output: expect.stringContaining('1 repaired'),
   });
   expect(await colophon('verify')).toMatchObject({ code: 0 });
   done = true;
@@ -353,7 +353,7 @@ test('an event that can’t be applied is parked, what it is about is stale, and
   const list = (await colophon('parked', 'list')).output.trim().split('\n');
   expect(list).toHaveLength(3);
   expect(list[0]).toMatch(new RegExp(`author-${bad.id}  1  AuthorRenamed  .*its name is no text$`));
-  expect(list[2]).toMatch(/waits behind it$/);
+  expect(list[2]).toMatch(/waits behind an earlier parked event$/);
   const shown = await colophon('parked', 'show', `author-${bad.id}`);
   expect(shown.output).toContain('"name": 42');
   expect(await colophon('parked', 'show', `author-${good.id}`)).toMatchObject({ code: 1 });

@@ -93,7 +93,7 @@ test('a log moves from PostgreSQL to EventStoreDB, and nobody can tell by its an
   const moved = transfer();
   expect(await moved.ended).toBe(0);
   expect(moved.output()).toContain(
-    `both logs hold the same ${before.length} events, and give the same tables`,
+    `both logs hold the same ${before.length} events and give the same tables`,
   );
   const again = transfer();
   expect(await again.ended).toBe(0);
@@ -103,7 +103,7 @@ test('a log moves from PostgreSQL to EventStoreDB, and nobody can tell by its an
   const refused = start('dist/src/main.js', [], { PORT: '0', ...inEventStoreDb() });
   expect(await refused.ended).toBe(1);
   expect(refused.output()).toMatch(
-    /^colophon: the tables in schema catalogue were made from another log; fill them from this one with `colophon rebuild`, or set CATALOGUE_SCHEMA to another schema\n$/,
+    /^colophon: the tables in schema catalogue were made from another log; rebuild them from this log with `colophon rebuild`, or set CATALOGUE_SCHEMA to another schema\n$/,
   );
   expect(await program(inEventStoreDb(), 'rebuild').ended).toBe(0);
 

@@ -1,0 +1,133 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
+import { evolveAuthor, unknownAuthor, type Author } from '../../src/authors/author.js';
+import type { AuthorEvent } from '../../src/authors/author.events.js';
+import { evolveBook, unknownBook, type Book } from '../../src/books/book.js';
+import type { BookEvent } from '../../src/books/book.events.js';
+import { metadataOf } from '../../src/commands/command-context.js';
+import { decode, type StoredEvent } from '../../src/event-store/decode.js';
+import type { RecordedEvent } from '../../src/event-store/event-store.js';
+import { ROOT } from '../support/process.js';
+
+// The bytes of every event of every schema version that was ever written. Lines are added, never changed.
+const FIXTURES = join(import.meta.dirname, 'fixtures');
+const HERE = new Date('2026-02-01T00:00:00Z');
+
+interface Line extends Omit<StoredEvent, 'data' | 'metadata'> {
+  /** The bytes, as text. */
+  readonly data: string;
+  readonly metadata: string;
+}
+
+const linesOf = (file: string): Line[] =>
+  readFileSync(join(FIXTURES, file), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line);
+
+const stored = (line: Line, index: number): StoredEvent => ({
+  ...line,
+  revision: BigInt(line.revision),
+  position: BigInt(index + 1),
+  data: JSON.parse(line.data) as unknown,
+  metadata: JSON.parse(line.metadata) as unknown,
+  recordedAt: HERE,
+});
+
+const all = readdirSync(FIXTURES).flatMap((file) => linesOf(file).map(stored));
+const events = all.map((event) => decode(event));
+const of = (stream: string) => events.filter((event) => event.stream.startsWith(stream));
+
+test('every event type there is has its bytes among the fixtures', () => {
+  const types = ['authors/author.events.ts', 'books/book.events.ts'].flatMap((file) =>
+    [...readFileSync(join(ROOT, 'src', file), 'utf8').matchAll(/type: '(\w+)'/g)].map(([, type]) => type),
+  );
+  expect([...new Set(all.map((event) => event.type))].toSorted()).toEqual(types.toSorted());
+});
+
+test('commands read the old bytes', () => {
+  const author = of('author-0190a1b2-0000-7000-8000-00000000000a').reduce<Author>(
+    (state, event) => evolveAuthor(state, event as unknown as AuthorEvent),
+    unknownAuthor,
+  );
+  expect(author).toEqual({ status: 'live', name: 'José de Sousa Saramago' });
+  const book = of('book').reduce<Book>(
+    (state, event) => evolveBook(state, event as unknown as BookEvent),
+    unknownBook,
+  );
+  expect(book).toEqual({
+    status: 'live',
+    title: 'Ensaio sobre a cegueira',
+    links: [{ authorId: '0190a1b2-0000-7000-8000-00000000000a', roles: ['author'], creditedAs: null }],
+  });
+});
+
+test('the tables are folded from the old bytes', () => {
+  const { fold, rows } = catalogue.bulk;
+  const found: unknown[] = [];
+  for (const stream of new Set(events.map((event) => event.stream))) {
+    const standing = of(stream).reduce<unknown>((before, event) => fold(before, event), undefined);
+    rows(stream, standing, (table, [id, text]) => found.push([table, id, text]));
+  }
+  expect(found).toEqual([
+    ['authors', '0190a1b2-0000-7000-8000-00000000000a', 'José de Sousa Saramago'],
+    ['authors', '0190a1b2-0000-7000-8000-00000000000c', 'Giovanni Pontiero'],
+    ['books', '0190a1b2-0000-7000-8000-00000000000b', 'Ensaio sobre a cegueira'],
+    ['author_book', '0190a1b2-0000-7000-8000-00000000000a', '0190a1b2-0000-7000-8000-00000000000b'],
+  ]);
+});
+
+test('metadata is kept, and an event that was transferred keeps its first time', () => {
+  const [, renamed, transferred] = events;
+  expect(renamed?.metadata).toMatchObject({ actor: 'Ümit', reason: 'as on the title page' });
+  expect(renamed?.recordedAt).toEqual(HERE);
+  expect(transferred?.recordedAt).toEqual(new Date('2026-01-31T12:00:00Z'));
+});
+
+test('what is written today has the shape of the fixtures', () => {
+  const [first] = all;
+  const { commandId, actor, correlationId } = first?.metadata as Record<string, string>;
+  const context = {
+    commandId: String(commandId),
+    actor: String(actor),
+    correlationId: String(correlationId),
+  };
+  expect(JSON.stringify(metadataOf(context))).toBe(JSON.stringify(first?.metadata));
+});
+
+test('an event that another event caused names that one', () => {
+  const context = { commandId: 'c', actor: 'policy', correlationId: 'change', causationId: 'event' };
+  expect(metadataOf(context)).toMatchObject({
+    commandId: 'c',
+    correlationId: 'change',
+    causationId: 'event',
+  });
+});
+
+describe('upcasting', () => {
+  const split = {
+    type: 'AuthorAdded',
+    from: 1,
+    upcast: (data: object) => ({ names: [(data as { name: string }).name] }),
+  };
+  const rename = {
+    type: 'AuthorAdded',
+    from: 2,
+    upcast: (data: object) => ({ all: (data as { names: string[] }).names }),
+  };
+  const decoded = (more: Partial<StoredEvent>): RecordedEvent =>
+    decode({ ...(all[0] as StoredEvent), ...more }, [rename, split]);
+
+  test('brings an old event to the newest version, one step after the other', () => {
+    const { data, metadata } = decoded({});
+    expect(data).toEqual({ all: ['José Saramago'] });
+    expect(metadata.schemaVersion).toBe(3);
+  });
+
+  test('leaves other types, and newer versions, as they are', () => {
+    expect(decoded({ type: 'AuthorRenamed' }).data).toEqual({ name: 'José Saramago' });
+    const newer = { ...(all[0]?.metadata as object), schemaVersion: 3 };
+    expect(decoded({ metadata: newer }).data).toEqual({ name: 'José Saramago' });
+  });
+});
