@@ -13,6 +13,7 @@ import {
 } from './checkpoint.js';
 import { readParkedStreams } from './parking.js';
 import { takeBatch } from './take-batch.js';
+import { KnownCheckpoint } from './known-checkpoint.js';
 import type { Projection } from './projection.js';
 import { newRebuildId } from './build/rebuild-record.js';
 import { RebuildRunning } from './build/build.js';
@@ -25,7 +26,6 @@ export interface ProjectorOptions extends FollowerOptions {
   readonly schema?: string;
 }
 
-const WATCH_MS = 20;
 /** After a rebuild that failed, such as by an event that can't be applied. */
 const REBUILD_AGAIN_MS = 30_000;
 
@@ -42,9 +42,7 @@ export class Projector {
   private readonly schema: string;
   private readonly follower: Follower;
   private target!: Target;
-  private checkpoint: Checkpoint | undefined;
-  private readonly waiting = new Set<{ position: Position; resolve: () => void }>();
-  private watch: NodeJS.Timeout | undefined;
+  private known: KnownCheckpoint | undefined;
   private rebuildAgainAt = 0;
 
   constructor(
@@ -58,7 +56,7 @@ export class Projector {
       name: `projector ${this.schema}`,
       prepare: (client, signal) => this.prepare(client, signal),
       lead: (client, signal) => this.lead(client, signal),
-      place: () => `after position ${this.checkpoint?.position ?? 'none'}`,
+      place: () => `after position ${this.known?.current?.position ?? 'none'}`,
     };
     this.logger = new Logger(work.name);
     this.follower = new Follower(work, options);
@@ -71,68 +69,37 @@ export class Projector {
   async start(): Promise<void> {
     this.target = { projection: this.projection, schema: this.schema, log: await this.store.logId() };
     await ensureTables(this.pool, this.target);
-    this.checkpoint = await readCheckpoint(this.pool, this.schema, this.projection);
+    this.known = new KnownCheckpoint(
+      this.target.log,
+      () => readCheckpoint(this.pool, this.schema, this.projection),
+      () => this.follower.active,
+    );
+    await this.known.refresh();
     this.follower.start();
   }
 
   async close(): Promise<void> {
-    clearInterval(this.watch);
+    this.known?.close();
     await this.follower.close();
   }
 
   /** How far the tables are, by what they say themselves. */
   async status() {
-    this.checkpoint = await readCheckpoint(this.pool, this.schema, this.projection);
+    const checkpoint = await this.known?.refresh();
     const { name, version } = this.projection;
-    const { position, parked = 0, version: tables = version } = this.checkpoint ?? {};
+    const { position, parked = 0, version: tables = version } = checkpoint ?? {};
     const { active, error } = this.follower;
     return { name, version, tables, position, parked, active, error };
   }
 
   /** Whether this version's queries can read the tables as they are. */
   get readable(): boolean {
-    return (this.checkpoint?.version ?? 0) >= this.projection.readable;
+    return (this.known?.current?.version ?? 0) >= this.projection.readable;
   }
 
   /** @returns whether the tables reached the position within the time. */
-  async reached(position: Position, patienceMs: number): Promise<boolean> {
-    if (this.has(position)) return true;
-    this.watchCheckpoint();
-    return new Promise((resolve) => {
-      const waiter = { position, resolve: () => settle(true) };
-      const timer = globalThis.setTimeout(() => settle(this.has(position)), patienceMs);
-      const settle = (reached: boolean) => {
-        clearTimeout(timer);
-        this.waiting.delete(waiter);
-        resolve(reached);
-      };
-      this.waiting.add(waiter);
-    });
-  }
-
-  private has(position: Position): boolean {
-    const { log, position: reached } = this.checkpoint ?? {};
-    return log === this.target.log && reached !== undefined && reached >= position;
-  }
-
-  private moved(checkpoint: Checkpoint | undefined): void {
-    this.checkpoint = checkpoint;
-    for (const waiter of this.waiting) if (this.has(waiter.position)) waiter.resolve();
-  }
-
-  /** While another process projects, its progress is read from the tables for as long as somebody waits for it. */
-  private watchCheckpoint(): void {
-    this.watch ??= setInterval(() => {
-      if (this.waiting.size === 0) {
-        clearInterval(this.watch);
-        this.watch = undefined;
-      }
-      // An active projector knows by itself, and may stop being the active one while somebody waits.
-      if (this.follower.active || this.waiting.size === 0) return;
-      readCheckpoint(this.pool, this.schema, this.projection)
-        .then((found) => this.moved(found))
-        .catch(() => undefined);
-    }, WATCH_MS);
+  reached(position: Position, patienceMs: number): Promise<boolean> {
+    return this.known?.reached(position, patienceMs) ?? Promise.resolve(false);
   }
 
   /** Sees whose tables these are. @returns the lock to project under, if they are this version's. */
@@ -142,7 +109,7 @@ export class Projector {
     // both, and they are applied again.
     await client.query('set synchronous_commit = off');
     const found = await readCheckpoint(client, this.schema, this.projection);
-    this.moved(found);
+    this.known?.moved(found);
     if (found && found.log !== this.target.log) {
       this.follower.report(new TablesOfAnotherLog(this.schema));
       return undefined;
@@ -185,11 +152,11 @@ export class Projector {
     let checkpoint = await readCheckpoint(client, this.schema, this.projection);
     if (!checkpoint) throw new CheckpointMoved();
     const parkedStreams = await readParkedStreams(client, this.schema);
-    this.moved(checkpoint);
+    this.known?.moved(checkpoint);
     for await (const { events } of this.store.subscribe(checkpoint.position, signal)) {
       const { parked } = checkpoint;
       checkpoint = await takeBatch(client, this.target, checkpoint, parkedStreams, events);
-      this.moved(checkpoint);
+      this.known?.moved(checkpoint);
       if (checkpoint.parked > parked)
         this.logger.error(`${checkpoint.parked - parked} events parked: see \`colophon parked list\``);
       this.follower.progressed();

@@ -10,7 +10,7 @@ import { ImportsModule } from './imports/imports.module.js';
 import type { Resources } from './resources.js';
 import { ResourcesModule } from './resources.module.js';
 
-/** All of Colophon, on resources that are open. */
+/** All of Colophon, on open resources. */
 @Module({})
 export class AppModule {
   static of(resources: Resources): DynamicModule {

@@ -7,10 +7,10 @@ import type { ReplayOptions } from './cli/replay.js';
 import type { TransferOptions } from './cli/transfer.js';
 import { OperatorError } from './errors.js';
 
-// What a command works with is loaded when it runs: help is there in a tenth of the time.
+// Each command loads its modules only when the command runs, so help takes a tenth of the time.
 const program = new Command('colophon')
   .description(
-    'The event-sourced system of record for authors and books. Configured as the service is, by the environment.',
+    'The event-sourced system of record for authors and books. Reads the same environment variables as the service.',
   )
   .showHelpAfterError();
 
@@ -18,7 +18,7 @@ program
   .command('import')
   .argument('<file>', 'NDJSON, or - for standard input')
   .description(
-    'bring the catalogue to what the lines say; a second run changes nothing, a broken one resumes',
+    'add or change authors and books as the lines say; a second run changes nothing or resumes a failed import',
   )
   .option('--actor <name>', 'who imports', userInfo().username)
   .option('--reason <text>', 'why')
@@ -29,8 +29,8 @@ program
 
 program
   .command('replay')
-  .description('print the log in order, an event a line')
-  .option('--after <position>', 'only events after it')
+  .description('print the log in order, one event a line')
+  .option('--after <position>', 'only events after this position')
   .option('--types <names>', 'only events of these types, separated by commas', (names) => names.split(','))
   .option('--stream <name>', 'only events of this stream')
   .action(async (options: ReplayOptions) => (await import('./cli/replay.js')).printLog(options));
@@ -38,36 +38,36 @@ program
 program
   .command('rebuild')
   .description(
-    'build the read tables from the log and exchange them for the old ones, while everything goes on',
+    'build new read tables from the log, then swap them in; the service keeps running meanwhile',
   )
-  .option('--allow-parked', 'go on if events can’t be applied, and park them')
+  .option('--allow-parked', 'park events that can’t be applied, and go on')
   .option(
     '--as-of <moment>',
-    'a time or a position: build the tables as they stood then, in a schema of their own',
+    'a time or a position: build the tables as of this moment, in a separate schema',
   )
-  .option('--schema <name>', 'the schema, for --as-of')
-  .option('--replace', 'build that schema again if it is there already')
+  .option('--schema <name>', 'the schema for --as-of')
+  .option('--replace', 'replace the schema if an earlier --as-of built it')
   .action(async (options: RebuildCommandOptions) =>
     (await import('./cli/rebuild.js')).rebuildTables(options),
   );
 
 program
   .command('verify')
-  .description('replay the log and compare every row of the read tables with it, while everything goes on')
+  .description('replay the log and compare every row of the read tables; the service keeps running meanwhile')
   .option('--repair', 'repair the rows that differ')
   .action(async (options: { repair?: true }) => (await import('./cli/verify.js')).verifyTables(options));
 
 const parked = program
   .command('parked')
-  .description('events that could not be applied, and those behind them');
+  .description('events that could not be applied, and the events that wait behind them');
 parked
   .command('list')
-  .description('print them in order, one a line')
+  .description('print parked events in order, one a line')
   .action(async () => (await import('./cli/parked.js')).listParked());
 parked
   .command('show')
   .argument('<stream>', 'such as author-<id>')
-  .description('print all of a stream’s parked events, as the log has them')
+  .description('print all parked events of a stream in full')
   .action(async (stream: string) => (await import('./cli/parked.js')).showParked(stream));
 parked
   .command('retry')
@@ -78,25 +78,25 @@ parked
   .command('skip')
   .argument('<stream>', 'such as author-<id>')
   .description(
-    'leave the first of a stream’s parked events out of the tables, and go on with those behind it',
+    'leave the first parked event of a stream out of the tables, and apply the events behind it',
   )
   .action(async (stream: string) => (await import('./cli/parked.js')).retryParked(stream, true));
 
 program
   .command('transfer')
-  .description('copy a log into another store, in order; run again, it goes on from the last copied event')
+  .description('copy a log into another store, in order; a second run resumes after the last copied event')
   .requiredOption('--from <url>', '`embedded`, postgres://… or esdb://…')
-  .requiredOption('--to <url>', 'likewise; empty, or the beginning of the same log')
+  .requiredOption('--to <url>', 'the same forms; the store must be empty, or hold the beginning of the same log')
   .action(async (options: TransferOptions) => (await import('./cli/transfer.js')).transferLog(options));
 
 program
   .command('status')
-  .description('print how far the tables are')
+  .description('print how far the tables have followed the log')
   .action(async () => (await import('./cli/status.js')).printStatus());
 
 program
   .command('migrate')
-  .description('create or update the schemas, and end')
+  .description('create or update the schemas, then exit')
   .action(async () => (await import('./cli/migrate.js')).migrateSchemas());
 
 try {

@@ -42,19 +42,19 @@ const environment = z.object({
   SHUTDOWN_GRACE_MS: integer(10_000, 0, 600_000),
 });
 
-/** The environment, parsed. `docs` of each name stand in the README's table. */
+/** The environment, parsed. A table in the documentation describes each variable. */
 export interface Config {
   readonly host: string;
   readonly port: number;
-  /** Unset: the embedded server. */
+  /** Undefined: the embedded server. */
   readonly databaseUrl: string | undefined;
-  /** Unset: the log is in PostgreSQL. */
+  /** Undefined: the log is in PostgreSQL. */
   readonly eventStoreDbUrl: string | undefined;
-  /** Before the name of every stream, so that several logs can share a server. */
+  /** Prefix of every stream name, so that several logs can share a server. */
   readonly eventStoreDbPrefix: string;
   /** The schema of the read tables. */
   readonly catalogueSchema: string;
-  /** Absolute path of the embedded server's folder. */
+  /** Absolute path of the folder of the embedded server. */
   readonly dataDir: string;
   readonly logLevel: string;
   readonly maxTextLength: number;
@@ -65,7 +65,7 @@ export interface Config {
 
 /**
  * Reads and checks the environment; an empty variable counts as unset.
- * @throws OperatorError naming the variable and what it should be.
+ * @throws OperatorError that names the variable and the expected form.
  */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
@@ -90,7 +90,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   };
 }
 
-/** So that a container's secret need not stand in its environment. */
+/** Adds the password in a file to the URL, so that a container's secret need not be in the environment. */
 function withPassword(url: string | undefined, file: string | undefined): string | undefined {
   if (url === undefined || file === undefined) return url;
   const complete = new URL(url);

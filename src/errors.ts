@@ -1,5 +1,5 @@
 /**
- * Something that the operator of a service can mend: a setting, a busy port, a database that can't be reached, an
- * operation that was refused. Told in one line, without a stack.
+ * An error that the operator can fix: a wrong setting, a busy port, an unreachable database, a refused operation.
+ * Reported in one line, without a stack.
  */
 export class OperatorError extends Error {}

@@ -1,12 +1,12 @@
 import { randomFillSync } from 'node:crypto';
 import { v5, v7 } from 'uuid';
 
-// Namespaces of Colophon's derived ids (UUID v5). They never change: the same key must give the same id forever.
+// Namespaces of Colophon's derived ids (UUID v5). Never change a namespace: the same key must give the same id forever.
 const COMMANDS = '6f1e3c52-0d5b-4f0e-9a53-2f6b3d0c7e11';
 const RESOURCES = 'b2c7a9de-5a44-4c0c-8f39-7d1f52c4e0a2';
 const IMPORTS = '3d9a40c7-8e1b-4a64-b7f5-c1a6f0e85d93';
 
-// Random bytes are drawn in bulk: one at a time they cost 9 µs an id, a sixth of an import.
+// Random bytes are drawn in bulk. Drawn for each id, they cost 9 µs an id, a sixth of an import.
 const pool = new Uint8Array(16_384);
 let used = pool.length;
 
@@ -18,14 +18,14 @@ function randomBytes(): Uint8Array {
   return pool.slice(used, (used += 16));
 }
 
-/** A new id, in order of time. */
+/** A new id (UUID v7); ids sort by time of creation. */
 export const newId = (): string => v7({ rng: randomBytes });
 
-/** The command id of an `Idempotency-Key`. The separator can occur in neither part. */
+/** The command id of an `Idempotency-Key`. Neither actor nor key can contain the separator. */
 export const commandIdOf = (actor: string, key: string): string => v5(`${actor}\n${key}`, COMMANDS);
 
-/** The id of what is created under an `Idempotency-Key`. */
+/** The id of a resource created under an `Idempotency-Key`. */
 export const resourceIdOf = (actor: string, key: string): string => v5(`${actor}\n${key}`, RESOURCES);
 
-/** The id of an imported author or book: a function of the source's own key. */
+/** The id of an imported author or book, derived from the source's key. */
 export const importedIdOf = (type: 'author' | 'book', key: string): string => v5(`${type}\n${key}`, IMPORTS);

@@ -8,7 +8,7 @@ const PARENT_CHECK_MS = 250;
 try {
   const starting = startService(loadConfig());
   let stopping: Promise<unknown> | undefined;
-  // A signal during the start waits for it: stopping halfway would leave the embedded server behind.
+  // A signal during the start waits for the end of the start. Otherwise the embedded server would be left running.
   const stop = () => {
     stopping ??= starting
       .then((service) => service.stop())
@@ -19,7 +19,7 @@ try {
       .finally(() => process.exit());
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
-  // `npm start` runs us through a shell, which dies of SIGTERM without passing it on: that it is gone has to be seen.
+  // `npm start` runs us through a shell, which dies of SIGTERM without passing the signal on. So watch the shell.
   const parent = process.ppid;
   if (process.env['npm_lifecycle_event'] === 'start')
     setInterval(() => process.ppid === parent || stop(), PARENT_CHECK_MS).unref();

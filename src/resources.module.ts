@@ -14,7 +14,7 @@ import { unavailable } from './http/problem.js';
 import { Schemas } from './http/schemas.js';
 import type { Resources } from './resources.js';
 
-/** Offers every module what outlives requests, and the answers of one side that the other side asks for. */
+/** Offers resources that outlive requests to every module. Also wires the questions of `src/` to the read side. */
 @Module({})
 export class ResourcesModule {
   static of({ config, store, tokens, pool, maintenance, projector }: Resources): DynamicModule {

@@ -15,27 +15,27 @@ import { createPool } from './postgres/database.js';
 import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
 import { checkServer, migrate } from './postgres/migrate.js';
 
-/** Databases, log and tables, while nobody projects: what an operator's command works with. */
+/** Databases, log and tables without a projector, for the operator's commands. */
 export interface Tables {
   readonly databaseUrl: string;
   readonly store: EventStore;
   readonly tokens: PositionTokens;
-  /** Its search path is the schema of the tables. */
+  /** The search path is the schema of the tables. */
   readonly pool: Pool;
   readonly maintenance: Maintenance;
   readonly close: () => Promise<void>;
 }
 
-/** All that outlives requests. Opened in order, closed in the reverse. */
+/** Everything that outlives requests. Opened in order, closed in reverse order. */
 export interface Resources extends Tables {
   readonly config: Config;
   readonly projector: Projector;
 }
 
-/** Every category of streams that the log may have. */
+/** All categories of streams that the log may have. */
 const CATEGORIES = [AUTHOR, BOOK];
 
-/** The configured database; or the embedded one, which is started. */
+/** The configured database. Without one, starts the embedded server. */
 export async function openDatabase(config: Config): Promise<{ url: string; close: () => Promise<void> }> {
   if (config.databaseUrl !== undefined) return { url: config.databaseUrl, close: async () => undefined };
   const embedded = await EmbeddedServer.start(config.dataDir);
@@ -43,9 +43,9 @@ export async function openDatabase(config: Config): Promise<{ url: string; close
 }
 
 /**
- * The event store at a URL, ready for use. The only place that picks an adapter.
- * @param url `esdb://…`; or of a PostgreSQL, which is migrated.
- * @param prefix of the names of streams, in an EventStoreDB.
+ * Opens the event store at a URL. The only place that picks an adapter.
+ * @param url `esdb://…`, or a PostgreSQL URL. The PostgreSQL database is migrated.
+ * @param prefix of stream names in EventStoreDB.
  * @throws OperatorError if the store can't be reached.
  */
 export async function openStore(url: string, prefix: string): Promise<EventStore> {
@@ -66,8 +66,8 @@ export async function openStore(url: string, prefix: string): Promise<EventStore
 }
 
 /**
- * Opens what the configuration names.
- * @throws OperatorError for what the operator can mend.
+ * Opens the resources that the configuration names.
+ * @throws OperatorError for errors that the operator can fix.
  */
 export async function openTables(config: Config): Promise<Tables> {
   const opened: (() => Promise<unknown>)[] = [];
@@ -93,8 +93,8 @@ export async function openTables(config: Config): Promise<Tables> {
 }
 
 /**
- * Opens what the configuration names, and starts projecting.
- * @throws OperatorError for what the operator can mend.
+ * Opens the resources that the configuration names, and starts the projector.
+ * @throws OperatorError for errors that the operator can fix.
  */
 export async function openResources(config: Config): Promise<Resources> {
   const tables = await openTables(config);
@@ -111,12 +111,12 @@ export async function openResources(config: Config): Promise<Resources> {
     await close().catch(() => undefined);
     if (!(error instanceof TablesOfAnotherLog)) throw error;
     throw new OperatorError(
-      `${error.message}; fill them from this one with \`colophon rebuild\`, or set CATALOGUE_SCHEMA to another schema`,
+      `${error.message}; rebuild them from this log with \`colophon rebuild\`, or set CATALOGUE_SCHEMA to another schema`,
     );
   }
 }
 
-/** Closes what was opened, the last first. */
+/** Closes everything that was opened, in reverse order. */
 async function closeAll(opened: (() => Promise<unknown>)[]): Promise<void> {
   for (const part of opened.splice(0).reverse()) await part();
 }

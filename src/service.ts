@@ -15,10 +15,10 @@ const SWEEP_MS = 50;
 
 /** A running service. */
 export interface Service {
-  /** Base of its addresses, such as `http://127.0.0.1:3000`. */
+  /** Base URL, such as `http://127.0.0.1:3000`. */
   readonly url: string;
   readonly databaseUrl: string;
-  /** Lets requests in flight finish, up to the grace, and closes everything that was opened. */
+  /** Lets requests in flight finish, for `shutdownGraceMs` at most, then closes everything that was opened. */
   readonly stop: () => Promise<void>;
 }
 
@@ -31,7 +31,7 @@ const LEVELS: readonly [string, LogLevel][] = [
   ['trace', 'verbose'],
 ];
 
-/** Nest's logger at our level: lines for people on a terminal, JSON elsewhere. */
+/** Nest's logger at the configured level: text lines on a terminal, otherwise JSON. */
 export function createLogger(level: string): ConsoleLogger {
   const upTo = LEVELS.findIndex(([name]) => name === level) + 1;
   const logLevels = LEVELS.slice(0, upTo).map(([, nest]) => nest);
@@ -43,7 +43,7 @@ export function createLogger(level: string): ConsoleLogger {
 
 /**
  * Starts the service.
- * @throws OperatorError for what the operator can mend: a busy port, a database that can't be reached.
+ * @throws OperatorError for errors that the operator can fix, such as a busy port or an unreachable database.
  */
 export async function startService(config: Config): Promise<Service> {
   const logger = createLogger(config.logLevel === 'info' ? 'warn' : config.logLevel);
@@ -58,7 +58,7 @@ export async function startService(config: Config): Promise<Service> {
     describeApi(app);
     try {
       await app.init();
-      // Fastify's own listen: Nest's would log the error besides throwing it.
+      // Fastify's own listen, because Nest's listen would also log the error that it throws.
       await adapter.getInstance<FastifyInstance>().listen({ port: config.port, host: config.host });
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
@@ -72,7 +72,7 @@ export async function startService(config: Config): Promise<Service> {
     const stop = async () => {
       const server: Server = app.getHttpServer();
       const grace = setTimeout(() => server.closeAllConnections(), config.shutdownGraceMs);
-      // A connection whose last request ends while we close is idle only then.
+      // A connection becomes idle only after its last request, which may end during the shutdown.
       const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
       await app.close();
       clearInterval(sweep);

@@ -9,7 +9,7 @@ import { LINK_COLUMNS } from './store.js';
 
 const stamps = ['revision', 'created_at', 'updated_at'];
 
-/** The catalogue, an author or a book at a time. */
+/** Builds the catalogue one author or one book at a time. */
 export const bulk: Bulk = {
   columns: {
     authors: ['id', 'name', 'name_search', ...stamps],

@@ -8,18 +8,18 @@ import { foldAuthor, foldBook } from './fold.js';
 import type { AuthorRow, BookRow, Known, Standing } from './rows.js';
 import type { AuthorView, BookView } from './views.js';
 
-/** Single authors and books as they stood at a moment, folded from their streams by the projection's own fold. */
+/** Single authors and books as of a moment, folded from their streams by the projection's own fold. */
 @Injectable()
 export class CatalogueAsOf {
   constructor(private readonly store: EventStore) {}
 
-  /** @throws Problem where there was none then. */
+  /** @throws Problem 404 or 410 if the author did not exist at that moment. */
   async author(id: string, asOf: Moment): Promise<AuthorView> {
     const { standing, stale } = await this.fold(authorStream(id), asOf, foldAuthor);
     return viewOf(thereOr('author', standing), stale);
   }
 
-  /** @throws Problem where there was none then. */
+  /** @throws Problem 404 or 410 if the book did not exist at that moment. */
   async book(id: string, asOf: Moment, includeAuthors: boolean): Promise<BookView> {
     const { standing, stale } = await this.fold(bookStream(id), asOf, foldBook);
     const { links, ...book } = thereOr('book', standing);
@@ -46,14 +46,14 @@ export class CatalogueAsOf {
       try {
         standing = fold(standing, event);
       } catch {
-        // As in the tables: an event that can't be applied holds up those behind it.
+        // As in the tables: an event that can't be applied blocks later events of the stream.
         return { standing, stale: true };
       }
     }
     return { standing, stale: false };
   }
 
-  /** An answer about what is to come would be another one later. */
+  /** Whether the moment is in the future. Such an answer would change later, so the request is refused. */
   private async isToCome(asOf: Moment): Promise<boolean> {
     if ('time' in asOf) return asOf.time.getTime() > Date.now();
     const head = await this.store.head();
@@ -62,12 +62,12 @@ export class CatalogueAsOf {
 }
 
 const notYet = () =>
-  invalidRequest([{ pointer: 'query/asOf', rule: 'as-of', detail: 'is yet to come in this log' }]);
+  invalidRequest([{ pointer: 'query/asOf', rule: 'as-of', detail: 'is still in the future of this log' }]);
 
 function thereOr<Row>(kind: typeof AUTHOR | typeof BOOK, standing: Standing<Row>): Row {
-  if (!standing) throw new Problem(404, `${kind}-not-found`, `There was no ${kind} with this id then.`);
+  if (!standing) throw new Problem(404, `${kind}-not-found`, `There was no ${kind} with this id at that moment.`);
   if ('removed' in standing)
-    throw new Problem(410, `${kind}-removed`, `The ${kind} had been removed by then.`);
+    throw new Problem(410, `${kind}-removed`, `The ${kind} had been removed before that moment.`);
   return standing.row;
 }
 

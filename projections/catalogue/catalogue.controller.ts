@@ -27,7 +27,7 @@ import {
 
 const paging = {
   limit: pageSize(500, 50).describe('1 to 500 items; 50 by default'),
-  after: z.string().max(2_000).optional().describe('the `next` of the page before'),
+  after: z.string().max(2_000).optional().describe('the `next` of the previous page'),
 };
 const term = z
   .string()
@@ -35,8 +35,8 @@ const term = z
   .max(200)
   .refine((value) => value.isWellFormed() && !value.includes('\0'), 'must be well-formed text');
 const words = {
-  search: term.optional().describe('anywhere in the text, without regard to case and accents'),
-  prefix: term.optional().describe('at the start of the text, without regard to case and accents'),
+  search: term.optional().describe('anywhere in the text, ignoring case and accents'),
+  prefix: term.optional().describe('at the start of the text, ignoring case and accents'),
 };
 
 const authorList = z.strictObject({
@@ -45,7 +45,7 @@ const authorList = z.strictObject({
   ...words,
   book: uuid.optional().describe('only authors of this book'),
   role: role.optional().describe('only authors in this role'),
-  hasBooks: flag.optional().describe('only authors with, or without, books'),
+  hasBooks: flag.optional().describe('true: only authors with books; false: only authors without'),
   include: z.literal('books').optional(),
 });
 const bookList = z.strictObject({
@@ -58,14 +58,14 @@ const bookList = z.strictObject({
 });
 const pageOnly = z.strictObject(paging);
 const asOf = ({ moment }: Schemas) => ({
-  asOf: moment.optional().describe('as it stood at a time, or at a position; that event included'),
+  asOf: moment.optional().describe('the state as of a time or a position, including the event at that position'),
 });
 const oneAuthor = (schemas: Schemas) =>
   z
     .strictObject({ include: z.literal('books').optional(), ...asOf(schemas) })
-    // An author's books of then are in the streams of all books: `rebuild --as-of` reads those.
+    // An author's books as of a moment are in the streams of all books. `rebuild --as-of` reads all streams.
     .refine(({ include, asOf: moment }) => !include || !moment, {
-      message: 'is of the present only; `colophon rebuild --as-of` has the books of then',
+      message: 'can not be combined with `asOf`; `colophon rebuild --as-of` builds the books as of a moment',
       path: ['include'],
       params: { rule: 'as-of' },
     });
@@ -182,8 +182,8 @@ export class CatalogueController {
 }
 
 /**
- * The ETag is the resource's own revision, for `If-Match`. It says nothing of what is included, so only an answer
- * without inclusions may be left out for `If-None-Match`.
+ * Sets the ETag: the resource's own revision, for `If-Match`. The revision doesn't cover included resources. So only an
+ * answer without inclusions may become a 304 for `If-None-Match`.
  */
 function withTag<View extends { revision: string }>(
   reply: FastifyReply,

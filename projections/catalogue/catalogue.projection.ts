@@ -24,7 +24,7 @@ import {
 
 const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file), 'utf8');
 
-/** The read tables. A batch loads what it touches, folds it event by event, and stores what became of it. */
+/** The read tables. A batch loads the rows that its events touch, folds event by event, and stores the results. */
 export const catalogue: Projection = {
   name: 'catalogue',
   version: 3,
@@ -62,7 +62,7 @@ async function apply(client: ClientBase, events: readonly RecordedEvent[]): Prom
   await storeLinks(client, placed);
 }
 
-/** Streams whose earlier events are in the tables: all that don't begin in this batch. */
+/** Streams with earlier events in the tables: all streams that don't begin in this batch. */
 function loadable(events: readonly RecordedEvent[]): string[] {
   const begun = new Set(events.filter((event) => event.revision === 0n).map((event) => event.stream));
   const streams = new Set(events.map((event) => event.stream));
@@ -73,7 +73,7 @@ interface Folded<Row> {
   readonly rows: Row[];
   readonly removed: Removed[];
   readonly restored: string[];
-  /** Not there before, restored or new: links may wait for one who is new where the events before were parked. */
+  /** Ids of new or restored rows. Links may wait even for a new author, if earlier events of its stream were parked. */
   readonly appeared: string[];
 }
 
@@ -100,7 +100,7 @@ function foldAll<Row>(
   return folded;
 }
 
-/** Links to delete, and links to insert or update because they, or their place, are new. */
+/** Links to delete, and links to insert or update because the link or its position changed. */
 function linkChanges(before: ReadonlyMap<string, Standing<BookRow>>, books: readonly BookRow[]) {
   const gone: { bookId: string; authorId: string }[] = [];
   const placed: PlacedLink[] = [];
@@ -122,7 +122,7 @@ async function mark(client: ClientBase, streams: readonly string[], stale: boole
     [AUTHOR, 'authors'],
     [BOOK, 'books'],
   ] as const) {
-    // A stream that isn't named by a UUID has no row.
+    // A stream without a UUID in its name has no row.
     const ids = streams
       .filter((stream) => categoryOf(stream) === category)
       .map(idOf)

@@ -6,8 +6,8 @@ import type { Projector } from '../projector.js';
 const PATIENCE_MS = 5_000;
 
 /**
- * How many books are linked to the author, once the tables hold everything the log held at the call.
- * @throws Problem (503) when they don't get there in time.
+ * Number of books linked to the author. First waits until the tables reach the log's head as of the call.
+ * @throws Problem 503 if the tables don't reach the head in time.
  */
 export async function countBooksOfAuthor(
   authorId: string,
@@ -17,7 +17,7 @@ export async function countBooksOfAuthor(
 ): Promise<number> {
   const head = await store.head();
   if (head !== undefined && !(await projector.reached(head, PATIENCE_MS)))
-    throw unavailable('The tables are behind the log, so the author’s books are not known.');
+    throw unavailable('The tables are behind the log, so the number of the author’s books is unknown.');
   const { rows } = await pool.query<{ count: number }>({
     name: 'count-books',
     text: 'select count(*)::integer as count from author_book where author_id = $1',

@@ -19,7 +19,7 @@ interface Standings {
   readonly book: Standing<BookRow>;
 }
 
-/** What the tables hold of an author, a book, or a link, at some moment. */
+/** The row of each table for a key, derived from the folded author and book. */
 const ROWS: Record<string, (standings: Standings, key: Key) => Row | null> = {
   authors: ({ author }) => (author && 'row' in author ? { ...author.row } : null),
   books: ({ book }) => {
@@ -44,9 +44,9 @@ function linkOf({ book }: Standings, { author_id, book_id }: Key): Row | null {
 }
 
 /**
- * The events that changed a row, in order, with the row after each: those of its author and of its book are folded as the
- * projection folds them, and where the row is another one afterwards, the event is one of them.
- * @param to leaves out what came later.
+ * The events that changed a row, in order, with the row after each event. Folds the streams of the row's author and
+ * book like the projection does. An event counts if the row differs after the event.
+ * @param to ignores events after this position.
  */
 export async function explain(
   store: EventStore,
@@ -66,7 +66,7 @@ export async function explain(
     try {
       if (!parked.has(event.stream)) standings = after(standings, event);
     } catch {
-      // Parked: it changed nothing, and those behind it wait.
+      // The event is parked: the event changed nothing, and later events of the stream wait.
       parked.add(event.stream);
     }
     const next = ROWS[table]?.(standings, key) ?? null;

@@ -4,14 +4,14 @@ import type { ProjectableEvent } from '../../src/event-store/event-store.js';
 import { idOf } from '../../src/event-store/event-store.js';
 import type { AuthorRow, BookRow, Known, LinkRow, Standing } from './rows.js';
 
-/** An event that doesn't fit what came before it, or isn't what its type says: the log or this fold is broken. */
+/** An event that doesn't fit the earlier events, or whose data doesn't match its type. The log or this fold is wrong. */
 export class Inapplicable extends Error {
-  constructor(event: ProjectableEvent, reason = 'it does not fit what came before') {
+  constructor(event: ProjectableEvent, reason = 'it does not fit the events before it') {
     super(`${event.type} can't be applied to ${event.stream}: ${reason}`);
   }
 }
 
-/** An author's row after one more event of its stream. Pure. */
+/** An author's row after one more event of the author's stream. Pure. */
 export function foldAuthor(before: Standing<AuthorRow>, event: ProjectableEvent): Known<AuthorRow> {
   const { type, data } = event as unknown as AuthorEvent;
   if ('name' in data) checkText(event, 'name', data.name);
@@ -30,7 +30,7 @@ export function foldAuthor(before: Standing<AuthorRow>, event: ProjectableEvent)
   throw new Inapplicable(event);
 }
 
-/** A book's row and links after one more event of its stream. Pure. */
+/** A book's row and links after one more event of the book's stream. Pure. */
 export function foldBook(before: Standing<BookRow>, event: ProjectableEvent): Known<BookRow> {
   const change = event as unknown as BookEvent;
   const id = idOf(event.stream);
@@ -67,7 +67,7 @@ export function foldBook(before: Standing<BookRow>, event: ProjectableEvent): Kn
       return { row: { ...row, title: change.data.title } };
     case 'BookLinked':
       if (links.some((link) => link.authorId === change.data.authorId))
-        throw new Inapplicable(event, 'the author is linked already');
+        throw new Inapplicable(event, 'the author is already linked');
       return { row: { ...row, links: links.toSpliced(change.data.position - 1, 0, linkRow(change.data)) } };
     case 'BookLinkChanged': {
       checkLink(event, change.data);
@@ -115,5 +115,5 @@ function checkLink(event: ProjectableEvent, { authorId, roles, creditedAs }: Lin
     !Array.isArray(roles) ||
     !(roles as readonly string[]).every((role) => WORD.test(role) && role !== 'null')
   )
-    throw new Inapplicable(event, 'its roles are no list of words');
+    throw new Inapplicable(event, 'its roles are not a list of words');
 }

@@ -1,11 +1,10 @@
--- Those that take longest to build come first. Primary keys are declared on indexes that are there already, which takes
--- no time.
+-- The indexes that take longest to build come first. Primary keys are declared on existing indexes, which takes no time.
 
 -- Substring search.
 create index books_title_trigrams on books using gin (title_search gin_trgm_ops);
 create index authors_name_trigrams on authors using gin (name_search gin_trgm_ops);
 
--- Lists are paged by these; a btree entry has room for 2,700 bytes, so texts are sorted by their first 200 characters.
+-- Indexes for paging lists. A btree entry has room for 2,700 bytes, so texts are sorted by their first 200 characters.
 create index books_by_title on books (left(title_search, 200) collate "C", id);
 create index authors_by_name on authors (left(name_search, 200) collate "C", id);
 create index books_by_creation on books (created_at, id);

@@ -21,7 +21,7 @@ export interface AuthorFilter extends TextFilter {
   readonly sort: (typeof AUTHOR_SORTS)[number];
   /** Only authors of this book. */
   readonly book?: string | undefined;
-  /** Only authors with this role, in that book if one is given. */
+  /** Only authors with this role; with `book`, with this role in that book. */
   readonly role?: Role | undefined;
   readonly hasBooks?: boolean | undefined;
   readonly include?: 'books' | undefined;

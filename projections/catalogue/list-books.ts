@@ -14,7 +14,7 @@ export interface BookFilter extends TextFilter {
   readonly sort: (typeof BOOK_SORTS)[number];
   /** Only books of this author. */
   readonly author?: string | undefined;
-  /** Only books that have an author in this role; that author, if one is given. */
+  /** Only books that have an author in this role; with `author`, that author in this role. */
   readonly role?: Role | undefined;
   readonly include?: 'authors' | undefined;
 }

@@ -7,7 +7,7 @@ interface LinkRecord extends LinkRow {
   readonly bookId: string;
 }
 
-/** How the named authors stand in the tables. */
+/** The state of these authors in the tables, by id. */
 export async function loadAuthors(
   client: ClientBase,
   ids: string[],
@@ -24,7 +24,7 @@ export async function loadAuthors(
   return standings;
 }
 
-/** How the named books stand in the tables, with all their links, detached ones included. */
+/** The state of these books in the tables, by id, with all links, detached links included. */
 export async function loadBooks(client: ClientBase, ids: string[]): Promise<Map<string, Standing<BookRow>>> {
   if (ids.length === 0) return new Map();
   const { rows } = await client.query<Omit<BookRow, 'revision' | 'links'> & { revision: string }>({

@@ -19,8 +19,8 @@ export abstract class CataloguePool {
 }
 
 /**
- * Single authors and books. Requests that come together share a statement: under 64 connections a point query each
- * costs the server several times as much.
+ * Reads single authors and books. Concurrent requests share a statement. With 64 connections, one point query for each
+ * request costs the server several times as much.
  */
 @Injectable()
 export class ReadModel {
@@ -42,7 +42,7 @@ export class ReadModel {
     );
   }
 
-  /** What to say of an id that isn't in its table: that it was removed, can't be shown, or was never there. */
+  /** The problem for an id without a row: removed (410), parked, or unknown (404). */
   async missing(kind: 'author' | 'book', id: string): Promise<Problem> {
     const { rows } = await this.pool.query<{ removed: boolean; parked: boolean }>({
       name: 'why-missing',
@@ -53,7 +53,7 @@ export class ReadModel {
     if (rows[0]?.removed) return new Problem(410, `${kind}-removed`, `The ${kind} has been removed.`);
     if (rows[0]?.parked)
       return unavailable(
-        `The ${kind} is not in the tables: an event of it could not be applied, and is parked.`,
+        `The ${kind} is not in the tables: one of its events could not be applied and is parked.`,
       );
     return new Problem(404, `${kind}-not-found`, `There is no ${kind} with this id.`);
   }

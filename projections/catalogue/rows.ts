@@ -9,7 +9,7 @@ export interface AuthorRow {
   readonly updatedAt: Date;
 }
 
-/** A row of `author_book`, or of `detached_links` while its author isn't there. Its position is its place in the list. */
+/** A row of `author_book`, or of `detached_links` if the author has no row. The position is the place in the list. */
 export interface LinkRow {
   readonly authorId: string;
   readonly roles: readonly Role[];
@@ -29,7 +29,7 @@ export interface BookRow {
   readonly links: readonly LinkRow[];
 }
 
-/** What is left of a removed author or book. */
+/** The facts kept about a removed author or book. */
 export interface Removed {
   readonly id: string;
   readonly revision: bigint;
@@ -37,8 +37,8 @@ export interface Removed {
   readonly removedAt: Date;
 }
 
-/** How an author or a book stands that is there, or was. */
+/** The state of an author or book that exists or has been removed. */
 export type Known<Row> = { readonly row: Row } | { readonly removed: Removed };
 
-/** The same, or undefined for one that nothing is known of. */
+/** The state of an author or book; undefined if unknown. */
 export type Standing<Row> = undefined | Known<Row>;

@@ -1,6 +1,6 @@
 /**
- * A text as it is searched and sorted: compatibility-decomposed, without accents, in lower case. Both sides of a
- * search go through here, so that `GARCÍA` finds `Garcia`. Letters that decompose to nothing else are folded by hand.
+ * Converts a text for search and sorting: compatibility-decomposed, without accents, in lower case. Both sides of a
+ * search are converted, so that `GARCÍA` finds `Garcia`. Letters without a decomposition are replaced from a list.
  */
 export function searchText(text: string): string {
   const folded = text.normalize('NFKD').replace(MARKS, '').toLowerCase().replace(MARKS, '');

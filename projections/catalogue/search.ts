@@ -1,7 +1,7 @@
 import type { Parameters } from '../page.js';
 import { searchText } from './search-text.js';
 
-/** What a list may be narrowed to by its text. */
+/** Restricts a list by text. */
 export interface TextFilter {
   readonly search?: string | undefined;
   readonly prefix?: string | undefined;
@@ -9,7 +9,7 @@ export interface TextFilter {
 
 const literal = (text: string): string => searchText(text).replace(/[\\%_]/g, '\\$&');
 
-/** Conditions on a `*_search` column: `search` anywhere in it (by trigrams), `prefix` at its start (by the sort index). */
+/** Conditions on a `*_search` column: `search` anywhere (trigram index), `prefix` at the start (sort index). */
 export function textConditions(
   column: string,
   { search, prefix }: TextFilter,

@@ -4,7 +4,7 @@ import { BOOK } from '../../src/books/book.events.js';
 import type { AuthorRow, BookRow, LinkRow, Removed } from './rows.js';
 import { searchText } from './search-text.js';
 
-/** Inserts or replaces rows, all in one statement. */
+/** Inserts or replaces all rows in one statement. */
 export async function storeAuthors(client: ClientBase, rows: readonly AuthorRow[]): Promise<void> {
   if (rows.length === 0) return;
   await client.query({
@@ -43,20 +43,20 @@ export async function storeBooks(client: ClientBase, rows: readonly BookRow[]): 
   });
 }
 
-/** A link and where it stands: book, and place in its list. */
+/** A link with its book, and its position in the book's list. */
 export interface PlacedLink extends LinkRow {
   readonly bookId: string;
   readonly position: number;
 }
 
-/** Inserts or replaces links; those whose author isn't there wait in `detached_links`. */
+/** Inserts or replaces links. Links whose author has no row wait in `detached_links`. */
 export async function storeLinks(client: ClientBase, links: readonly PlacedLink[]): Promise<void> {
   if (links.length === 0) return;
   const values = [
     links.map((link) => link.authorId),
     links.map((link) => link.bookId),
     links.map((link) => link.position),
-    // An array of arrays would have to be a rectangle.
+    // PostgreSQL requires all inner arrays of an array to have the same length.
     links.map((link) => link.roles.join()),
     links.map((link) => link.creditedAs),
     links.map((link) => link.linkedAt.toISOString()),
@@ -72,7 +72,7 @@ export async function storeLinks(client: ClientBase, links: readonly PlacedLink[
     await client.query({ name: 'detach-links', text: insertLinks('detached_links', 'not'), values });
 }
 
-/** Named, since a table that has served several versions has its columns in another order than a fresh one. */
+/** Listed by name, because a table changed over several versions may have its columns in another order. */
 export const LINK_COLUMNS =
   'author_id, book_id, position, roles, credited_as, linked_at, linked_by, event_id';
 
@@ -86,7 +86,7 @@ const insertLinks = (table: string, not: '' | 'not') => `
     credited_as = excluded.credited_as, linked_at = excluded.linked_at, linked_by = excluded.linked_by,
     event_id = excluded.event_id`;
 
-/** Deletes links, wherever they are. */
+/** Deletes links from `author_book` and `detached_links`. */
 export async function deleteLinks(
   client: ClientBase,
   links: readonly { bookId: string; authorId: string }[],
@@ -102,7 +102,7 @@ export async function deleteLinks(
     });
 }
 
-/** Removed authors leave the table; links that raced the removal are detached. */
+/** Deletes removed authors from the table. Links that raced the removal move to `detached_links`. */
 export async function removeAuthors(client: ClientBase, removed: readonly Removed[]): Promise<void> {
   if (removed.length === 0) return;
   const ids = removed.map(({ id }) => id);
@@ -115,7 +115,7 @@ export async function removeAuthors(client: ClientBase, removed: readonly Remove
   await remember(client, AUTHOR, removed);
 }
 
-/** Removed books leave the tables with their links. */
+/** Deletes removed books with their links. */
 export async function removeBooks(client: ClientBase, removed: readonly Removed[]): Promise<void> {
   if (removed.length === 0) return;
   const ids = removed.map(({ id }) => id);
@@ -125,12 +125,12 @@ export async function removeBooks(client: ClientBase, removed: readonly Removed[
   await remember(client, BOOK, removed);
 }
 
-/** Who is there again is no longer removed. */
+/** Deletes restored authors or books from `removed`. */
 export async function forgetRemoved(client: ClientBase, kind: string, ids: readonly string[]): Promise<void> {
   if (ids.length > 0) await client.query('delete from removed where kind = $1 and id = any($2)', [kind, ids]);
 }
 
-/** Authors who are in the table now get the links that waited for them. */
+/** Moves links that waited for these authors from `detached_links` to `author_book`. */
 export async function attachLinks(client: ClientBase, authorIds: readonly string[]): Promise<void> {
   if (authorIds.length === 0) return;
   await client.query({

@@ -1,5 +1,5 @@
--- The catalogue as plain relational tables, rebuilt from the log at will. Created in whatever schema the search path
--- names first. *_search holds the text as it is searched and sorted: without case, accents and ligatures. A row is stale
+-- The catalogue as plain relational tables, which can be rebuilt from the log at any time. Created in the first schema of
+-- the search path. *_search holds the text for search and sorting: without case, accents and ligatures. A row is stale
 -- while an event of its author or book is parked.
 
 create table authors (
@@ -33,13 +33,13 @@ create table author_book (
   event_id    uuid        not null
 );
 
--- What the projection remembers beyond the three tables.
+-- State that the projection needs in addition to the three tables.
 
--- Links of live books to authors who are not there: the removal of an author raced a link. They wait for the author's
--- return, or for the book to unlink.
+-- Links of live books to authors without a row, because the removal of the author raced the link. These links wait until
+-- the author is restored or the book unlinks the author.
 create table detached_links (like author_book);
 
--- What was removed, to answer 410 instead of 404, and to know when it first came should it be restored.
+-- Removed authors and books: to answer 410 instead of 404, and to keep created_at for a later restore.
 create table removed (
   kind       text        not null, -- author or book
   id         uuid        not null,

@@ -4,7 +4,7 @@ import { role } from '../../src/books/role-schemas.js';
 const linkShape = {
   position: z.int().describe("the author's place in the book's list, from 1"),
   roles: z.array(role),
-  creditedAs: z.string().nullable().describe('the name as printed, where it differs'),
+  creditedAs: z.string().nullable().describe('the name as printed, if it differs; otherwise null'),
 };
 
 /** A book in an author's list. */
@@ -16,7 +16,7 @@ const stamps = {
   revision: z.string(),
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
-  stale: z.literal(true).optional().describe('only where an event of it could not be applied and is parked'),
+  stale: z.literal(true).optional().describe('present only if an event of this resource could not be applied and is parked'),
 };
 export const authorView = z.object({
   id: z.uuid(),
@@ -42,7 +42,7 @@ export const pageOf = (item: z.ZodType) =>
     next: z.string().nullable().describe('cursor for `after`; null on the last page'),
   });
 
-/** Times travel as milliseconds since the epoch: PostgreSQL's text costs more to parse than the rest of the row. */
+/** Times are selected as milliseconds since the epoch: parsing PostgreSQL's text costs more than the rest of the row. */
 export const epoch = (column: string): string => `(date_part('epoch', ${column}) * 1000)::bigint`;
 export const rfc3339 = (milliseconds: string): string => new Date(Number(milliseconds)).toISOString();
 
@@ -55,12 +55,12 @@ interface ResourceRecord {
   readonly stale: boolean;
 }
 
-/** A row of {@link authorColumns}, and {@link booksOfAuthor} where they are included. */
+/** A row of {@link authorColumns}, with {@link booksOfAuthor} if books are included. */
 export interface AuthorRecord extends ResourceRecord {
   readonly books?: LinkedBook[];
 }
 
-/** A row of {@link bookColumns}, and {@link authorsOfBook} where they are included. */
+/** A row of {@link bookColumns}, with {@link authorsOfBook} if authors are included. */
 export interface BookRecord extends ResourceRecord {
   readonly authors?: LinkedAuthor[];
 }
@@ -68,7 +68,7 @@ export interface BookRecord extends ResourceRecord {
 export const authorColumns = `a.id, a.name as text, a.revision, ${epoch('a.created_at')} as created, ${epoch('a.updated_at')} as updated, a.stale`;
 export const bookColumns = `b.id, b.title as text, b.revision, ${epoch('b.created_at')} as created, ${epoch('b.updated_at')} as updated, b.stale`;
 
-// Links leave the server as the JSON of the answer: parsing them row by row took a third of a request's time.
+// The server returns links as the JSON of the answer. Parsing links row by row took a third of a request's time.
 const linkJson = (text: 'title' | 'name', of: string) =>
   `json_build_object('id', ${of}.id, '${text}', ${of}.${text}, 'position', l.position, 'roles', l.roles, 'creditedAs', l.credited_as)`;
 
@@ -76,7 +76,7 @@ const linkJson = (text: 'title' | 'name', of: string) =>
 export const booksOfAuthor = `(select coalesce(json_agg(${linkJson('title', 'b')} order by left(b.title_search, 200) collate "C", b.id), '[]')
   from author_book l join books b on b.id = l.book_id where l.author_id = a.id) as books`;
 
-/** All authors of the book `b`, in its order. */
+/** All authors of the book `b`, in the book's order. */
 export const authorsOfBook = `(select coalesce(json_agg(${linkJson('name', 'a')} order by l.position, a.id), '[]')
   from author_book l join authors a on a.id = l.author_id where l.book_id = b.id) as authors`;
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { RecordedEvent } from '../event-store/event-store.js';
 import type { PositionTokens } from '../event-store/position-token.js';
 
-/** An event as auditors see it: what happened, who did it, when and why, and its place in stream and log. */
+/** An event as auditors see the event: what happened, who acted, when and why, revision and position. */
 export const auditEvent = z.object({
   position: z.string(),
   stream: z.string(),

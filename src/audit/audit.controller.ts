@@ -18,7 +18,7 @@ import { replay } from './replay.js';
 const history = z.object({ id: z.uuid(), events: z.array(auditEvent) });
 const eventPage = z.object({
   items: z.array(auditEvent),
-  next: z.string().nullable().describe('for `after`; null when the page reached the head'),
+  next: z.string().nullable().describe('pass as `after` for the next page; null if the page reached the head'),
 });
 const filter = ({ position }: Schemas) =>
   z.strictObject({
@@ -26,7 +26,7 @@ const filter = ({ position }: Schemas) =>
     types: z
       .string()
       .max(1_000)
-      .regex(/^\w+(,\w+)*$/, 'must be names of event types, separated by commas')
+      .regex(/^\w+(,\w+)*$/, 'must be event types, separated by commas')
       .transform((names) => names.split(','))
       .optional()
       .describe('only events of these types, separated by commas'),
@@ -83,7 +83,7 @@ export class AuditController {
 
   @Get('events')
   @DescribeQuery({
-    summary: 'The log in order: a page as JSON, or all of it as NDJSON where that is what is accepted',
+    summary: 'The log in order: one page as JSON, or the whole log as NDJSON if the Accept header asks for NDJSON',
     tag: 'audit',
     query: filter,
     answer: eventPage,
@@ -96,13 +96,13 @@ export class AuditController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<z.output<typeof eventPage> | Readable> {
     if (request.headers.accept?.toLowerCase().includes(NDJSON)) {
-      // The first read is done before the headers are out, so that a store that is away is still a 503.
+      // Read once before the headers are sent, so that an unavailable store still gives a 503.
       await this.store.head();
       reply.type(NDJSON);
       return Readable.from(replay(this.store, this.tokens, which));
     }
     const { after, types, stream } = which;
-    // One event more than asked tells whether there is a next page.
+    // Read one event more than the limit: the extra event shows that a next page exists.
     for await (const events of this.store.readAll({ from: after, types, stream, batchSize: limit + 1 })) {
       const items = events.slice(0, limit);
       const last = items.at(-1);

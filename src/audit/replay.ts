@@ -2,14 +2,14 @@ import type { EventStore, Position } from '../event-store/event-store.js';
 import type { PositionTokens } from '../event-store/position-token.js';
 import { toAuditEvent } from './audit-event.js';
 
-/** Which part of the log is asked for. */
+/** Selects a part of the log. */
 export interface ReplayFilter {
   readonly after?: Position | undefined;
   readonly types?: readonly string[] | undefined;
   readonly stream?: string | undefined;
 }
 
-/** The log as NDJSON, a text of many lines at a time, up to its head as of the start. Memory stays flat. */
+/** The log as NDJSON, many lines per string, up to the head as of the start. Memory stays flat. */
 export async function* replay(
   store: EventStore,
   tokens: PositionTokens,

@@ -1,17 +1,17 @@
 import type { RecordedEvent } from '../event-store/event-store.js';
 
-/** An event, and what it made of a row. */
+/** An event, and the row after that event. */
 export interface RowChange {
   readonly event: RecordedEvent;
-  /** After the event; null: there is none. */
+  /** The row after the event; null if the event left no row. */
   readonly row: Readonly<Record<string, unknown>> | null;
 }
 
-/** Which events changed a row of the tables: only the read side knows. `resources.module.ts` wires it. */
+/** Finds the events that changed a row of the tables. Only the read side can. Wired in `resources.module.ts`. */
 export abstract class RowChanges {
   /**
    * The events that changed a row, in order.
-   * @param key values of the primary key's columns.
+   * @param key values of the primary key columns, by column name.
    */
   abstract of(
     table: 'authors' | 'books' | 'author_book',

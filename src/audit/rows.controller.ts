@@ -9,14 +9,14 @@ import { IdParam } from '../http/validate.js';
 
 const row = z.record(z.string(), z.unknown()).nullable();
 const rowHistory = z.object({
-  row: row.describe('as the log has it now; null: there is none'),
+  row: row.describe('the row that the log gives now; null if there is none'),
   changes: z.array(
-    z.object({ event: auditEvent, row: row.describe('after the event; null where the event took it away') }),
+    z.object({ event: auditEvent, row: row.describe('the row after the event; null if the event removed the row') }),
   ),
 });
 type RowHistory = z.output<typeof rowHistory>;
 
-/** Why a row is as it is: the events that changed it, each with what it made of the row. */
+/** Explains a row: the events that changed the row, each with the row after that event. */
 @Controller('audit')
 export class RowsController {
   constructor(
@@ -26,7 +26,7 @@ export class RowsController {
 
   @Get('authors/:id/row')
   @DescribeQuery({
-    summary: "Why an author's row is as it is",
+    summary: "The events that explain an author's row",
     tag: 'audit',
     ids: ['id'],
     answer: rowHistory,
@@ -38,7 +38,7 @@ export class RowsController {
 
   @Get('books/:id/row')
   @DescribeQuery({
-    summary: "Why a book's row is as it is",
+    summary: "The events that explain a book's row",
     tag: 'audit',
     ids: ['id'],
     answer: rowHistory,
@@ -50,7 +50,7 @@ export class RowsController {
 
   @Get('links/:authorId/:bookId')
   @DescribeQuery({
-    summary: 'Why an author is linked to a book, or no longer',
+    summary: 'The events that explain why an author is linked to a book, or no longer linked',
     tag: 'audit',
     ids: ['authorId', 'bookId'],
     answer: rowHistory,
@@ -66,7 +66,7 @@ export class RowsController {
 
   private show(what: string, changes: readonly RowChange[]): RowHistory {
     if (changes.length === 0)
-      throw new Problem(404, `${what}-not-found`, `There never was such a ${what}, by the log.`);
+      throw new Problem(404, `${what}-not-found`, `The log has no events of such a ${what}.`);
     const shown = changes.map(({ event, row: made }) => ({
       event: toAuditEvent(event, this.tokens),
       row: toJson(made),
@@ -75,7 +75,7 @@ export class RowsController {
   }
 }
 
-/** As HTTP shows revisions and times. */
+/** The row as JSON: revisions become strings, times become RFC 3339. */
 const toJson = (made: Readonly<Record<string, unknown>> | null): RowHistory['row'] =>
   made &&
   (JSON.parse(

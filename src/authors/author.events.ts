@@ -3,7 +3,7 @@ export type AuthorEvent =
   | { readonly type: 'AuthorAdded'; readonly data: { readonly name: string } }
   | { readonly type: 'AuthorRenamed'; readonly data: { readonly name: string } }
   | { readonly type: 'AuthorRemoved'; readonly data: Record<string, never> }
-  /** Carries the name the author had when removed: the author comes back as it was. */
+  /** Carries the name that the author had at removal, so the author keeps that name. */
   | { readonly type: 'AuthorRestored'; readonly data: { readonly name: string } };
 
 export const AUTHOR = 'author';

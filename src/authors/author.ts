@@ -1,7 +1,7 @@
 import { DomainError } from '../domain-error.js';
 import type { AuthorEvent } from './author.events.js';
 
-/** An author as its commands see it. */
+/** The state of an author, as commands on that author need it. */
 export type Author =
   { readonly status: 'unknown' } | { readonly status: 'live' | 'removed'; readonly name: string };
 
@@ -41,7 +41,7 @@ export function restoreAuthor(author: Author): AuthorEvent[] {
   return author.status === 'live' ? [] : [{ type: 'AuthorRestored', data: { name: author.name } }];
 }
 
-/** An imported line says how the author should be: added if unknown, renamed if called otherwise. */
+/** An imported line states the wanted author: added if unknown, renamed if the name differs. */
 export function importAuthor(author: Author, command: { name: string }): AuthorEvent[] {
   return author.status === 'unknown' ? addAuthor(author, command) : renameAuthor(author, command);
 }
@@ -67,7 +67,7 @@ export class AuthorAlreadyExists extends DomainError {
 export class AuthorIsRemoved extends DomainError {
   readonly kind = 'conflict';
   readonly rule = 'author-removed';
-  override message = 'The author has been removed; restore it first.';
+  override message = 'The author has been removed; restore the author first.';
 }
 
 export class AuthorHasBooks extends DomainError {

@@ -82,7 +82,7 @@ export class AuthorsController {
 
   @Post(':id/restore')
   @HttpCode(200)
-  @DescribeCommand({ summary: 'Bring a removed author back', ids: ['id'], problems: KNOWN })
+  @DescribeCommand({ summary: 'Restore a removed author', ids: ['id'], problems: KNOWN })
   async restoreAuthor(
     @IdParam('id') id: string,
     @Context() context: HttpCommandContext,

@@ -4,7 +4,7 @@ import { CommandHandling } from '../commands/handle-command.js';
 import { evolveAuthor, unknownAuthor, type Author } from './author.js';
 import { authorStream, type AuthorEvent } from './author.events.js';
 
-/** Streams of authors: where commands decide, and where a book's commands ask about an author. */
+/** Runs commands on the streams of authors. Also tells a book's commands whether an author can be linked. */
 @Injectable()
 export class Authors {
   constructor(private readonly handling: CommandHandling) {}

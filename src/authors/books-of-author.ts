@@ -1,8 +1,8 @@
-/** A question about another stream's links, which only the read side can answer. `resources.module.ts` wires it. */
+/** Counts an author's links, which are in other streams. Only the read side can. Wired in `resources.module.ts`. */
 export abstract class BooksOfAuthor {
   /**
-   * How many books are linked to the author, by tables that have caught up with the log as of the call.
-   * @throws when the tables don't catch up in time, as a query with `Min-Position` would.
+   * Number of books linked to the author. The tables first catch up with the log as of the call.
+   * @throws if the tables don't catch up in time, like a query with `Min-Position`.
    */
   abstract count(authorId: string): Promise<number>;
 }

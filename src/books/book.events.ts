@@ -1,10 +1,10 @@
 import type { Role } from './roles.js';
 
-/** An author's part in a book. Its position is its place in the book's list, counted from 1. */
+/** An author's part in a book. A link's position is the author's place in the book's list, counted from 1. */
 export interface Link {
   readonly authorId: string;
   readonly roles: readonly Role[];
-  /** The name as printed in the book, null where it is the author's name. */
+  /** The author's name as printed in the book; null if the book prints the author's own name. */
   readonly creditedAs: string | null;
 }
 
@@ -12,15 +12,15 @@ export interface Link {
 export type BookEvent =
   | { readonly type: 'BookAdded'; readonly data: { readonly title: string } }
   | { readonly type: 'BookRetitled'; readonly data: { readonly title: string } }
-  /** The author enters the book's list at `position`; those from there on move one further. */
+  /** The author enters the book's list at `position`. Authors at `position` and after move down by one. */
   | { readonly type: 'BookLinked'; readonly data: Link & { readonly position: number } }
   | { readonly type: 'BookLinkChanged'; readonly data: Link }
-  /** All of the book's authors in their new order. */
+  /** Names all authors of the book, in the new order. */
   | { readonly type: 'AuthorsReordered'; readonly data: { readonly authorIds: readonly string[] } }
-  /** The author leaves the list; those behind move up. */
+  /** The author leaves the list. Authors after the gap move up by one. */
   | { readonly type: 'BookUnlinked'; readonly data: { readonly authorId: string } }
   | { readonly type: 'BookRemoved'; readonly data: Record<string, never> }
-  /** Carries what the book was when removed, less the links to authors who are gone since. */
+  /** Carries the book as of its removal, without links to authors who have been removed since. */
   | {
       readonly type: 'BookRestored';
       readonly data: { readonly title: string; readonly authors: readonly Link[] };

@@ -3,7 +3,7 @@ import { DomainError } from '../domain-error.js';
 import type { BookEvent, Link } from './book.events.js';
 import { roleSet, type Role } from './roles.js';
 
-/** A book as its commands see it: its links live here, so their rules are checked against one revision. */
+/** The state of a book, as commands need it. Includes the links, so one revision covers the rules about links. */
 export type Book =
   | { readonly status: 'unknown' }
   | { readonly status: 'live' | 'removed'; readonly title: string; readonly links: readonly Link[] };
@@ -41,7 +41,7 @@ export function evolveBook(book: Book, event: BookEvent): Book {
   }
 }
 
-/** A wish to link an author, with what is known about that author. */
+/** A request to link an author, with the author's current status. */
 export interface LinkWish {
   readonly authorId: string;
   readonly author: Author['status'];
@@ -61,7 +61,7 @@ export function addBook(
   return events;
 }
 
-/** Every author of a list can be linked, and none is in it twice. */
+/** Checks that every author of a list can be linked, and that no author is listed twice. */
 function checkList(authors: readonly LinkWish[]): void {
   const seen = new Set<string>();
   authors.forEach(({ authorId, author }, index) => {
@@ -78,8 +78,9 @@ export function retitleBook(book: Book, command: { title: string }): BookEvent[]
 }
 
 /**
- * Links an author, or changes the link there is. What the wish leaves out stays as it is; on a new link it defaults
- * to the last position, the role of author, and no other credit. A wish that is already fulfilled changes nothing.
+ * Links an author, or changes the existing link. Fields that the request leaves out stay unchanged. A new link
+ * defaults to the last position, the role of author, and no other credit. A request that matches the existing link
+ * changes nothing.
  */
 export function linkAuthor(book: Book, wish: LinkWish): BookEvent[] {
   const { links } = live(book);
@@ -123,7 +124,7 @@ export function removeBook(book: Book): BookEvent[] {
   return book.status === 'removed' ? [] : [{ type: 'BookRemoved', data: {} }];
 }
 
-/** @param command.liveAuthors those of the book's authors who can be linked today. */
+/** @param command.liveAuthors the authors of the book who can be linked now. */
 export function restoreBook(book: Book, command: { liveAuthors: ReadonlySet<string> }): BookEvent[] {
   if (book.status === 'unknown') throw new BookNotFound();
   if (book.status === 'live') return [];
@@ -132,8 +133,8 @@ export function restoreBook(book: Book, command: { liveAuthors: ReadonlySet<stri
 }
 
 /**
- * An imported line says how the book should be: added if unknown; else retitled, and, where the line lists authors,
- * linked to exactly those, in that order. Only what differs becomes an event.
+ * An imported line states the wanted book. An unknown book is added; a known book is retitled. If the line lists
+ * authors, the book is linked to exactly these authors, in this order. Only differences become events.
  */
 export function importBook(
   book: Book,
@@ -187,7 +188,7 @@ export class BookAlreadyExists extends DomainError {
 export class BookIsRemoved extends DomainError {
   readonly kind = 'conflict';
   readonly rule = 'book-removed';
-  override message = 'The book has been removed; restore it first.';
+  override message = 'The book has been removed; restore the book first.';
 }
 
 export class AuthorListedTwice extends DomainError {

@@ -16,7 +16,7 @@ import { RetitleBook } from './retitle-book.js';
 import { roles } from './role-schemas.js';
 import { UnlinkAuthor } from './unlink-author.js';
 
-/** One append carries a new book with all its authors, so the list has a bound. */
+/** Limits the list, because one append carries a new book with all its authors. */
 const MAX_AUTHORS = 1_000;
 
 const link = ({ text }: Schemas) => ({ roles: roles.optional(), creditedAs: text.nullable().optional() });
@@ -92,7 +92,7 @@ export class BooksController {
   @Post(':id/restore')
   @HttpCode(200)
   @DescribeCommand({
-    summary: 'Bring a removed book back, with its links to authors who are still there',
+    summary: 'Restore a removed book, with its links to authors who have not been removed',
     ids: ['id'],
     problems: KNOWN,
   })
@@ -106,7 +106,7 @@ export class BooksController {
 
   @Put(':id/authors/:authorId')
   @DescribeCommand({
-    summary: 'Link an author to a book, or change the link; what the body leaves out stays as it is',
+    summary: 'Link an author to a book, or change the link; fields that the body leaves out stay unchanged',
     ids: ['id', 'authorId'],
     body: linkChange,
     problems: {

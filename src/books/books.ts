@@ -13,7 +13,7 @@ export interface ListedAuthor {
   readonly creditedAs?: string | null | undefined;
 }
 
-/** Streams of books: where commands decide. */
+/** Runs commands on the streams of books. */
 @Injectable()
 export class Books {
   constructor(
@@ -32,7 +32,7 @@ export class Books {
     );
   }
 
-  /** The same authors, each with what is known about them now. */
+  /** The same authors, each with the author's current status. */
   ask(authors: readonly ListedAuthor[]): Promise<LinkWish[]> {
     return Promise.all(
       authors.map(async (listed) => ({ ...listed, author: await this.authors.statusOf(listed.authorId) })),

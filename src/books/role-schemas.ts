@@ -3,5 +3,5 @@ import { ROLE_NAMES } from './roles.js';
 
 export const role = z.enum(ROLE_NAMES);
 
-/** The roles of a link, one at least. */
+/** The roles of a link, at least one. */
 export const roles = z.array(role).min(1).max(ROLE_NAMES.length);

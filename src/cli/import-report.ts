@@ -1,14 +1,14 @@
 import { Progress } from './progress.js';
 import type { LineResult } from '../imports/importer.js';
 
-/** Tells a person how an import goes. Progress goes to standard error, results to standard output. */
+/** Shows a person an import's progress on standard error, and results on standard output. */
 export class ImportReport {
   failed = 0;
   private readonly counts = { added: 0, changed: 0, unchanged: 0 };
   private readonly progress: Progress;
   private bytes = 0;
 
-  /** @param size of the input in bytes, where it is known: progress is measured by what was read. */
+  /** @param size of the input in bytes, if known: progress is measured by the bytes read. */
   constructor(
     size: number | undefined,
     private readonly everyResult: boolean,
@@ -16,7 +16,7 @@ export class ImportReport {
     this.progress = new Progress(size, 'lines');
   }
 
-  /** Passes the input on, counting. */
+  /** Passes the input through, and counts its bytes. */
   async *measure(input: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
     for await (const chunk of input) {
       this.bytes += chunk.length;
@@ -32,13 +32,13 @@ export class ImportReport {
     this.progress.update(this.bytes, this.lines);
   }
 
-  /** @param visible whether the tables show everything. */
+  /** @param visible whether the tables show the whole import. */
   end(visible: boolean): void {
     const seconds = this.progress.end(this.bytes, this.lines);
     const { added, changed, unchanged } = this.counts;
     process.stderr.write(
       `${this.lines} lines in ${seconds} s: ${added} added, ${changed} changed, ${unchanged} unchanged, ` +
-        `${this.failed} failed; ${visible ? 'all of it is in the tables' : 'the tables are still behind'}\n`,
+        `${this.failed} failed; ${visible ? 'the tables show all of them' : 'the tables are still behind'}\n`,
     );
   }
 

@@ -8,7 +8,7 @@ import { Importer } from '../imports/importer.js';
 import { ImportReport } from './import-report.js';
 import { withResources } from './running.js';
 
-/** Longest wait for the tables after an import; a standing error of the projection is told sooner. */
+/** Longest wait for the tables after an import. A persistent error of the projection is reported sooner. */
 const CATCH_UP_MS = 600_000;
 
 export interface ImportOptions {

@@ -1,4 +1,4 @@
 import { withResources } from './running.js';
 
-/** Creates or updates the schemas, which every start does, and ends. */
+/** Creates or updates the schemas, as every start does, then exits. */
 export const migrateSchemas = (): Promise<void> => withResources(async () => undefined);

@@ -2,19 +2,22 @@ import { toAuditEvent } from '../audit/audit-event.js';
 import { OperatorError } from '../errors.js';
 import { withTables } from './running.js';
 
-/** Prints what is parked, an event a line. */
+/** Prints the parked events, one event a line. */
 export async function listParked(): Promise<void> {
   await withTables(async ({ maintenance, tokens }) => {
     for (const row of await maintenance.parked()) {
       const { position, stream, revision, type, error, parked_at } = row;
       const at = tokens.format(BigInt(position));
-      const why = error ?? 'waits behind it';
+      const why = error ?? 'waits behind an earlier parked event';
       process.stdout.write(`${at}  ${stream}  ${revision}  ${type}  ${parked_at.toISOString()}  ${why}\n`);
     }
   });
 }
 
-/** Prints a stream's parked events as the log has them. */
+/**
+ * Prints a stream's parked events in full, from the log.
+ * @throws OperatorError if the stream has no parked events.
+ */
 export async function showParked(stream: string): Promise<void> {
   await withTables(async ({ maintenance, store, tokens }) => {
     const rows = await maintenance.parked(stream);
@@ -28,7 +31,10 @@ export async function showParked(stream: string): Promise<void> {
   });
 }
 
-/** Applies a stream's parked events again; exit code 1 if one of them is still parked. @param skip the first of them. */
+/**
+ * Applies a stream's parked events again. Sets exit code 1 if an event is still parked.
+ * @param skip leaves out the first parked event.
+ */
 export async function retryParked(stream: string, skip: boolean): Promise<void> {
   await withTables(async ({ maintenance }) => {
     const left = await maintenance.retry(stream, skip);

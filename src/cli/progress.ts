@@ -1,11 +1,11 @@
 import { Presets, SingleBar } from 'cli-progress';
 
-/** Between two lines where there is no terminal. */
+/** Time between two lines if standard error is no terminal. */
 const LINE_EVERY_MS = 5_000;
 
 /**
- * How far a long work is, for a person: a bar with rate and time left on a terminal, a line now and then elsewhere. Goes
- * to standard error.
+ * Shows a person the progress of long work, on standard error: on a terminal a bar with rate and time left, otherwise
+ * a line every {@link LINE_EVERY_MS}.
  */
 export class Progress {
   private readonly started = Date.now();
@@ -13,8 +13,8 @@ export class Progress {
   private readonly bar: SingleBar | undefined;
 
   /**
-   * @param total what `done` will be at the end, where it is known.
-   * @param unit of the things counted, such as `events`; undefined where they aren't.
+   * @param total the final value of `done`, if known.
+   * @param unit of the counted things, such as `events`; undefined if nothing is counted.
    */
   constructor(
     private readonly total: number | undefined,
@@ -27,7 +27,7 @@ export class Progress {
     this.bar.start(total, 0, { count: 0, rate: 0 });
   }
 
-  /** Cheap: may be called for every single thing. */
+  /** Cheap enough to call for every single thing. */
   update(done: number, count: number): void {
     if (count % 256 === 0) this.bar?.update(done, { count, rate: this.rate(count) });
     if (this.bar || Date.now() - this.told < LINE_EVERY_MS) return;
@@ -37,7 +37,7 @@ export class Progress {
     process.stderr.write(`${[...percent, ...counted].join(', ')}\n`);
   }
 
-  /** @returns the seconds it took. */
+  /** @returns the seconds since the start. */
   end(done: number, count: number): string {
     this.bar?.update(done, { count, rate: this.rate(count) });
     this.bar?.stop();
@@ -49,7 +49,7 @@ export class Progress {
   }
 }
 
-/** How far a work of several phases is: for each a bar on a terminal, and a line now and then elsewhere. */
+/** Like {@link Progress}, for work in phases: each phase has a bar of its own. */
 export class PhasedProgress {
   private readonly started = Date.now();
   private phase = '';
@@ -73,7 +73,7 @@ export class PhasedProgress {
     process.stderr.write(`${phase}${counted}\n`);
   }
 
-  /** A line beside the bar. */
+  /** Prints a line, and ends the current bar. */
   say(line: string): void {
     this.bar?.stop();
     this.bar = undefined;
@@ -92,7 +92,7 @@ export class PhasedProgress {
     this.bar = undefined;
   }
 
-  /** A phase that has nothing to count is over before anybody would look at its bar. */
+  /** A phase with nothing to count needs no bar: the phase ends before anybody could read one. */
   private draw(done: number, total: number, rate: number): void {
     if (total === 0) return;
     const shown = { phase: this.phase.padEnd(11), done, of: total, rate };

@@ -22,7 +22,7 @@ export async function rebuildTables(options: RebuildCommandOptions): Promise<voi
       allowParked,
       signal,
       onProgress: (step: RebuildProgress) => progress.update(step),
-      onHeldUp: (holders: string) => progress.say(`the exchange waits for ${holders}`),
+      onHeldUp: (holders: string) => progress.say(`the swap waits for ${holders}`),
     };
     const { events, parked, position } =
       asOf === undefined || schema === undefined

@@ -4,7 +4,7 @@ import { OperatorError } from '../errors.js';
 import { withResources } from './running.js';
 
 export interface ReplayOptions {
-  /** Token of a position. */
+  /** A position, as a token. */
   readonly after?: string;
   readonly types?: string[];
   readonly stream?: string;
@@ -17,7 +17,7 @@ export async function printLog({ after: token, ...which }: ReplayOptions): Promi
       throw new OperatorError(`--after ${token} is not a position of this log`);
     await pipeline(replay(store, tokens, { after, ...which }), process.stdout, { end: false }).catch(
       (error: NodeJS.ErrnoException) => {
-        // The reader of the pipe has seen enough.
+        // The reader of the pipe stopped reading, as `head` does.
         if (error.code !== 'EPIPE') throw error;
       },
     );

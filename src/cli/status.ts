@@ -1,7 +1,7 @@
 import type { Position } from '../event-store/event-store.js';
 import { withResources } from './running.js';
 
-/** Prints how far each projection is. */
+/** Prints the position of each projection, and the head of the log. */
 export async function printStatus(): Promise<void> {
   await withResources(async ({ store, tokens, projector }) => {
     const head = await store.head();

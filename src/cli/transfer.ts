@@ -15,7 +15,7 @@ export interface TransferOptions {
   readonly to: string;
 }
 
-/** Copies a log, then compares both logs, and the tables that they give. */
+/** Copies a log, then compares both logs, and the tables built from each. */
 export async function transferLog({ from, to }: TransferOptions): Promise<void> {
   const config = loadConfig();
   const database = await openDatabase(config);
@@ -41,17 +41,17 @@ export async function transferLog({ from, to }: TransferOptions): Promise<void> 
       copied = events;
     }
     const seconds = progress.end(Number(head ?? 0n), copied);
-    process.stderr.write(`${copied} events copied in ${seconds} s; comparing\n`);
+    process.stderr.write(`${copied} events copied in ${seconds} s; comparing the logs\n`);
     const events = await compareLogs(source, target);
     const differing = await differencesOfTables([source, target], database.url);
     if (differing.length > 0) throw new OperatorError(`the tables differ: ${differing.join(', ')}`);
-    process.stderr.write(`both logs hold the same ${events} events, and give the same tables\n`);
+    process.stderr.write(`both logs hold the same ${events} events and give the same tables\n`);
   });
 }
 
 /**
- * Builds the tables from each of two logs, and compares them.
- * @returns the names of tables that differ.
+ * Builds the tables from each of two logs, then compares both sets of tables.
+ * @returns the names of the tables that differ.
  */
 async function differencesOfTables(
   stores: readonly [EventStore, EventStore],

@@ -1,7 +1,7 @@
 import { PhasedProgress } from './progress.js';
 import { withTables } from './running.js';
 
-/** Prints a line for every row that differs; exit code 1 if there is one. */
+/** Prints a line for every row that differs. Sets exit code 1 if any row differed, repaired or not. */
 export async function verifyTables({ repair }: { repair?: true }): Promise<void> {
   await withTables(async ({ maintenance, tokens }, signal) => {
     const progress = new PhasedProgress();
@@ -17,8 +17,8 @@ export async function verifyTables({ repair }: { repair?: true }): Promise<void>
     const at = position === undefined ? 'an empty log' : `the log up to ${tokens.format(position)}`;
     progress.end(
       differences === 0
-        ? `the tables are what ${at} says`
-        : `${differences} rows differ from what ${at} says; ${repaired} repaired`,
+        ? `the tables match ${at}`
+        : `${differences} rows differ from ${at}; ${repaired} repaired`,
     );
     if (differences > 0) process.exitCode = 1;
   });

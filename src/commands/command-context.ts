@@ -1,33 +1,33 @@
 import type { EventMetadata, Revision } from '../event-store/event-store.js';
 
-/** Everything about a command that isn't its wish: who, why, under which conditions, as part of what. */
+/** The circumstances of a command: who acts, why, under which conditions, as part of which change. */
 export interface CommandContext {
   readonly commandId: string;
-  /** Set where the caller may repeat the command: its events are looked for before anything is decided. */
+  /** Set if the caller may repeat the command. The handler then first looks for events of an earlier try. */
   readonly digest?: string;
   readonly actor: string;
   readonly reason?: string;
-  /** The change that the command is part of: its own id, unless the caller names another. */
+  /** The change that the command is part of: the command's own id, unless the caller names another change. */
   readonly correlationId: string;
-  /** What caused the command's events: the event that a policy reacted to. The command itself by default. */
+  /** Id of the cause of the command's events, such as the event that a policy reacted to. Default: the command id. */
   readonly causationId?: string;
-  /** An id made for what this command may create. */
+  /** A fresh id for the resource that this command may create. */
   readonly newResourceId?: string;
   readonly traceParent?: string;
-  /** `If-Match`: the revisions the caller accepts; `any` is "must exist". */
+  /** `If-Match`: the revisions that the caller accepts; `any` means the resource must exist. */
   readonly ifMatch?: 'any' | readonly Revision[];
 }
 
-/** What a command answers. */
+/** The result of a command. */
 export interface CommandResult {
   readonly id: string;
-  /** Of the stream's last event, after the command. */
+  /** Revision of the stream's last event after the command. */
   readonly revision: Revision;
-  /** Of that event: a reader who has reached it sees the command's effect. */
+  /** Position of that event. Tables that have reached this position show the command's effect. */
   readonly position: bigint;
-  /** The command began the stream. */
+  /** Whether the command created the stream. */
   readonly created: boolean;
-  /** The command was answered without writing anything. */
+  /** Whether the command wrote nothing. */
   readonly unchanged: boolean;
 }
 

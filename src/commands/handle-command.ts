@@ -5,13 +5,13 @@ import { newId } from '../ids.js';
 import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
 import { KeyedQueue } from './keyed-queue.js';
 
-/** An event as a decision makes it; id and metadata come with the append. */
+/** An event as a decision returns the event. The handler adds id and metadata at the append. */
 export interface DecidedEvent {
   readonly type: string;
   readonly data: object;
 }
 
-/** What a command needs: its stream, how to fold it, and the pure decision. */
+/** The parts of a command: the stream, how to fold the stream, and the pure decision. */
 export interface Handling<State, Event extends DecidedEvent> {
   readonly id: string;
   readonly stream: string;
@@ -20,41 +20,41 @@ export interface Handling<State, Event extends DecidedEvent> {
   readonly decide: (state: State) => readonly Event[] | Promise<readonly Event[]>;
 }
 
-/** `If-Match` named another revision than the stream's. */
+/** `If-Match` named revisions, and the stream is at another revision. */
 export class PreconditionFailed extends Error {
-  /** @param actual undefined if there is nothing yet. */
+  /** @param actual the stream's revision; undefined if the stream doesn't exist. */
   constructor(readonly actual: bigint | undefined) {
-    super(actual === undefined ? 'There is nothing with a revision yet.' : `The revision is ${actual}.`);
+    super(actual === undefined ? 'The resource does not exist yet.' : `The revision is ${actual}.`);
   }
 }
 
-/** The `Idempotency-Key` was used before, for another request. */
+/** An earlier request had the same `Idempotency-Key` and another content. */
 export class IdempotencyKeyReused extends Error {
   override message = 'This Idempotency-Key was used for another request.';
 }
 
-/** Other writers were faster every time. */
+/** Other writers appended first, in each of the {@link MAX_ATTEMPTS} attempts. */
 export class TooMuchContention extends Error {
-  override message = 'Other changes to the same resource kept getting in first.';
+  override message = 'Other changes to the same resource were faster every time.';
 }
 
-/** Commands of one process to one stream take turns, so a conflict means another process; it rarely strikes twice. */
+/** Commands of one process take turns on a stream, so only another process can cause a conflict. Two are rare. */
 const MAX_ATTEMPTS = 8;
-/** Series of commands whose last one is remembered. */
+/** Largest number of series in {@link CommandHandling.beginning}. */
 const MAX_SERIES = 1_000;
 
-/** A command's way: load the stream, fold it, decide, append; again from the start if the stream moved meanwhile. */
+/** Runs a command: load the stream, fold, decide, append. Starts over if another append moved the stream meanwhile. */
 @Injectable()
 export class CommandHandling {
   private readonly queue = new KeyedQueue();
-  /** Series, each of one category, whose last command began a stream: see {@link isLikelyNew}. */
+  /** Series, each of one category, whose last command created a stream: see {@link isLikelyNew}. */
   private readonly beginning = new Set<string>();
 
   constructor(private readonly store: EventStore) {}
 
   /**
-   * @throws DomainError if a rule refuses the command; then nothing was written.
-   * @throws PreconditionFailed, IdempotencyKeyReused, TooMuchContention; and what {@link EventStore} throws.
+   * @throws DomainError if a rule refuses the command. Nothing was written.
+   * @throws PreconditionFailed, IdempotencyKeyReused, TooMuchContention, and the errors of {@link EventStore.append}.
    */
   async handle<State, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
@@ -66,7 +66,7 @@ export class CommandHandling {
     return result;
   }
 
-  /** The state of a stream now, for a decision about another one. */
+  /** The current state of a stream, for a decision about another stream. */
   async load<State, Event extends DecidedEvent>(
     handling: Pick<Handling<State, Event>, 'stream' | 'initial' | 'evolve'>,
   ): Promise<State> {
@@ -90,8 +90,9 @@ export class CommandHandling {
   }
 
   /**
-   * Whether the stream hardly exists: its id was made for this command, or the last command of the same series (an
-   * import, say) began a stream too. Such a stream is written without being read, which saves an import half its time.
+   * Whether the stream most likely doesn't exist: its id was made for this command, or the last command of the same
+   * series (such as an import) created a stream. Such a stream is written without a read, which halves an import's
+   * time.
    */
   private isLikelyNew(
     { id, stream }: Pick<Handling<never, never>, 'id' | 'stream'>,
@@ -101,7 +102,7 @@ export class CommandHandling {
     return id === context.newResourceId || this.beginning.has(seriesOf(stream, context));
   }
 
-  /** @returns undefined if the guess was wrong: the stream is there, or nothing can be begun. */
+  /** @returns undefined if the guess was wrong: the stream exists, or the decision refuses an empty stream. */
   private async begin<State, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
@@ -144,7 +145,7 @@ export class CommandHandling {
       const { revision, position } = before;
       return { id: handling.id, revision, position, created: false, unchanged: true };
     }
-    // Whatever the caller has seen, it isn't there.
+    // Any `If-Match`, even `*`, requires that the resource exists.
     if (!before && ifMatch) throw new PreconditionFailed(undefined);
     const metadata = metadataOf(context);
     const events = decided.map(({ type, data }) => ({ id: newId(), type, data, metadata }));
@@ -163,7 +164,7 @@ function fold<State, Event extends DecidedEvent>(
   return history.reduce((state, event) => evolve(state, event as unknown as Event), initial);
 }
 
-/** The answer a repeated command got the first time, rebuilt from the events it wrote. */
+/** The first answer to a repeated command, derived from the events that the command wrote. */
 function findCommand(
   id: string,
   context: CommandContext,

@@ -4,20 +4,20 @@ import { connect } from '../postgres/database.js';
 import { decode } from './decode.js';
 import type { EventStore, Position, ProjectableEvent } from './event-store.js';
 
-/** Where a log that its store can't read stream by stream is sorted. */
+/** The database that sorts a log if the log's store can't read stream by stream. */
 export interface Staging {
   readonly connectionString: string;
-  /** A schema that a table may be made in. */
+  /** A schema in which the table for sorting is created. */
   readonly schema: string;
   /** Opens a connection for writing the table. */
   readonly connect: () => Promise<Client>;
-  /** Told how far the writing is. */
+  /** Called with the number of events written so far, and the position of the last one. */
   readonly told: (events: number, position: Position) => void;
 }
 
 /**
- * The events up to a position, stream by stream, in bounded memory. If the store can't group them, they are first
- * written, as they come, into a table of the database, which can.
+ * The events up to a position, stream by stream, in bounded memory. If the store can't group events by stream, the
+ * events are first copied in log order into a table of the database, which sorts the table.
  */
 export async function* byStream(
   store: EventStore,
@@ -54,9 +54,9 @@ export async function* byStream(
 }
 
 /**
- * The events of a table up to a position, stream by stream: each stream's in order, the streams in no order that means
- * anything. The server sorts, on its disk if need be, so that neither side holds more than a part of the log. By a
- * hash of the stream's name: names begin alike, and comparing them took a third longer.
+ * The events of a table up to a position, stream by stream: events of a stream in order, streams in an arbitrary
+ * order. The server sorts, on disk if necessary, so neither side holds more than a part of the log. The server sorts
+ * by a hash of the stream name. Names share a prefix, so comparing names took a third longer.
  *
  * @param table with the columns of `event_store.events`.
  */
@@ -67,12 +67,12 @@ export async function* sortedByStream(
 ): AsyncIterable<readonly ProjectableEvent[]> {
   const client = await connect(connectionString);
   try {
-    // A walk through an index on streams reads the table's pages in random order. Workers side by side would make the sort
-    // shorter by a second in ten, and readers wait for a processor.
+    // An index scan by stream reads the table's pages in random order. Parallel workers would shorten the sort by one
+    // second in ten, but readers would wait for a processor.
     await client.query(
       `set enable_indexscan = off; set enable_bitmapscan = off; set work_mem = '64MB'; set max_parallel_workers_per_gather = 0`,
     );
-    // Of the metadata only what projections use: half of all bytes are the rest.
+    // Select only the metadata that projections use: the other metadata is half of all bytes.
     const rows = copyOut(
       client,
       `copy (

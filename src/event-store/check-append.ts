@@ -1,9 +1,9 @@
 import { AppendTooLarge, MAX_APPEND_BYTES, type NewEvent } from './event-store.js';
 
 /**
- * What every adapter refuses alike.
- * @throws AppendTooLarge above {@link MAX_APPEND_BYTES} of data.
- * @throws RangeError for an append of no events, which would be a bug of the caller.
+ * The checks that every adapter makes.
+ * @throws AppendTooLarge if the data exceeds {@link MAX_APPEND_BYTES}.
+ * @throws RangeError if there are no events, which is a bug of the caller.
  */
 export function checkAppend(events: readonly NewEvent[]): void {
   if (events.length === 0) throw new RangeError('an append needs at least one event');

@@ -1,7 +1,7 @@
 import type { EventMetadata, Position, RecordedEvent, Revision } from './event-store.js';
 import { upcast, UPCASTERS } from './upcast.js';
 
-/** An event as a store keeps it: parsed JSON, and the store's own account of place and time. */
+/** An event as a store keeps the event: parsed JSON, with the store's own revision, position and time. */
 export interface StoredEvent {
   readonly stream: string;
   readonly revision: Revision;
@@ -10,13 +10,13 @@ export interface StoredEvent {
   readonly type: string;
   readonly data: unknown;
   readonly metadata: unknown;
-  /** When this store recorded it. */
+  /** The time at which this store recorded the event. */
   readonly recordedAt: Date;
 }
 
 /**
- * The one way by which what a store keeps becomes an event. An event of an older schema version comes as the newest one.
- * @param upcasters for tests; every event there is, otherwise.
+ * The only place where stored data becomes an event. An event of an older schema version is upcast to the newest.
+ * @param upcasters for tests; by default all upcasters.
  */
 export function decode(stored: StoredEvent, upcasters = UPCASTERS): RecordedEvent {
   const metadata = stored.metadata as EventMetadata;
@@ -29,7 +29,7 @@ export function decode(stored: StoredEvent, upcasters = UPCASTERS): RecordedEven
     type: stored.type,
     data: stored.data as object,
     metadata,
-    // An event that was transferred says when it was first recorded.
+    // The metadata of a transferred event has the time at which the event was first recorded.
     recordedAt: recordedAt === undefined ? stored.recordedAt : new Date(recordedAt),
   };
   return upcast(event, upcasters);

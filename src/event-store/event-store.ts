@@ -1,18 +1,18 @@
 /**
- * The event store port: what Colophon asks of any log of events.
+ * The event store port: the interface that Colophon requires of every log of events.
  *
  * Streams are named `category-id`. A `Revision` is an event's place in its stream (0 is the first); a `Position` is
- * its place in the log: opaque, totally ordered, and visible in commit order, so a reader that has seen position P
- * will never meet a smaller one. Both are bigints, because a log may outgrow 2^53.
+ * its place in the log: opaque, totally ordered, and visible in commit order. A reader that has seen position P never
+ * meets a new event with a smaller position. Both are bigints, because a log may outgrow 2^53.
  */
 export type Revision = bigint;
 export type Position = bigint;
 
-/** What is known about an event besides what happened. Everything an auditor asks: who, why, as part of what. */
+/** The circumstances of an event, for auditors: who acted, why, and as part of which change. */
 export interface EventMetadata {
-  /** The command that caused the event; one command's events share it. */
+  /** Id of the command that caused the event. All events of one command share this id. */
   readonly commandId: string;
-  /** Digest of the request under this command id; a retry with another body is told apart by it. */
+  /** Digest of the request with this command id. Distinguishes a retry from another request with the same id. */
   readonly digest?: string;
   readonly actor: string;
   readonly reason?: string;
@@ -21,12 +21,12 @@ export interface EventMetadata {
   /** W3C `traceparent` of the request. */
   readonly traceParent?: string;
   readonly schemaVersion: number;
-  /** RFC 3339. Of an event that came from another log: when it was first recorded there. */
+  /** RFC 3339. Only in a transferred event: the time at which the first log recorded the event. */
   readonly recordedAt?: string;
 }
 
 export interface NewEvent {
-  /** A UUID chosen by the writer: appending the same ids again at the same revision is a retry, not a conflict. */
+  /** A UUID chosen by the writer. Appending the same ids again at the same revision is a retry, not a conflict. */
   readonly id: string;
   readonly type: string;
   readonly data: object;
@@ -37,16 +37,16 @@ export interface RecordedEvent extends NewEvent {
   readonly stream: string;
   readonly revision: Revision;
   readonly position: Position;
-  /** When it was first recorded, in this log or in the one it was transferred from. */
+  /** The time at which the event was first recorded, in this log or in the log that it was transferred from. */
   readonly recordedAt: Date;
 }
 
-/** As much of an event as projections fold. */
+/** The part of an event that projections fold. */
 export type ProjectableEvent = Omit<RecordedEvent, 'metadata'> & {
   readonly metadata: Pick<EventMetadata, 'actor' | 'schemaVersion'>;
 };
 
-/** `no-stream`: the append must create the stream. A revision: it must be the stream's last. */
+/** `no-stream`: the append must create the stream. A revision: must be the stream's last revision. */
 export type ExpectedRevision = 'no-stream' | Revision;
 
 export interface AppendResult {
@@ -58,7 +58,7 @@ export interface AppendResult {
 
 export interface ReadAllOptions {
   readonly direction?: 'forward' | 'backward';
-  /** Exclusive start: events after it going forward, before it going backward. Default: the beginning, or the end. */
+  /** Exclusive start, in the direction of the read. Default: the beginning going forward, the end going backward. */
   readonly from?: Position | undefined;
   /** Inclusive end of a forward read. */
   readonly to?: Position | undefined;
@@ -69,21 +69,21 @@ export interface ReadAllOptions {
   readonly batchSize?: number;
 }
 
-/** Events in order, and whether they reached the end of the log when they were read. */
+/** Events in order, and whether the batch reached the end of the log at the time of the read. */
 export interface Batch {
   readonly events: readonly RecordedEvent[];
   readonly caughtUp: boolean;
 }
 
-/** Doubles as type and as injection token; `resources.ts` picks the adapter. */
+/** Serves as type and as injection token. `resources.ts` picks the adapter. */
 export abstract class EventStore {
   /**
    * Appends all events or none.
-   * @throws RevisionConflict when the stream is not at `expected`, unless these very events are already there
-   *         (same ids at the same revisions): then the first append's result is returned.
-   * @throws EventStoreUnavailable when the store can't be reached; the outcome is then unknown, and the same call,
-   *         with the same ids, may be made again safely.
-   * @throws AppendTooLarge above {@link MAX_APPEND_BYTES}.
+   * @throws RevisionConflict if the stream is not at `expected`. If the same events are already in the stream (same
+   *         ids at the same revisions), returns the first append's result instead.
+   * @throws EventStoreUnavailable if the store can't be reached. The outcome is then unknown. The caller may safely
+   *         repeat the same call with the same ids.
+   * @throws AppendTooLarge if the data exceeds {@link MAX_APPEND_BYTES}.
    */
   abstract append(
     stream: string,
@@ -91,43 +91,43 @@ export abstract class EventStore {
     events: readonly NewEvent[],
   ): Promise<AppendResult>;
 
-  /** All events of a stream in order, none if it doesn't exist. Sees every append acknowledged before the call. */
+  /** All events of a stream in order; empty if no such stream. Sees every append acknowledged before the call. */
   abstract readStream(stream: string): Promise<readonly RecordedEvent[]>;
 
-  /** Batches of the log up to its head at the time of each read; ends there. Never yields an empty batch. */
+  /** Batches of the log. Ends at the head as of the last read. Never yields an empty batch. */
   abstract readAll(options?: ReadAllOptions): AsyncIterable<readonly RecordedEvent[]>;
 
   /**
-   * Every event after `after` (undefined: from the beginning), once, in order, for as long as the signal allows.
-   * Outages of the store are waited out. Yields an empty batch only to say that it has caught up.
+   * Every event after `after` (undefined: from the beginning), once, in order, until the signal aborts. Waits during
+   * outages of the store. Yields an empty batch only to report that the subscription has caught up.
    */
   abstract subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch>;
 
   /**
-   * Every event up to `to` (inclusive), stream by stream: each stream's in order, the streams in any order. Only of
-   * stores that can do it in bounded memory, whatever the log's size.
+   * Every event up to `to` (inclusive), stream by stream: events of a stream in order, streams in any order. Only
+   * stores that need bounded memory for a log of any size have this method.
    */
   readByStream?(to: Position): AsyncIterable<readonly ProjectableEvent[]>;
 
-  /** Position of the last event, undefined while the log is empty. */
+  /** Position of the last event; undefined if the log is empty. */
   abstract head(): Promise<Position | undefined>;
 
   /**
-   * Position of the last event that was first recorded at `time` or before; undefined where there is none. Times of
-   * recording are taken to rise along the log.
+   * Position of the last event first recorded at `time` or before; undefined if there is none. Assumes that recorded
+   * times rise along the log.
    */
   abstract positionAt(time: Date): Promise<Position | undefined>;
 
-  /** A UUID that was written into the log when it began: two stores that answer alike hold the same log. */
+  /** A UUID, written into the log when the log was created. Two stores with the same id hold the same log. */
   abstract logId(): Promise<string>;
 
   abstract close(): Promise<void>;
 }
 
-/** Data of one append, as JSON bytes. EventStoreDB takes no more by default; other adapters keep to the same. */
+/** Limit on the data of one append, in bytes of JSON. EventStoreDB's default; other adapters use the same limit. */
 export const MAX_APPEND_BYTES = 1_048_576;
 
-/** The stream was not where the append expected it. */
+/** The stream is not at the revision that the append expected. */
 export class RevisionConflict extends Error {
   constructor(
     readonly stream: string,
@@ -138,14 +138,14 @@ export class RevisionConflict extends Error {
   }
 }
 
-/** The store can't be reached, or didn't answer in time. */
+/** The store can't be reached, or did not answer in time. */
 export class EventStoreUnavailable extends Error {
   constructor(cause?: unknown) {
     super('the event store is unavailable', { cause });
   }
 }
 
-/** No event has the position that was to be read from. */
+/** A read started from a position that no event has. */
 export class NoSuchPosition extends Error {
   override message = 'There is no such position in this log.';
 }

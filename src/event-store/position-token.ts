@@ -3,8 +3,8 @@ import type { Position } from './event-store.js';
 const MAX_POSITION = 2n ** 63n - 1n;
 
 /**
- * Positions of one log as clients see them: the number, and the beginning of the log's id. A token of another log is
- * told apart by it.
+ * Positions of one log as clients see them: the number, and the beginning of the log's id. The id's part lets us
+ * reject a token of another log.
  */
 export class PositionTokens {
   private readonly mark: string;
@@ -18,7 +18,7 @@ export class PositionTokens {
     return `${position}.${this.mark}`;
   }
 
-  /** @returns undefined for a text that is no token of a position in this log. */
+  /** @returns undefined if the text is no position token of this log. */
   parse(token: string): Position | undefined {
     const [, position, mark] = /^(0|[1-9]\d{0,18})\.([\da-f]{8})$/.exec(token) ?? [];
     const parsed = BigInt(position ?? -1);

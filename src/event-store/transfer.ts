@@ -2,21 +2,21 @@ import { isDeepStrictEqual } from 'node:util';
 import { OperatorError } from '../errors.js';
 import type { EventStore, NewEvent, Position, RecordedEvent } from './event-store.js';
 
-/** The target's events are not the beginning of the source's. */
+/** The target's events differ from the first events of the source. */
 export class NotACopy extends OperatorError {}
 
-/** How far a transfer is. */
+/** The progress of a transfer. */
 export interface TransferProgress {
-  /** Events dealt with in this run. */
+  /** Events copied in this run. */
   readonly events: number;
-  /** Of the last of them, in the source. */
+  /** Position of the last copied event in the source. */
   readonly position: Position;
 }
 
 /**
- * Copies a log, in order, one append after the other: ids, data, revisions and metadata are kept, and the time each
- * event was first recorded is written into its metadata. Run again, it goes on where the target ends.
- * @throws NotACopy where the target holds something else.
+ * Copies a log in order, one append after another. Keeps ids, data, revisions and metadata, and writes the time of
+ * first recording into each event's metadata. A second run resumes at the end of the target.
+ * @throws NotACopy if the target holds other events.
  */
 export async function* transfer(source: EventStore, target: EventStore): AsyncIterable<TransferProgress> {
   let events = 0;
@@ -32,9 +32,9 @@ export async function* transfer(source: EventStore, target: EventStore): AsyncIt
 }
 
 /**
- * Reads both logs side by side.
- * @returns how many events there are.
- * @throws NotACopy naming the first event that differs.
+ * Reads both logs in parallel and compares each pair of events.
+ * @returns the number of events in each log.
+ * @throws NotACopy that names the first event that differs.
  */
 export async function compareLogs(source: EventStore, target: EventStore): Promise<number> {
   const copies = eventsOf(target);
@@ -51,7 +51,7 @@ export async function compareLogs(source: EventStore, target: EventStore): Promi
   return events;
 }
 
-/** Where the source's copy in the target ends: the source's position of the target's last event. */
+/** The end of the copy: the position in the source of the target's last event. */
 async function endOfCopy(source: EventStore, target: EventStore): Promise<Position | undefined> {
   for await (const [last] of target.readAll({ direction: 'backward', batchSize: 1 })) {
     if (!last) return undefined;
@@ -63,7 +63,7 @@ async function endOfCopy(source: EventStore, target: EventStore): Promise<Positi
   return undefined;
 }
 
-/** Events that one command wrote into one stream, as they were appended together. */
+/** Groups of events that one command appended together to one stream. */
 async function* appends(source: EventStore, after: Position | undefined): AsyncIterable<RecordedEvent[]> {
   let group: RecordedEvent[] = [];
   for await (const event of eventsOf(source, after)) {
@@ -91,7 +91,7 @@ const asNew = ({ id, type, data, metadata, recordedAt }: RecordedEvent): NewEven
   metadata: { ...metadata, recordedAt: recordedAt.toISOString() },
 });
 
-/** All but the place in the log. */
+/** The event without its position and first recorded time in the metadata, which a transfer changes. */
 function comparable({ position: _, metadata, ...event }: RecordedEvent) {
   const { recordedAt: __, ...rest } = metadata;
   return { ...event, metadata: rest };

@@ -1,17 +1,17 @@
 import type { RecordedEvent } from './event-store.js';
 
-/** Brings the data of one event type from one schema version to the next. Pure. */
+/** Converts the data of one event type from one schema version to the next. Pure. */
 export interface Upcaster {
   readonly type: string;
-  /** The version that it takes; what it makes is of the version after. */
+  /** The schema version of the input. The output has the next version. */
   readonly from: number;
   readonly upcast: (data: object) => object;
 }
 
-/** None yet: every event type is still of its first version. Old bytes stay as fixtures in `test/event-store/`. */
+/** None yet: every event type is still at version 1. Bytes of old versions stay as fixtures in `test/event-store/`. */
 export const UPCASTERS: readonly Upcaster[] = [];
 
-/** The event with its data in the newest shape, and the version of that. */
+/** The event with data and schema version of the newest shape. */
 export function upcast(event: RecordedEvent, upcasters: readonly Upcaster[]): RecordedEvent {
   if (upcasters.length === 0) return event;
   let { data } = event;

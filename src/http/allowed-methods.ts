@@ -2,12 +2,12 @@ import type { FastifyInstance } from 'fastify';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The methods known at the URL's path, sorted. */
+    /** The methods of all routes that match the URL's path, sorted. */
     readonly allowedMethods: (url: string) => string[];
   }
 }
 
-/** Remembers the routes as they are added, to tell a wrong method from a wrong address. */
+/** Records the routes as they are added, to tell a wrong method (405) from a wrong address (404). */
 export function rememberRoutes(fastify: FastifyInstance): void {
   const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();
   fastify.addHook('onRoute', ({ url, method }) => {

@@ -3,19 +3,19 @@ import type { FastifyReply } from 'fastify';
 import type { CommandResult } from '../commands/command-context.js';
 import { PositionTokens } from '../event-store/position-token.js';
 
-/** What every command answers. Revision and position are strings: they may outgrow a JSON reader's numbers. */
+/** The answer to every command. Revision and position are strings, because they may exceed 2^53. */
 export interface CommandAnswer {
   readonly id: string;
   readonly revision: string;
   readonly position: string;
 }
 
-/** Answers commands alike, whatever they did. */
+/** Gives all commands the same form of answer. */
 @Injectable()
 export class CommandAnswers {
   constructor(private readonly tokens: PositionTokens) {}
 
-  /** Sets status and headers of a command's answer, and makes its body. */
+  /** Sets status and headers of a command's answer, and returns the body. */
   answer(reply: FastifyReply, result: CommandResult, collection: string): CommandAnswer {
     const { id, created } = result;
     const revision = result.revision.toString();

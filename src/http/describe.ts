@@ -6,7 +6,7 @@ import { schemaFor, Schemas, type Schema } from './schemas.js';
 
 type JsonSchema = Record<string, unknown>;
 
-/** The JSON schema of what a request must look like. */
+/** The JSON schema of a request. */
 const inputSchema = (schema: Schema): JsonSchema => {
   const { $schema: _, ...rest } = z.toJSONSchema(schemaFor(schema, Schemas.ofAnyService), {
     io: 'input',
@@ -14,7 +14,7 @@ const inputSchema = (schema: Schema): JsonSchema => {
   return rest;
 };
 
-/** The JSON schema of what an answer looks like. */
+/** The JSON schema of an answer. */
 const outputSchema = (schema: z.ZodType): JsonSchema => {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'output' }) as JsonSchema;
   return rest;
@@ -28,16 +28,16 @@ export const problemSchema = z.object({
   errors: z
     .array(z.object({ pointer: z.string(), rule: z.string(), detail: z.string() }))
     .optional()
-    .describe('for bad input: where, which rule, and what is wrong'),
+    .describe('for invalid input: the place, the broken rule, and an explanation'),
 });
 
 const commandAnswer = z.object({
   id: z.uuid(),
   revision: z.string().describe("the stream's last revision, also in the ETag"),
-  position: z.string().describe('opaque token; a query with it as Min-Position sees the change'),
+  position: z.string().describe('opaque token; a query with this token as Min-Position sees the change'),
 });
 
-/** The problems of a route by status, as one response each. */
+/** The problems of a route as responses, one for each status. */
 function problems(byStatus: Record<number, readonly string[]>): MethodDecorator[] {
   return Object.entries(byStatus).map(([status, slugs]) =>
     ApiResponse({
@@ -58,7 +58,7 @@ interface Description {
   readonly problems?: Record<number, readonly string[]>;
 }
 
-/** Everything OpenAPI should know about a command's route. */
+/** Describes a command's route for OpenAPI. */
 export function DescribeCommand(
   description: Omit<Description, 'tag'> & { body?: Schema; query?: Schema<z.ZodObject>; creates?: boolean },
 ): MethodDecorator {
@@ -76,20 +76,20 @@ export function DescribeCommand(
     ApiHeader({ name: 'X-Actor', description: 'who acts; percent-encoded UTF-8; default anonymous' }),
     ApiHeader({ name: 'Reason', description: 'why; percent-encoded UTF-8' }),
     ApiHeader({ name: 'Idempotency-Key', description: 'makes the command safe to repeat' }),
-    ApiHeader({ name: 'X-Correlation-Id', description: 'what the command is part of' }),
+    ApiHeader({ name: 'X-Correlation-Id', description: 'the change that the command is part of' }),
     ApiHeader({ name: 'traceparent', description: 'W3C trace context' }),
-    ApiHeader({ name: 'If-Match', description: 'the ETag the resource must have; else 412' }),
+    ApiHeader({ name: 'If-Match', description: 'the ETag that the resource must have; otherwise 412' }),
     ...(creates
       ? [
           ApiResponse({
             status: 201,
             description: 'created',
             content,
-            headers: { ...headers, location: { description: 'of the resource', schema: { type: 'string' } } },
+            headers: { ...headers, location: { description: 'the address of the resource', schema: { type: 'string' } } },
           }),
         ]
       : []),
-    ApiResponse({ status: 200, description: 'done, or already so', content, headers }),
+    ApiResponse({ status: 200, description: 'done, or nothing to change', content, headers }),
     ...problems({
       400: ['invalid-request', 'malformed-json'],
       ...description.problems,
@@ -102,7 +102,7 @@ export function DescribeCommand(
   );
 }
 
-/** Everything OpenAPI should know about a query's route. */
+/** Describes a query's route for OpenAPI. */
 export function DescribeQuery(
   description: Description & {
     query?: Schema<z.ZodObject>;

@@ -4,9 +4,9 @@ import { DescribeQuery } from './describe.js';
 
 const healthy = z.object({ status: z.literal('ok') });
 
-/** What serving takes. `resources.module.ts` wires it. */
+/** Checks everything that commands and queries depend on. Wired in `resources.module.ts`. */
 export abstract class Dependencies {
-  /** @throws where one of them is away. */
+  /** @throws if a dependency is unavailable. */
   abstract check(): Promise<unknown>;
 }
 

@@ -12,11 +12,11 @@ const PAGE = `<!doctype html>
   @media (prefers-color-scheme: dark) { body { color: #ddd; background: #161616 } a { color: #6af } }
 </style>
 <h1>Colophon</h1>
-<p>The event-sourced system of record for authors and books. Commands write events, queries read the tables that are
-made from them, and every change can be audited.</p>
+<p>The event-sourced system of record for authors and books. Commands write events, queries read tables built from
+events, and every change can be audited.</p>
 <dl>
   <dt><a href="/docs">API documentation</a></dt>
-  <dd>Every route, to read and to try. The same as OpenAPI: <a href="/docs/openapi.json">openapi.json</a></dd>
+  <dd>Every route, to read and to try. As OpenAPI: <a href="/docs/openapi.json">openapi.json</a></dd>
   <dt><a href="/authors">Authors</a> and <a href="/books">books</a></dt>
   <dd>The catalogue as it is now.</dd>
   <dt><a href="/audit/events">Events</a></dt>
@@ -28,12 +28,12 @@ made from them, and every change can be audited.</p>
 </dl>
 `;
 
-/** For a person who opens the service's address in a browser. */
+/** The home page, for people who open the service's address in a browser. */
 @Controller()
 export class HomeController {
   @Get()
   @Header('content-type', 'text/html; charset=utf-8')
-  @ApiOperation({ summary: 'A page that says what this is, and where things are', tags: ['operation'] })
+  @ApiOperation({ summary: 'The home page: what Colophon is, and links to everything else', tags: ['operation'] })
   @ApiResponse({
     status: 200,
     description: 'the page',

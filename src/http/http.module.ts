@@ -4,7 +4,7 @@ import { HealthController } from './health.controller.js';
 import { HomeController } from './home.controller.js';
 import { ProblemFilter } from './problem.filter.js';
 
-/** What the service answers of itself, whatever its features: home page, health and problems. */
+/** The routes that depend on no feature (home page, health), and problems as answers to errors. */
 @Module({
   controllers: [HomeController, HealthController],
   providers: [{ provide: APP_FILTER, useClass: ProblemFilter }],

@@ -1,7 +1,7 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 
-/** The description of every route, served as pages at `/docs` and as JSON at `/docs/openapi.json`. */
+/** Describes every route, as pages at `/docs` and as JSON at `/docs/openapi.json`. */
 export function describeApi(app: INestApplication): OpenAPIObject {
   const options = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')

@@ -13,7 +13,7 @@ import { invalidRequest, Problem, PROBLEM_JSON, problemBody, unavailable } from 
 
 const STATUS = { 'not-found': 404, conflict: 409, unprocessable: 422 } as const;
 
-/** Answers every error, wherever it arose, as a problem. What isn't foreseen is logged, and told to no one. */
+/** Answers every error as a problem. An unexpected error is logged, and the answer doesn't show the error's text. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   private readonly logger = new Logger('http');
@@ -55,7 +55,7 @@ export class ProblemFilter implements ExceptionFilter {
       return invalidRequest([{ pointer: 'query/after', rule: 'position', detail: error.message }]);
     if (error instanceof EventStoreUnavailable || isUnavailable(error)) {
       this.logger.warn(`${request.method} ${request.url}: ${describe(error)}`);
-      return unavailable('The database is unavailable; nothing else is known about the request.');
+      return unavailable('The database is unavailable; the outcome of the request is unknown.');
     }
     const known = fromFramework(error, request);
     if (known) return known;
@@ -72,7 +72,7 @@ function describe(error: unknown): string {
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
 
-/** Errors of Fastify and Nest about the request itself. */
+/** The problem for an error of Fastify or Nest about the request itself; undefined for other errors. */
 export function fromFramework(
   error: unknown,
   request: Pick<FastifyRequest, 'method' | 'url' | 'server'>,

@@ -1,4 +1,4 @@
-/** One thing wrong with a request. */
+/** One error in a request. */
 export interface RequestError {
   /** JSON pointer into the body, or `query/name`, `header/Name`, `path/name`. */
   readonly pointer: string;
@@ -7,11 +7,11 @@ export interface RequestError {
   readonly detail: string;
 }
 
-/** A problem to be told to the client (RFC 9457). */
+/** An error that the client gets as problem details (RFC 9457). */
 export class Problem extends Error {
   constructor(
     readonly status: number,
-    /** Stable, kebab-case; the `type` is `urn:colophon:problem:` and this. */
+    /** Stable, in kebab-case. The `type` is `urn:colophon:problem:` followed by the slug. */
     readonly slug: string,
     detail: string,
     readonly extra: { errors?: readonly RequestError[]; headers?: Record<string, string> } = {},
@@ -20,11 +20,11 @@ export class Problem extends Error {
   }
 }
 
-/** The request breaks the rules of its own form; every breach is listed. */
+/** The request is malformed; the problem lists every error. */
 export const invalidRequest = (errors: readonly RequestError[]): Problem =>
   new Problem(400, 'invalid-request', 'The request is not valid.', { errors });
 
-/** Something the answer needs is away; the same request may succeed soon. */
+/** A dependency of the answer is unavailable. The same request may succeed soon. */
 export const unavailable = (detail: string): Problem =>
   new Problem(503, 'unavailable', detail, { headers: { 'retry-after': '1' } });
 
@@ -46,7 +46,7 @@ const TITLES: Record<number, string> = {
 
 export const PROBLEM_JSON = 'application/problem+json';
 
-/** The body of a problem's answer. */
+/** The JSON body of a problem. */
 export const problemBody = ({ status, slug, message, extra }: Problem) => ({
   type: `urn:colophon:problem:${slug}`,
   title: TITLES[status] ?? 'Error',

@@ -6,9 +6,9 @@ import { commandIdOf, newId, resourceIdOf } from '../ids.js';
 import { normaliseText } from '../text.js';
 import { invalidRequest } from './problem.js';
 
-/** A command's context as its HTTP headers give it, and the id of what it may create. */
+/** A command's context from the HTTP headers, with an id for the resource that the command may create. */
 export interface HttpCommandContext extends CommandContext {
-  /** Derived from actor and `Idempotency-Key`; without a key, a new one. */
+  /** Derived from actor and `Idempotency-Key`; a new id if the request has no key. */
   readonly newResourceId: string;
 }
 
@@ -69,7 +69,7 @@ function header(request: FastifyRequest, name: string, limit: number, encoded = 
 
 function readTraceParent(request: FastifyRequest): string | undefined {
   const value = request.headers['traceparent'];
-  // A broken one is to be ignored: https://www.w3.org/TR/trace-context/#traceparent-header
+  // The standard says to ignore an invalid header: https://www.w3.org/TR/trace-context/#traceparent-header
   return typeof value === 'string' && /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(value)
     ? value
     : undefined;
@@ -88,11 +88,11 @@ function readIfMatch(request: FastifyRequest): 'any' | bigint[] | undefined {
         detail: 'must be * or a list of entity tags such as "3"',
       },
     ]);
-  // If-Match compares strongly (RFC 9110 §13.1.1): weak tags and tags that aren't ours match nothing.
+  // If-Match compares strongly (RFC 9110 §13.1.1): weak tags and tags of another form match nothing.
   return tags.flatMap((tag) => /^"(0|[1-9]\d{0,18})"$/.exec(tag)?.[1] ?? []).map(BigInt);
 }
 
-/** Of what was asked: two requests under one key are the same if method, URL and body are, whatever the order of keys. */
+/** Digest of a request. Requests are equal if method, URL and body are equal; the order of JSON keys doesn't count. */
 function digest(request: FastifyRequest): string {
   const asked = [request.method, request.url, request.body ?? null];
   return createHash('sha256').update(JSON.stringify(asked, sortKeys)).digest('base64url');

@@ -4,13 +4,13 @@ import type { Position } from '../event-store/event-store.js';
 import { PositionTokens } from '../event-store/position-token.js';
 import { MAX_TEXT_LENGTH, normaliseText } from '../text.js';
 
-/** A UUID in its canonical lower case, since stream names compare by letter. */
+/** A UUID, in lower case after parsing, because comparison of stream names is case-sensitive. */
 export const uuid = z.uuid().transform((id) => id.toLowerCase());
 
-/** `true` or `false` in an address. */
+/** `true` or `false` as a query parameter. */
 export const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 
-/** How many items a page has at most, in an address. */
+/** The largest number of items on a page, as a query parameter. */
 export const pageSize = (largest: number, fallback: number) =>
   z
     .string()
@@ -19,16 +19,16 @@ export const pageSize = (largest: number, fallback: number) =>
     .pipe(z.number().min(1).max(largest))
     .default(fallback);
 
-/** Schemas of values whose rules a service sets: its longest text, and its log, whose positions it takes. */
+/** Schemas that depend on the running service: on its longest text, and on its log, which gives the positions. */
 export class Schemas {
-  /** As the API is described, for any service. */
+  /** For the API's description, which holds for every service. */
   static readonly ofAnyService = new Schemas(MAX_TEXT_LENGTH, new PositionTokens(''));
 
-  /** A name, title or credit, as {@link normaliseText} wants it. */
+  /** A name, title or credit, normalised by {@link normaliseText}. */
   readonly text: z.ZodType<string, string>;
-  /** A position that this log gave. */
+  /** A position of this log. */
   readonly position: z.ZodType<Position, string>;
-  /** A time, or a position that this log gave. */
+  /** A time, or a position of this log. */
   readonly moment: z.ZodType<Moment, string>;
 
   constructor(maxTextLength: number, tokens: PositionTokens) {
@@ -39,7 +39,7 @@ export class Schemas {
     });
     this.position = z.string().transform((token, context) => {
       const parsed = tokens.parse(token);
-      return parsed ?? refuse(context, 'position', 'must be a position that this log gave');
+      return parsed ?? refuse(context, 'position', 'must be a position of this log');
     });
     this.moment = z
       .string()
@@ -52,10 +52,10 @@ function refuse(context: z.RefinementCtx, rule: string, message: string): never 
   return z.NEVER;
 }
 
-/** A schema, or one that takes what it needs from the service's own. */
+/** A schema, or a function that builds the schema from the service's schemas. */
 export type Schema<T extends z.ZodType = z.ZodType> = T | ((schemas: Schemas) => T);
 
-/** What a {@link Schema} lets through. */
+/** The type of a {@link Schema}'s parsed values. */
 export type Valid<S extends Schema> = S extends (schemas: Schemas) => infer T
   ? z.output<T>
   : S extends z.ZodType

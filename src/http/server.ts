@@ -9,24 +9,24 @@ import { fromFramework } from './problem.filter.js';
 
 export const NDJSON = 'application/x-ndjson';
 
-/** Our deepest body has four levels. What walks a body recursively must not run out of stack. */
+/** Our deepest body has four levels. The limit keeps recursive code from running out of stack. */
 const MAX_DEPTH = 32;
 const IDLE_MS = 65_000;
 const HEADERS_MS = 20_000;
 const [QUOTE, BACKSLASH, BRACKET, BRACE] = [0x22, 0x5c, 0x5b, 0x7b];
 
-/** Fastify as Colophon wants it: strict parsing, and a problem for whatever fails before a route is found. */
+/** Fastify with strict parsing. An error before a route is found is answered as a problem too. */
 export function createAdapter(maxBodyBytes: number): FastifyAdapter {
   const adapter = new FastifyAdapter({
     bodyLimit: maxBodyBytes,
     routerOptions: { maxParamLength: 200 },
-    // An import may take its time as long as it goes on; a connection on which nothing moves is closed.
+    // An import may take any time as long as bytes move. A connection without traffic for IDLE_MS is closed.
     requestTimeout: 0,
     connectionTimeout: IDLE_MS,
     http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 5_000 },
     keepAliveTimeout: 65_000,
     forceCloseConnections: 'idle',
-    // What reaches us on an open connection while we close is still answered.
+    // Requests that arrive on open connections during shutdown are still answered.
     return503OnClosing: false,
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
       const problem = fromFramework(error, request) ?? new Problem(400, 'malformed-request', error.message);
@@ -45,7 +45,7 @@ export function createAdapter(maxBodyBytes: number): FastifyAdapter {
       done(error as Error);
     }
   });
-  // Imports are read line by line as they arrive; the limit on bodies doesn't hold for them.
+  // Imports are read line by line as lines arrive, so the limit on bodies doesn't apply.
   fastify.addContentTypeParser(NDJSON, (request, payload, done) => {
     try {
       refuseEncoding(request);
@@ -63,7 +63,10 @@ function refuseEncoding({ headers }: FastifyRequest): void {
     throw new Problem(415, 'unsupported-media-type', 'Send the request body without Content-Encoding.');
 }
 
-/** An empty body is none; anything else is JSON in UTF-8. */
+/**
+ * Parses JSON in UTF-8; an empty body gives undefined.
+ * @throws Problem 400
+ */
 function parseJson(body: Buffer): unknown {
   if (body.length === 0) return undefined;
   if (!isUtf8(body)) throw new Problem(400, 'malformed-json', 'The request body is not UTF-8.');
@@ -76,7 +79,7 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
-/** Whether brackets are open one inside the other beyond the depth; those in strings don't count. */
+/** Whether brackets and braces nest deeper than the limit. Brackets in strings don't count. */
 function isDeeperThan(limit: number, json: Buffer): boolean {
   let depth = 0;
   let inString = false;
@@ -93,7 +96,7 @@ function isDeeperThan(limit: number, json: Buffer): boolean {
   return false;
 }
 
-/** Bytes that aren't HTTP never reach a route: they are answered on the bare socket. */
+/** Answers bytes that aren't HTTP. Such bytes never reach a route, so the answer is written to the bare socket. */
 function refuse(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();

@@ -4,8 +4,8 @@ import { invalidRequest, type RequestError } from './problem.js';
 import { schemaFor, Schemas, uuid, type Schema } from './schemas.js';
 
 /**
- * The errors of a failed parse, a rule each.
- * @param at turns a path inside the value into a pointer.
+ * The errors of a failed parse, each with the rule that is broken.
+ * @param at converts a path inside the value to a pointer.
  */
 export function requestErrors(
   error: z.ZodError,
@@ -50,7 +50,7 @@ const property = (value: unknown, key: PropertyKey): unknown =>
 const jsonPointer = (path: PropertyKey[]) =>
   path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 
-/** A pipe that checks a value against a schema, which may take its rules from the service. */
+/** A pipe that checks a value against a schema. The schema may depend on the service. */
 function checked(schema: Schema, at: (path: PropertyKey[]) => string): Type<PipeTransform> {
   @Injectable()
   class Check implements PipeTransform {

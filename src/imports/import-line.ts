@@ -3,7 +3,7 @@ import { roles } from '../books/role-schemas.js';
 import type { Schemas } from '../http/schemas.js';
 import { requestErrors } from '../http/validate.js';
 
-/** A key of the source, such as `gutenberg:3`; the id is a function of it, so it must stay what it is. */
+/** A key of the source, such as `gutenberg:3`. Ids are derived from keys, so a source must never change a key. */
 const key = z
   .string()
   .min(1)
@@ -29,15 +29,15 @@ const importLine = ({ text }: Schemas) =>
     }),
   ]);
 
-/** What a line says should be in the catalogue. */
+/** The author or book that a line wants in the catalogue. */
 export type ImportLine = z.output<ReturnType<typeof importLine>>;
 
-/** A line that can't be understood: which rule it breaks, and where. */
+/** A line that can't be parsed. `rule` names the broken rule; the message says which field. */
 export class MalformedLine extends Error {
   constructor(
     readonly rule: string,
     message: string,
-    /** The line's key, where it has one. */
+    /** The line's key, null if the line has none. */
     readonly key: string | null = null,
   ) {
     super(message);

@@ -13,25 +13,25 @@ import { importedIdOf, newId } from '../ids.js';
 import { lineParser, MalformedLine, type ImportLine, type LineParser } from './import-line.js';
 import { MAX_LINE_BYTES, readLines, type RawLine } from './read-lines.js';
 
-/** What became of a line. */
+/** The outcome of one line. */
 export interface LineResult {
   readonly line: number;
   readonly key: string | null;
   readonly id: string | null;
   readonly status: 'added' | 'unchanged' | 'changed' | 'failed';
   readonly error?: { readonly rule: string; readonly detail: string };
-  /** Of the last event there is for the line; not part of the answer. */
+  /** Position of the last event in the line's stream; not part of the HTTP answer. */
   readonly position?: bigint;
 }
 
-/** Lines under way at once: enough to fill the commits of the group, few enough to hold in memory. */
+/** Lines in progress at once: enough to fill group commits, few enough to hold in memory. */
 const WINDOW = 512;
 /** Authors remembered as linkable within one import. */
 const MAX_REMEMBERED = 200_000;
 
 /**
- * Brings the catalogue to what the lines say. Each line is a command of its own, on an id derived from its key, so a
- * second run finds everything as it should be, and an import that broke off is resumed by running it again.
+ * Brings the catalogue to the state that the lines want. Each line is a separate command, on an id derived from the
+ * line's key. So a second run changes nothing, and a second run also resumes an import that was interrupted.
  */
 @Injectable()
 export class Importer {
@@ -47,8 +47,9 @@ export class Importer {
 
   /**
    * @param input NDJSON.
-   * @param context of the import; every line is a command of its own, correlated by it.
-   * @returns a result for every line, in order. A store that is unavailable ends the import with its error.
+   * @param context of the import; all lines share its correlation id, each line has a command id of its own.
+   * @returns a result for every line, in order.
+   * @throws EventStoreUnavailable, which ends the import.
    */
   async *run(
     input: AsyncIterable<Uint8Array>,
@@ -69,7 +70,7 @@ export class Importer {
           if (done) next = undefined;
           else {
             const result = run.take(value);
-            // A failure is told when its turn comes; until then it must not count as unheard.
+            // A failure is reported at the line's turn. Until then it must not count as an unhandled rejection.
             result.catch(() => undefined);
             window.push(result);
             next = lines.next();
@@ -77,20 +78,20 @@ export class Importer {
         } else return;
       }
     } finally {
-      // Lines under way when the reader leaves or the store fails come to their end unobserved.
+      // If the client leaves or the store fails, lines in progress still finish, but nobody reads their results.
       void next?.catch(() => undefined);
       await Promise.allSettled(window);
-      // Not awaited: it may stand behind a line that doesn't come.
+      // Not awaited: the return may queue behind a read of a line that never arrives.
       void lines.return().catch(() => undefined);
     }
   }
 }
 
-/** Whether the one is settled before the other: a result is not held back for a line that doesn't come. */
+/** Whether `one` settles before `other`. A finished result must not wait for an input line that doesn't arrive. */
 const settlesFirst = (one: Promise<unknown>, other: Promise<unknown>): Promise<boolean> =>
   Promise.race([other.then(() => false), one.then(() => true)]);
 
-/** One import: lines of the same key in order, and a memory of authors known to be there. */
+/** One import. Runs lines of the same key in order, and remembers which authors exist. */
 class ImportRun {
   private readonly queue = new KeyedQueue();
   private readonly known = new Map<string, Promise<Author['status']>>();
@@ -102,7 +103,7 @@ class ImportRun {
     private readonly context: Pick<CommandContext, 'actor' | 'reason' | 'correlationId' | 'traceParent'>,
   ) {}
 
-  /** Never rejects for what is wrong with the line. */
+  /** A faulty line gives a failed result; the promise rejects only for faults outside the line. */
   async take(raw: RawLine): Promise<LineResult> {
     const line = raw.number;
     let parsed: ImportLine;
@@ -133,7 +134,7 @@ class ImportRun {
       return this.authors.change(id, context, (author) => importAuthor(author, { name: line.name }));
     const decide = async (book: Book) => {
       const authors = line.authors?.map(({ author, ...listed }) => ({
-        // A link is as the line says: what it leaves out is the default, not what happens to be there.
+        // The line states the whole link: a field that the line leaves out gets the default, not the current value.
         roles: listed.roles ?? (['author'] as const),
         creditedAs: listed.creditedAs ?? null,
         authorId: importedIdOf('author', author),
@@ -146,7 +147,7 @@ class ImportRun {
     return this.books.change(id, context, decide);
   }
 
-  /** An author's line that is under way, or done, answers for the books that follow. */
+  /** Books on later lines ask the author's line, in progress or done, instead of the store. */
   private remember(id: string, work: Promise<unknown>): void {
     this.forgetSome();
     this.known.set(
@@ -164,7 +165,7 @@ class ImportRun {
     const asked = this.authors.statusOf(id);
     this.forgetSome();
     this.known.set(id, asked);
-    // An author not there yet may come with a later line; a failed question is asked again.
+    // Forget a missing author, since a later line may add that author. Forget a failed read, so the next book retries.
     asked.then(
       (status) => status !== 'live' && this.known.delete(id),
       () => this.known.delete(id),
@@ -178,14 +179,17 @@ class ImportRun {
   }
 }
 
-/** @throws MalformedLine for a line that isn't text. */
+/** @throws MalformedLine if the line is too long or isn't UTF-8. */
 function textOf(raw: RawLine): string {
   if ('tooLong' in raw) throw new MalformedLine('too-long', `longer than ${MAX_LINE_BYTES} bytes`);
   if ('notUtf8' in raw) throw new MalformedLine('utf-8', 'not UTF-8');
   return raw.text;
 }
 
-/** The reason a line failed. What isn't the line's fault ends the import. */
+/**
+ * The reason why a line failed.
+ * @throws any error that isn't the line's fault, which ends the import.
+ */
 function explain(error: unknown): { rule: string; detail: string } {
   if (error instanceof DomainError)
     return { rule: error.rule, detail: `${error.pointer ?? ''} ${error.message}`.trim() };

@@ -18,7 +18,7 @@ export class ImportsController {
   @HttpCode(200)
   @ApiOperation({
     summary:
-      'Import authors and books, a JSON object a line; answers a result a line, in order, as they are done',
+      'Import authors and books, one JSON object a line; answers one result a line, in order, as lines finish',
     tags: ['commands'],
   })
   @ApiConsumes(NDJSON)
@@ -27,7 +27,7 @@ export class ImportsController {
   @ApiHeader({ name: 'Reason', description: 'why; percent-encoded UTF-8' })
   @ApiResponse({
     status: 200,
-    description: 'a result a line',
+    description: 'one result a line',
     content: { [NDJSON]: { schema: { type: 'string' } } },
   })
   @ApiResponse({ status: 400, description: 'invalid-request', content: { 'application/problem+json': {} } })
@@ -46,7 +46,7 @@ export class ImportsController {
           {
             pointer: `header/${name}`,
             rule: 'not-applicable',
-            detail: 'an import is safe to repeat without it',
+            detail: 'does not apply: an import is always safe to repeat',
           },
         ]);
     const results = this.importer.run(body, readContext(request));
@@ -61,14 +61,14 @@ export class ImportsController {
         begin();
         if (!out.write(`${JSON.stringify(result)}\n`))
           await Promise.race([once(out, 'drain'), once(out, 'close')]);
-        // The client left: nobody reads the results, and what is sent of the lines isn't whole.
+        // The client disconnected: nobody reads the results, and the rest of the lines won't arrive.
         if (out.destroyed) return;
       }
       begin();
       out.end();
     } catch (error) {
-      this.logger.warn(`an import broke off: ${(error as Error).message}`);
-      // Once lines are out, the only honest end is a broken one.
+      this.logger.warn(`an import failed: ${(error as Error).message}`);
+      // The status is sent with the first result. After that, only a broken connection can signal the failure.
       if (out.headersSent) out.destroy();
       else if (body.errored) out.destroy();
       else throw error instanceof Problem ? error : unavailable('The event store is unavailable.');

@@ -1,14 +1,14 @@
-/** Longest line read, in bytes; a book with a thousand authors stays below it. */
+/** Longest line accepted, in bytes. A book with a thousand authors stays below this limit. */
 export const MAX_LINE_BYTES = 1_048_576;
 
-/** A line of a file, or what is known of one that can't be read. */
+/** A line of a file, or the reason why the line can't be read. */
 export type RawLine = { readonly number: number } & (
   { readonly text: string } | { readonly tooLong: true } | { readonly notUtf8: true }
 );
 
 const NEWLINE = 0x0a;
 
-/** Lines of a stream of bytes, numbered from 1; blank ones are passed over. Memory is bounded by the longest line. */
+/** Lines of a byte stream, numbered from 1. Skips blank lines. Holds at most one line and one chunk in memory. */
 export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<RawLine, void> {
   let number = 0;
   let parts: Uint8Array[] = [];

@@ -11,27 +11,28 @@ import {
 } from '../event-store.js';
 import { isPassing, isTooLarge, isWrongExpectedVersion } from './errors.js';
 import type { Reader } from './reader.js';
+import type { StreamNames } from './stream-names.js';
 
-/** One try of an append. A frozen server answers nothing; the call ends here. */
+/** Deadline of one attempt to append, because a frozen server never answers. */
 const APPEND_DEADLINE_MS = 3_000;
-/** How long an append whose outcome is unknown is settled before the caller is told that the store is unavailable. */
+/** How long an append with unknown outcome is retried before the caller gets EventStoreUnavailable. */
 const SETTLE_MS = 6_000;
 const RETRY_MS = 100;
 
 /**
- * Appends one call at a time. An error leaves an append's outcome unknown; it is made again with the same event ids, which
- * the server takes for what it is, a repetition.
+ * Appends with one call each. After an error the outcome is unknown, so the call is repeated with the same event ids.
+ * The server recognises the repetition by the ids.
  */
 export class Appender {
   constructor(
     private readonly client: EventStoreDBClient,
+    private readonly names: StreamNames,
     private readonly reader: Reader,
     private readonly closing: AbortSignal,
   ) {}
 
-  /** @param streamId the server's name of the stream. */
   async append(
-    streamId: string,
+    stream: string,
     expected: ExpectedRevision,
     events: readonly NewEvent[],
   ): Promise<AppendResult> {
@@ -41,17 +42,17 @@ export class Appender {
     const deadline = Date.now() + SETTLE_MS;
     for (let retried = false; ; retried = true) {
       try {
-        const append = this.client.appendToStream(streamId, written, {
+        const append = this.client.appendToStream(this.names.onServer(stream), written, {
           expectedRevision: expected === 'no-stream' ? NO_STREAM : expected,
           requiresLeader: true,
           deadline: APPEND_DEADLINE_MS,
         });
-        // The call's own deadline doesn't count the search for a leader, which can take minutes.
+        // The call's own deadline doesn't cover the search for a leader, which can take minutes.
         const { nextExpectedRevision, position } = await within(2 * APPEND_DEADLINE_MS, append);
         if (!position) throw new Error('the server gave no position');
         return { revision: nextExpectedRevision, position: position.commit };
       } catch (error) {
-        if (isWrongExpectedVersion(error)) return this.settle(streamId, expected, events, retried);
+        if (isWrongExpectedVersion(error)) return this.settle(stream, expected, events, retried);
         if (isTooLarge(error)) throw new AppendTooLarge(MAX_APPEND_BYTES);
         if (error instanceof EventStoreUnavailable) throw error;
         if (!isPassing(error)) throw error;
@@ -61,24 +62,24 @@ export class Appender {
     }
   }
 
-  /** The stream is elsewhere: a conflict, unless these very events are what moved it. */
+  /** The stream is at another revision: a conflict, unless an earlier attempt already wrote these same events. */
   private async settle(
-    streamId: string,
+    stream: string,
     expected: ExpectedRevision,
     events: readonly NewEvent[],
     retried: boolean,
   ): Promise<AppendResult> {
-    const recorded = await this.reader.stream(streamId);
+    const recorded = await this.reader.stream(stream);
     const start = expected === 'no-stream' ? 0n : expected + 1n;
     const there = retried ? recorded.slice(Number(start), Number(start) + events.length) : [];
     const last = there.at(-1);
     if (last && events.every((event, index) => event.id === there[index]?.id))
       return { revision: last.revision, position: last.position };
-    throw new RevisionConflict(streamId, expected, recorded.at(-1)?.revision ?? 'no-stream');
+    throw new RevisionConflict(stream, expected, recorded.at(-1)?.revision ?? 'no-stream');
   }
 }
 
-/** @throws EventStoreUnavailable if it takes longer. */
+/** @throws EventStoreUnavailable if the work takes longer. */
 function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const late = () => reject(new EventStoreUnavailable(new Error('no answer in time')));

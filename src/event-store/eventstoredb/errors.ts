@@ -3,8 +3,8 @@ import { ErrorType, type WrongExpectedVersionError } from '@eventstore/db-client
 import { status } from '@grpc/grpc-js';
 
 /**
- * Errors are told by `type` and `code`, never by class or text: "Server Is Not Ready" comes as an unknown error, "not
- * the leader" with the code of "not found", and an outage as a bare gRPC error, each by the path it took.
+ * Errors are recognised by `type` and `code`, never by class or text. "Server Is Not Ready" arrives as an unknown
+ * error, "not the leader" has the code of "not found", an outage is a bare gRPC error. The form depends on the path.
  */
 const typeOf = (error: unknown): unknown =>
   isNativeError(error) && 'type' in error ? error.type : undefined;
@@ -37,7 +37,7 @@ const PASSING_CODES = new Set<unknown>([
 ]);
 const NOT_READY = /not ready|Failed to discover|closed channel|Channel has been shut down/i;
 
-/** Whether the same call may do better later: an outage, an election, a leader that moved, a server just starting. */
+/** Whether the same call may succeed later: an outage, an election, a leader that moved, a server that is starting. */
 export function isPassing(error: unknown): boolean {
   if (PASSING_TYPES.has(typeOf(error))) return true;
   if (typeOf(error) === ErrorType.ACCESS_DENIED) return true;
@@ -46,6 +46,6 @@ export function isPassing(error: unknown): boolean {
   return PASSING_CODES.has(codeOf(error)) && typeOf(error) !== ErrorType.WRONG_EXPECTED_VERSION;
 }
 
-/** A read from a position that no event has: the server fails with nothing but this. */
+/** A read from a position that no event has. The server gives nothing but this text. */
 export const isNoSuchPosition = (error: unknown): boolean =>
   isNativeError(error) && /Unexpected ReadAllResult: Error/.test(error.message);

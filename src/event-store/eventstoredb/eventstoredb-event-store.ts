@@ -20,7 +20,7 @@ import { Reader } from './reader.js';
 import { StreamNames } from './stream-names.js';
 
 const RESUBSCRIBE_MS = 250;
-/** A follower at the head takes events no more often than this, so that a busy log comes in batches. */
+/** Shortest time between two batches to a follower at the head, so that a busy log arrives in batches. */
 const GATHER_MS = 10;
 const READ_BATCH = 1_000;
 const SUBSCRIBE_BATCH = 5_000;
@@ -29,9 +29,9 @@ const HEAD_BATCH = 32;
 /**
  * The production store: EventStoreDB, one node or a cluster, by a connection string.
  *
- * Positions are commit positions. Appends take the client's plain path, one call each: its batch path shares a stream
- * of calls, where one broken connection rejects every append in flight and a late reply ends the process. Whatever must
- * see the last write is read from the leader.
+ * Positions are commit positions. Appends use the client's plain path, one call each. The client's batch path shares a
+ * stream of calls: one broken connection rejects every append in flight, and a late reply ends the process. Reads that
+ * must see the last write go to the leader.
  */
 export class EventStoreDbEventStore extends EventStore {
   private readonly client: EventStoreDBClient;
@@ -41,19 +41,19 @@ export class EventStoreDbEventStore extends EventStore {
   private readonly logger = new Logger('event store');
   private readonly closing = new AbortController();
   private named: Promise<LogName> | undefined;
-  /** The highest position known to be ours: a search for the head from the end of the log stops there. */
+  /** The highest position known to be in our log. A backward search for the head stops at this position. */
   private known: Position | undefined;
 
-  /** For `prefix` and `categories` see {@link StreamNames}. */
+  /** {@link StreamNames} explains `prefix` and `categories`. */
   constructor(connectionString: string, prefix = '', categories?: readonly string[]) {
     super();
     this.client = EventStoreDBClient.connectionString(connectionString);
-    // The client takes the plain path if the server can't batch; per-call credentials would lead there too, but not
-    // with a user's certificate.
+    // The client takes the plain path if the server doesn't support batches. Per-call credentials would have the same
+    // effect, but not with a user certificate.
     Object.defineProperty(this.client, 'supports', { value: async () => false });
     this.names = new StreamNames(prefix, categories);
     this.reader = new Reader(this.client, this.names, this.closing.signal);
-    this.appender = new Appender(this.client, this.reader, this.closing.signal);
+    this.appender = new Appender(this.client, this.names, this.reader, this.closing.signal);
   }
 
   async append(
@@ -64,13 +64,13 @@ export class EventStoreDbEventStore extends EventStore {
     checkAppend(events);
     this.names.check(stream);
     await this.name();
-    const result = await this.appender.append(this.names.onServer(stream), expected, events);
+    const result = await this.appender.append(stream, expected, events);
     this.see(result.position);
     return result;
   }
 
   async readStream(stream: string): Promise<readonly RecordedEvent[]> {
-    return this.reader.stream(this.names.onServer(stream));
+    return this.reader.stream(stream);
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
@@ -133,7 +133,7 @@ export class EventStoreDbEventStore extends EventStore {
         }
       } catch (error) {
         if (!troubled)
-          this.logger.warn(`the subscription ended (${(error as Error).message}); it is taken up again`);
+          this.logger.warn(`the subscription ended (${(error as Error).message}); subscribing again`);
         troubled = true;
       } finally {
         feed?.close();
@@ -154,7 +154,7 @@ export class EventStoreDbEventStore extends EventStore {
     return this.known;
   }
 
-  /** The server keeps no index of times: the log is read from the end of it that is nearer in time. */
+  /** The server has no index of times, so the log is read from the end that is nearer in time. */
   async positionAt(time: Date): Promise<Position | undefined> {
     const backward = await this.nearerToEnd(time);
     let found: Position | undefined;
@@ -190,7 +190,7 @@ export class EventStoreDbEventStore extends EventStore {
     await this.client.dispose();
   }
 
-  /** Our events of `$all`, page by page, from where the log begins or down to there; or to `lowest`. */
+  /** Our events in `$all`, page by page. The log's beginning, or `lowest`, ends a backward read. */
   private async *pages(options: ReadAllOptions, lowest?: Position): AsyncIterable<RecordedEvent[]> {
     const { position: origin } = await this.name();
     yield* this.reader.pages(options, origin, lowest ?? origin);
@@ -205,7 +205,7 @@ export class EventStoreDbEventStore extends EventStore {
   }
 
   private name(): Promise<LogName> {
-    this.named ??= nameLog(this.names.log, this.reader, this.appender).catch((error: unknown) => {
+    this.named ??= nameLog(this.reader, this.appender).catch((error: unknown) => {
       this.named = undefined;
       throw error;
     });

@@ -1,17 +1,17 @@
 import { once } from 'node:events';
 import type { AllStreamSubscription, RecordedEvent } from '@eventstore/db-client';
 
-/** Events held for a follower that is slower than its server. Beyond, the server is asked to wait. */
+/** Events held for a follower that is slower than the server. Above this number, the server has to wait. */
 const HIGH_WATER = 20_000;
 /**
- * How long the server has to confirm a subscription. It has no deadline, and the client forgets one that was waiting for
- * a connection when another call gave that connection up.
+ * How long the server may take to confirm a subscription. A subscription has no deadline of its own. The client loses a
+ * subscription that waits for a connection if another call gives that connection up.
  */
 const CONFIRM_MS = 5_000;
 
 /**
- * A subscription, taken from in batches. The server ends a live subscription that falls 32 events behind, so events are
- * taken off the wire as they come, whatever the follower is doing.
+ * A subscription that is read in batches. The server ends a live subscription that falls 32 events behind. So events
+ * are taken off the wire on arrival, even while the follower is busy.
  */
 export class Feed {
   private buffer: RecordedEvent[] = [];
@@ -34,13 +34,16 @@ export class Feed {
       this.ended ??= { error };
       this.wake?.();
     };
-    // A stream whose error nobody hears ends the process.
+    // An 'error' event without a listener would end the process.
     subscription.on('error', end);
     subscription.on('end', () => end(new Error('the server ended the subscription')));
     subscription.on('close', () => end(new Error('the subscription was closed')));
   }
 
-  /** Up to `size` events, as soon as there is one. Empty when the signal aborts. @throws what ended the subscription. */
+  /**
+   * Up to `size` events, as soon as there is at least one. Empty if the signal aborts.
+   * @throws the error that ended the subscription.
+   */
   async take(size: number, signal: AbortSignal): Promise<RecordedEvent[]> {
     while (this.buffer.length === 0 && !signal.aborted) {
       if (this.ended) throw this.ended.error;
@@ -55,7 +58,7 @@ export class Feed {
     return events;
   }
 
-  /** Lets the server know; a subscription that is merely left goes on in the background. */
+  /** Unsubscribes at the server. Otherwise the subscription would continue in the background. */
   close(): void {
     clearTimeout(this.confirmation);
     this.subscription.unsubscribe().catch(() => undefined);

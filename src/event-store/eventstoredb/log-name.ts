@@ -2,17 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { RevisionConflict, type EventMetadata, type Position } from '../event-store.js';
 import type { Appender } from './appender.js';
 import type { Reader } from './reader.js';
+import { LOG_STREAM } from './stream-names.js';
 
-/** Which log this is, and where it begins: the event that names it comes before all others. */
+/** The log's id, and the position at which the log begins. The event that holds the id precedes all other events. */
 export interface LogName {
   readonly id: string;
   readonly position: Position;
 }
 
-/** Reads the log's name, or gives it one. @param streamId of the stream that holds it. */
-export async function nameLog(streamId: string, reader: Reader, appender: Appender): Promise<LogName> {
+/** Reads the log's id. Writes a new id if the log has none. */
+export async function nameLog(reader: Reader, appender: Appender): Promise<LogName> {
   for (;;) {
-    const [named] = await reader.stream(streamId);
+    const [named] = await reader.stream(LOG_STREAM);
     if (named) return { id: (named.data as { id: string }).id, position: named.position };
     const id = randomUUID();
     const metadata: EventMetadata = {
@@ -23,9 +24,9 @@ export async function nameLog(streamId: string, reader: Reader, appender: Append
       schemaVersion: 1,
     };
     await appender
-      .append(streamId, 'no-stream', [{ id, type: 'LogNamed', data: { id }, metadata }])
+      .append(LOG_STREAM, 'no-stream', [{ id, type: 'LogNamed', data: { id }, metadata }])
       .catch((error: unknown) => {
-        // Another process named it first; what it says is read next.
+        // Another process wrote an id first. The next round reads that id.
         if (!(error instanceof RevisionConflict)) throw error;
       });
   }

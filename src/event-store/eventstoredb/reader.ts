@@ -18,16 +18,16 @@ import {
 import { isNoSuchPosition, isPassing, isStreamNotFound } from './errors.js';
 import type { StreamNames } from './stream-names.js';
 
-/** How long a read is tried again through an election or a restart. */
+/** How long a read is retried during an election or a restart. */
 const READ_PATIENCE_MS = 3_000;
-/** Longest silence of a server in the middle of a read: a read has no deadline of its own. */
+/** Longest silence of the server in the middle of a read. A read has no deadline of its own. */
 const SILENCE_MS = 5_000;
 const RETRY_MS = 100;
 const READ_BATCH = 1_000;
-/** Fewer events than this are not worth a call. */
+/** Smallest page: fewer events are not worth a call. */
 const SMALLEST_PAGE = 32;
 
-/** Reads streams and the log, from the leader: whatever was acknowledged is there. */
+/** Reads streams and the log from the leader, so every acknowledged append is visible. */
 export class Reader {
   constructor(
     private readonly client: EventStoreDBClient,
@@ -35,11 +35,11 @@ export class Reader {
     private readonly closing: AbortSignal,
   ) {}
 
-  /** All events of a stream, by the name that the server has for it. None if it isn't there. */
-  async stream(streamId: string): Promise<RecordedEvent[]> {
+  /** All events of a stream in order; empty if the stream doesn't exist. */
+  async stream(stream: string): Promise<RecordedEvent[]> {
     return this.patiently(async () => {
       try {
-        const read = this.client.readStream(streamId, { requiresLeader: true });
+        const read = this.client.readStream(this.names.onServer(stream), { requiresLeader: true });
         return (await this.collect(read)).map((event) => this.toEvent(event));
       } catch (error) {
         if (isStreamNotFound(error)) return [];
@@ -49,8 +49,8 @@ export class Reader {
   }
 
   /**
-   * The log's events of `$all`, page by page. Others' are passed over.
-   * @param lowest going backward, a page at or below it is the last.
+   * The log's events in `$all`, page by page. Skips events of other logs.
+   * @param lowest a backward read ends with the page that reaches this position.
    */
   async *pages(
     { direction = 'forward', from, batchSize = READ_BATCH }: ReadAllOptions,
@@ -58,7 +58,7 @@ export class Reader {
     lowest: Position,
   ): AsyncIterable<RecordedEvent[]> {
     const forward = direction === 'forward';
-    // Forward, a read from a position begins with the event that has it, and so with one we have already.
+    // A forward read from a position begins with the event at that position, which the reader already has. So add one.
     const size = Math.max(batchSize, SMALLEST_PAGE) + 1;
     for (let last = from ?? (forward ? origin : undefined); ;) {
       const start = last;
@@ -95,7 +95,7 @@ export class Reader {
     });
   }
 
-  /** @throws if the server falls silent, which a read would otherwise wait out forever. */
+  /** @throws EventStoreUnavailable if the server falls silent. Otherwise the read would wait forever. */
   private async collect(
     read: StreamingRead<{ readonly event?: EventStoreDbEvent }>,
   ): Promise<EventStoreDbEvent[]> {

@@ -1,23 +1,19 @@
 import { streamNameFilter, type Filter } from '@eventstore/db-client';
 import { categoryOf } from '../event-store.js';
 
-/** The stream that names the log: it is no stream of the log. */
-const LOG_STREAM = 'colophon-log';
+/** The stream that holds the log's name. Not itself a stream of the log. */
+export const LOG_STREAM = 'colophon-log';
 
-/** Which of a server's streams are the log's, and what the server calls them. */
+/** Tells which streams of a server belong to the log, and converts their names. */
 export class StreamNames {
-  readonly log: string;
-
   /**
-   * @param prefix before every stream's name, so that several logs can share a server.
-   * @param categories that the log may have; undefined for a log that has the server, or its prefix, to itself.
+   * @param prefix of every stream name, so that several logs can share a server.
+   * @param categories that the log may have; undefined if no other log uses the server or the prefix.
    */
   constructor(
     private readonly prefix: string,
     private readonly categories?: readonly string[],
-  ) {
-    this.log = this.onServer(LOG_STREAM);
-  }
+  ) {}
 
   onServer(stream: string): string {
     return this.prefix + stream;
@@ -28,18 +24,18 @@ export class StreamNames {
   }
 
   isOurs(streamId: string): boolean {
-    if (!streamId.startsWith(this.prefix) || streamId === this.log) return false;
+    if (!streamId.startsWith(this.prefix) || streamId === this.onServer(LOG_STREAM)) return false;
     const stream = this.inLog(streamId);
     return CATEGORISED.test(stream) && (this.categories?.includes(categoryOf(stream)) ?? true);
   }
 
-  /** @throws RangeError for a stream that no reader of this log would see: a category that it was not told of. */
+  /** @throws RangeError if no reader of this log would see the stream, because its category isn't configured. */
   check(stream: string): void {
     if (!this.isOurs(this.onServer(stream)))
       throw new RangeError(`${stream} is in no category of this log: ${this.categories?.join(', ')}`);
   }
 
-  /** The same for a subscription, by the server. */
+  /** The same selection as a filter of the server, for subscriptions. */
   get filter(): Filter {
     return this.categories
       ? streamNameFilter({ prefixes: this.categories.map((category) => `${this.prefix}${category}-`) })

@@ -15,7 +15,7 @@ import {
   type RecordedEvent,
 } from '../event-store.js';
 
-/** A log in an array, for tests of the domain. Nothing survives the process. */
+/** A log in an array, for tests of the domain. The log ends with the process. */
 export class MemoryEventStore extends EventStore {
   private readonly id = randomUUID();
   private readonly log: RecordedEvent[] = [];

@@ -24,22 +24,22 @@ interface Outcome {
   position: string | null;
 }
 
-/** Events in one commit. Beyond some hundreds a larger group gains nothing and holds every other writer up. */
+/** Events in one commit. Above some hundreds, a larger group gains nothing and delays every other writer. */
 const MAX_GROUP_EVENTS = 1_000;
-/** From so many appends waiting, half of them go first and the others follow. */
+/** From this number of waiting appends, half go first and the others follow in a second group. */
 const SPLIT_FROM = 16;
-/** How long an append whose outcome is unknown is settled before the caller is told that the store is unavailable. */
+/** How long an append with unknown outcome is retried before the caller gets EventStoreUnavailable. */
 const SETTLE_MS = 5_000;
 const RECONNECT_MS = 100;
 
 /**
- * Gathers the appends that arrive while commits are under way and writes them in the next: one round trip and one
- * flush to disk for all of them, each with its own outcome. The log is written under one lock, so a second
- * connection could only wait for the first; but a second group may follow the first on the same connection, so that
- * the server commits one while we answer the callers of the other and hear what they ask next.
+ * Gathers appends that arrive during a commit, and writes them in the next commit. All appends share one round trip and
+ * one flush to disk; each has its own outcome. The log is written under one lock, so a second connection could only
+ * wait for the first. But a second group may follow the first on the same connection. Then the server commits one group
+ * while we answer the callers of the other and receive their next commands.
  *
- * A connection lost under a group leaves its outcome unknown. The group is sent again with the same event ids, and
- * an append that finds exactly those where it would write them had already gone in.
+ * If the connection breaks during a group, the group's outcome is unknown. The group is sent again with the same event
+ * ids. An append that finds its own event ids at the expected revisions had already succeeded.
  */
 export class GroupCommit {
   private queue: Append[] = [];
@@ -56,12 +56,12 @@ export class GroupCommit {
   append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
       this.queue.push({ stream, expected, events, deadline: Date.now() + SETTLE_MS, resolve, reject });
-      // Callers woken by the same tick share a group.
+      // Callers that run in the same tick share a group.
       this.scheduled ??= setImmediate(() => this.send());
     });
   }
 
-  /** Ends the connection once what was accepted is written. */
+  /** Closes the connection after all accepted appends are written. */
   async close(): Promise<void> {
     if (this.queue.length > 0) this.send();
     while (this.underWay.size > 0) await Promise.race(this.underWay.values());
@@ -83,14 +83,14 @@ export class GroupCommit {
     }
   }
 
-  /** A second group follows the first when it is about as large: a small one would cost as long a flush for little. */
+  /** A second group must be at least half as large as the first: a small group costs a flush of the same length. */
   private worthSending(): boolean {
     const [first] = this.underWay.keys();
     if (!first) return this.queue.length > 0;
     return this.underWay.size === 1 && this.queue.length >= Math.max(SPLIT_FROM / 2, first.length / 2);
   }
 
-  /** As many appends as fit, in order. One to a stream that is being written waits for a later group. */
+  /** As many appends as fit, in order. An append to a stream of a group in progress waits for a later group. */
   private takeGroup(): Append[] {
     const group: Append[] = [];
     const streams = new Set([...this.underWay.keys()].flat().map((append) => append.stream));
@@ -141,7 +141,7 @@ export class GroupCommit {
     }
   }
 
-  /** The stream is elsewhere: a conflict, unless these events are what moved it. */
+  /** The stream is at another revision: a conflict, unless an earlier attempt already wrote these same events. */
   private async settle(client: Client, append: Append): Promise<void> {
     const before = append.expected === 'no-stream' ? -1n : append.expected;
     const { rows } = await client.query<{ id: string; revision: string; position: string }>(
@@ -186,7 +186,7 @@ export class GroupCommit {
     return client;
   }
 
-  /** Once for each client: another may have taken its place. */
+  /** Drops a client once: by now, `this.client` may be its successor. */
   private drop(client: Client): void {
     if (this.client !== client) return;
     this.client = undefined;
@@ -195,7 +195,7 @@ export class GroupCommit {
   }
 }
 
-/** @returns for each append its result, or undefined where the stream was elsewhere. */
+/** @returns for each append the result, or undefined if the stream was at another revision. */
 async function send(client: Client, group: readonly Append[]): Promise<(AppendResult | undefined)[]> {
   const owners: number[] = [];
   const offsets: number[] = [];

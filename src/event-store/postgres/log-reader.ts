@@ -14,7 +14,7 @@ type Row = [
   recordedAt: string,
 ];
 
-// Milliseconds since the epoch: a Date parsed from PostgreSQL's text costs as much as the rest of the row.
+// Milliseconds since the epoch: parsing a Date from PostgreSQL's text costs as much as the rest of the row.
 const COLUMNS =
   "position, stream, revision, id, type, data, metadata, (date_part('epoch', recorded_at) * 1000)::bigint";
 
@@ -30,7 +30,7 @@ const toEvent = ([position, stream, revision, id, type, data, metadata, recorded
     recordedAt: new Date(Number(recordedAt)),
   });
 
-/** The events of several streams in one statement, each stream in order, in the order of the names. */
+/** The events of several streams, read by one statement. Results are in the order of the names. */
 export async function readStreams(pool: Pool, streams: readonly string[]): Promise<RecordedEvent[][]> {
   const { rows } = await pool.query<Row>({
     name: 'read-streams',
@@ -43,7 +43,7 @@ export async function readStreams(pool: Pool, streams: readonly string[]): Promi
   return streams.map((stream) => byStream.get(stream) ?? []);
 }
 
-/** One keyset page of the log, so that no cursor or transaction stays open between pages. */
+/** One keyset page of the log. No cursor or transaction stays open between pages. */
 export async function readPage(
   pool: Pool,
   { from, to, direction = 'forward', categories, types, stream }: ReadAllOptions,
@@ -72,7 +72,7 @@ export async function readHead(pool: Pool): Promise<Position | undefined> {
   return rows[0] && BigInt(rows[0].position);
 }
 
-/** By halving: positions have no gaps, and times rise with them. */
+/** Binary search: positions have no gaps, and times rise with positions. */
 export async function readPositionAt(pool: Pool, time: Date): Promise<Position | undefined> {
   let last: Position = 0n;
   for (let beyond = ((await readHead(pool)) ?? 0n) + 1n; beyond - last > 1n;) {
@@ -89,7 +89,7 @@ export async function readPositionAt(pool: Pool, time: Date): Promise<Position |
   return last === 0n ? undefined : last;
 }
 
-/** The log's own name, written once by the migration that made it. */
+/** The log's id, written once by the migration that created the log. */
 export async function readLogId(pool: Pool): Promise<string> {
   const { rows } = await pool.query<{ id: string }>('select id from event_store.log');
   if (!rows[0]) throw new Error('event_store.log is empty');

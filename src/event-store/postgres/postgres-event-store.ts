@@ -21,19 +21,19 @@ import { GroupCommit } from './group-commit.js';
 import { readHead, readLogId, readPage, readPositionAt, readStreams } from './log-reader.js';
 import { WakeUp } from './wake-up.js';
 
-/** A follower at the head reads no more often than this: under many writers, an event at a time would cost them more. */
+/** Shortest time between two reads of a follower at the head. With many writers, a read per event slows writers. */
 const GATHER_MS = 10;
-/** How long a follower trusts the wake-ups before it looks by itself. */
+/** Longest wait for a wake-up before a follower reads anyway. */
 const POLL_MS = 500;
-/** Between attempts while the server is away. */
+/** Time between attempts while the server is unavailable. */
 const RETRY_MS = 250;
 const READ_BATCH = 1_000;
-/** A follower that lags reads large pages; 5,000 measured best for the projector. */
+/** Page size of a follower that lags. 5,000 was the fastest measured for the projector. */
 const SUBSCRIBE_BATCH = 5_000;
-/** Streams read by one statement. */
+/** Largest number of streams read by one statement. */
 const MAX_STREAMS = 500;
 
-/** The embedded default: the log as a table of a PostgreSQL 15 or newer, migrated beforehand. */
+/** The embedded default: the log as a table in PostgreSQL 15 or newer. The caller migrates the database first. */
 export class PostgresEventStore extends EventStore {
   private readonly pool: Pool;
   private readonly writer: GroupCommit;
@@ -76,7 +76,7 @@ export class PostgresEventStore extends EventStore {
     let caughtUp = false;
     let lastRead = 0;
     while (!signal.aborted) {
-      // Behind the head a page is full and read at once.
+      // Behind the head, pages are full, so read the next page at once.
       if (caughtUp) await pause(lastRead + GATHER_MS - Date.now(), signal);
       lastRead = Date.now();
       const ticket = this.wakeUp.ticket;

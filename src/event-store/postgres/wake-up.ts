@@ -3,13 +3,13 @@ import { Client, type Pool } from 'pg';
 import { APPLICATION_NAME } from '../../postgres/database.js';
 
 const CHANNEL = 'colophon_events';
-/** A notification in every commit cost 57 to 65 % of the appends at 16 to 64 callers; so at most one in this time. */
+/** Shortest time between notifications. One in every commit cost 57 to 65 % of the appends at 16 to 64 callers. */
 const NOTIFY_EVERY_MS = 20;
 const RECONNECT_MS = 1_000;
 
 /**
- * Tells followers of the log that there may be more: at once within this process, by `LISTEN`/`NOTIFY` from others.
- * A hint only: a follower also looks by itself now and then, so a lost notification costs time and nothing else.
+ * Tells followers that the log may have new events: directly within this process, by `LISTEN`/`NOTIFY` from others. A
+ * wake-up is only a hint. Followers also read the log at intervals, so a lost notification costs only time.
  */
 export class WakeUp {
   private readonly local = new EventEmitter().setMaxListeners(0);
@@ -23,10 +23,10 @@ export class WakeUp {
     private readonly pool: Pool,
   ) {}
 
-  /** Changes with every wake-up: taken before a look at the log, it tells `wait` of one that came meanwhile. */
+  /** Changes with every wake-up. Take a ticket before a read, so `wait` knows about wake-ups during the read. */
   ticket = 0;
 
-  /** This process appended. */
+  /** To be called after this process appended events. */
   appended(): void {
     this.wake();
     this.announcement ??= setTimeout(() => {
@@ -35,7 +35,7 @@ export class WakeUp {
     }, NOTIFY_EVERY_MS).unref();
   }
 
-  /** Resolves when somebody appended since the ticket was taken, after `patienceMs`, or when the signal aborts. */
+  /** Resolves after a wake-up newer than the ticket, after `patienceMs`, or if the signal aborts. */
   async wait(ticket: number, patienceMs: number, signal: AbortSignal): Promise<void> {
     void this.listen();
     if (ticket !== this.ticket || signal.aborted) return;

@@ -1,24 +1,16 @@
 import { execFile } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
-import {
-  accessSync,
-  chownSync,
-  constants,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer } from 'node:net';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { OperatorError } from '../../errors.js';
 import { APPLICATION_NAME } from '../database.js';
-import { locateBinaries, locateData, publish, type Binaries } from './locations.js';
+import { initialise } from './initialise.js';
+import { locateBinaries, locateData, type Binaries } from './locations.js';
+import { passwordOf } from './password.js';
+import { choosePort } from './port.js';
+import { lastLogLines, runningPort } from './postmaster.js';
 import { serverUser, type ServerUser } from './server-user.js';
 
 const run = promisify(execFile);
@@ -178,117 +170,4 @@ export class EmbeddedServer {
   private async pgCtl(...args: string[]): Promise<void> {
     await run(this.binaries.pgCtl, ['-D', this.folder, ...args], { ...this.user, cwd: dirname(this.folder) });
   }
-}
-
-/** Into a folder beside, then renamed: a start killed halfway leaves nothing that looks finished. */
-async function initialise(
-  binaries: Binaries,
-  user: ServerUser | undefined,
-  folder: string,
-  password: string,
-) {
-  const fresh = `${folder}.${randomUUID()}`;
-  const passwordFile = `${fresh}.password`;
-  try {
-    mkdirSync(fresh, { mode: 0o700 });
-    writeFileSync(passwordFile, password, { mode: 0o600 });
-    if (user) for (const path of [fresh, passwordFile]) chownSync(path, user.uid, user.gid);
-    await run(
-      binaries.initdb,
-      [
-        '-D',
-        fresh,
-        '-U',
-        APPLICATION_NAME,
-        `--pwfile=${passwordFile}`,
-        '--auth=scram-sha-256',
-        '-E',
-        'UTF8',
-        '--locale-provider=builtin',
-        '--builtin-locale=C.UTF-8',
-        '--no-locale',
-        '--data-checksums',
-      ],
-      { ...user, cwd: dirname(folder) },
-    );
-    publish(fresh, folder);
-  } catch (error) {
-    rmSync(fresh, { recursive: true, force: true });
-    throw new OperatorError(
-      `the embedded PostgreSQL can't be set up: ${lastLine((error as Error).message)}`,
-      {
-        cause: error,
-      },
-    );
-  } finally {
-    rmSync(passwordFile, { force: true });
-  }
-}
-
-/** The port in `postmaster.pid` if the process that wrote it lives. */
-function runningPort(folder: string): number | undefined {
-  let lines: string[];
-  try {
-    lines = readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n');
-    const pid = Number(lines[0]);
-    process.kill(pid, 0);
-    // Killed, and not yet buried by its parent: Linux still takes signals for it.
-    if (/\) Z/.test(processState(pid))) return undefined;
-  } catch (error) {
-    // EPERM: it lives and belongs to another user.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined;
-    lines = readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n');
-  }
-  return Number(lines[3]) || undefined;
-}
-
-function processState(pid: number): string {
-  const file = `/proc/${pid}/stat`;
-  return existsSync(file) ? readFileSync(file, 'utf8') : '';
-}
-
-/** The same port at every start, so that SQL clients keep their connection's address; another if it is taken. */
-async function choosePort(dataDir: string): Promise<number> {
-  const file = join(dataDir, 'port');
-  const before = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
-  const port = (before > 0 && (await freePort(before))) || (await freePort(0));
-  if (!port) throw new OperatorError('no free port for the embedded PostgreSQL');
-  writeFileSync(file, `${port}\n`);
-  return port;
-}
-
-function freePort(wanted: number): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-      .once('error', () => resolve(undefined))
-      .listen(wanted, '127.0.0.1', () => {
-        const address = probe.address();
-        probe.close(() => resolve(typeof address === 'object' && address ? address.port : undefined));
-      });
-  });
-}
-
-/** Made once per data folder, readable by its owner only. */
-function passwordOf(dataDir: string): string {
-  const file = join(dataDir, 'password');
-  const fresh = `${file}.${randomUUID()}`;
-  try {
-    writeFileSync(fresh, randomBytes(18).toString('hex'), { mode: 0o600 });
-    // Fails where there is one already; never shows a file half written.
-    linkSync(fresh, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
-      throw new OperatorError(`DATA_DIR ${dataDir} isn't writable`, { cause: error });
-  } finally {
-    rmSync(fresh, { force: true });
-  }
-  return readFileSync(file, 'utf8');
-}
-
-const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? '';
-
-/** What the server said last: an error and its hint. */
-function lastLogLines(folder: string): string[] {
-  const file = join(folder, 'server.log');
-  return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').slice(-2) : ['it left no log'];
 }

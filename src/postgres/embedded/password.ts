@@ -1,0 +1,21 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { OperatorError } from '../../errors.js';
+
+/** Made once per data folder, readable by its owner only. */
+export function passwordOf(dataDir: string): string {
+  const file = join(dataDir, 'password');
+  const fresh = `${file}.${randomUUID()}`;
+  try {
+    writeFileSync(fresh, randomBytes(18).toString('hex'), { mode: 0o600 });
+    // Fails where there is one already; never shows a file half written.
+    linkSync(fresh, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
+      throw new OperatorError(`DATA_DIR ${dataDir} isn't writable`, { cause: error });
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+  return readFileSync(file, 'utf8');
+}
