@@ -4,11 +4,11 @@ import { isUnavailable } from '../src/postgres/database.js';
 import { CheckpointMoved, type Target } from './checkpoint.js';
 import type { Parked } from './parking.js';
 
-// Bad data, a row twice in one statement, a broken constraint, a limit of the server: this event's own fault. All else is trouble that would park
-// the whole log: a missing table, a full disk, a lost connection.
+// Faults of one event: bad data (22), a row twice in one statement (21), a broken constraint (23), a limit of the
+// server (54). Other faults, such as a missing table, a full disk or a lost connection, would park the whole log.
 const OWN_FAULT = /^(21|22|23|54)/;
 
-/** Whether an error is for the event to bear, rather than for everything that comes after. */
+/** Whether an error is the fault of one event, so that the event can be parked and the others can go on. */
 export function isOwnFault(error: unknown): boolean {
   if (error instanceof CheckpointMoved || isUnavailable(error)) return false;
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
@@ -16,8 +16,8 @@ export function isOwnFault(error: unknown): boolean {
 }
 
 /**
- * Applies events, and gives back those that can't be applied: what fails is halved until it is a single event. The caller
- * holds the transaction.
+ * Applies events. A group that fails is halved until a single event remains. The caller holds the transaction.
+ * @returns the events that can't be applied.
  */
 export async function applyOrPark(
   client: ClientBase,

@@ -4,7 +4,7 @@ import { LeadLost } from '../src/followers/follower.js';
 import type { Queryable } from '../src/postgres/database.js';
 import type { Projection } from './projection.js';
 
-/** Which tables: a projection's, in a schema, made from a log. */
+/** Identifies tables: the tables of a projection, in a schema, built from a log. */
 export interface Target {
   readonly projection: Projection;
   readonly schema: string;
@@ -12,34 +12,34 @@ export interface Target {
   readonly log: string;
 }
 
-/** How far the tables of a schema are, by what they say themselves. */
+/** How far the tables of a schema have followed the log, as recorded with the tables. */
 export interface Checkpoint {
   readonly version: number;
   readonly log: string;
-  /** Of the last event in the tables, undefined before the first. */
+  /** Position of the last event in the tables; undefined before the first event. */
   readonly position: Position | undefined;
-  /** How many events are parked. */
+  /** Number of parked events. */
   readonly parked: number;
 }
 
-/** Another process moved the checkpoint: what it says now is where to go on. */
+/** Another process moved the checkpoint. The follower should continue from the new checkpoint. */
 export class CheckpointMoved extends LeadLost {}
 
-/** The tables are there already, and were made from another log. */
+/** The tables exist and were built from another log. */
 export class TablesOfAnotherLog extends Error {
   constructor(schema: string) {
     super(`the tables in schema ${schema} were made from another log`);
   }
 }
 
-/** @returns undefined where the tables were never made. */
+/** @returns undefined if the tables don't exist. */
 export async function readCheckpoint(
   db: Queryable | ClientBase,
   schema: string,
   { name }: Projection,
   lock: '' | 'for update' = '',
 ): Promise<Checkpoint | undefined> {
-  // Read as a whole: tables of an older version have fewer columns.
+  // Selects all columns by `*`, because tables of an older version have fewer columns.
   const { rows } = await db.query<{
     version: number;
     log_id: string;
@@ -53,9 +53,9 @@ export async function readCheckpoint(
 }
 
 /**
- * Moves the checkpoint in the caller's transaction, which then holds its row.
- * @throws CheckpointMoved where it isn't as it was: another process moved it, parked or retried something, or made the
- *         tables from another log or by another version.
+ * Moves the checkpoint in the caller's transaction, which then holds a lock on the checkpoint's row.
+ * @throws CheckpointMoved if another process changed the checkpoint: moved its position, parked or retried events, or
+ *         built the tables from another log or by another version.
  */
 export async function moveCheckpoint(
   client: ClientBase,
@@ -79,7 +79,7 @@ export async function moveCheckpoint(
   if (rowCount !== 1) throw new CheckpointMoved();
 }
 
-/** Writes the first checkpoint of tables that have just been made. */
+/** Writes the first checkpoint of new tables. */
 export async function beginCheckpoint(
   client: ClientBase,
   { projection, schema, log }: Target,

@@ -3,7 +3,7 @@ import type { Checkpoint } from './checkpoint.js';
 
 const WATCH_MS = 20;
 
-/** What this process knows of how far the tables are. Readers can wait for the tables to get further. */
+/** The last checkpoint that this process has seen. Readers can wait until the tables reach a position. */
 export class KnownCheckpoint {
   private checkpoint: Checkpoint | undefined;
   private readonly waiting = new Set<{ position: Position; resolve: () => void }>();
@@ -11,8 +11,8 @@ export class KnownCheckpoint {
 
   /**
    * @param log id of the log. Positions of another log are never reached.
-   * @param read asks the tables.
-   * @param active whether this process projects: an active projector calls {@link moved} by itself.
+   * @param read reads the checkpoint from the tables.
+   * @param active whether this process is the leader. A leader calls {@link moved} after each batch.
    */
   constructor(
     private readonly log: string,
@@ -24,7 +24,7 @@ export class KnownCheckpoint {
     return this.checkpoint;
   }
 
-  /** Asks the tables, and remembers their answer. */
+  /** Reads the checkpoint from the tables, and keeps the result. */
   async refresh(): Promise<Checkpoint | undefined> {
     this.moved(await this.read());
     return this.checkpoint;
@@ -35,7 +35,7 @@ export class KnownCheckpoint {
     for (const waiter of this.waiting) if (this.has(waiter.position)) waiter.resolve();
   }
 
-  /** @returns whether the tables reached the position within the time. */
+  /** @returns whether the tables reached the position within `patienceMs`. */
   async reached(position: Position, patienceMs: number): Promise<boolean> {
     if (this.has(position)) return true;
     this.watchTables();
@@ -60,14 +60,14 @@ export class KnownCheckpoint {
     return log === this.log && reached !== undefined && reached >= position;
   }
 
-  /** While another process projects, its progress is read from the tables for as long as somebody waits. */
+  /** If another process is the leader, reads the leader's progress from the tables while a caller waits. */
   private watchTables(): void {
     this.watch ??= setInterval(() => {
       if (this.waiting.size === 0) {
         clearInterval(this.watch);
         this.watch = undefined;
       }
-      // The active projector may stop being active while somebody waits.
+      // A leader may lose the lead while a caller waits, so check each time.
       if (this.active() || this.waiting.size === 0) return;
       this.refresh().catch(() => undefined);
     }, WATCH_MS);

@@ -17,14 +17,14 @@ export interface ExplainedDifference extends Difference {
   readonly event: { readonly type: string; readonly position: Position } | undefined;
 }
 
-/** What an operator does with the tables. */
+/** The operator's work on the tables: rebuild, verify, repair, retry. */
 export class Maintenance {
   private readonly closing = new AbortController();
   private readonly jobs = new Set<Promise<unknown>>();
 
   constructor(private readonly context: RebuildContext) {}
 
-  /** @throws RebuildRunning, VerificationFailed as {@link rebuild}. */
+  /** @throws RebuildRunning, VerificationFailed, like {@link rebuild}. */
   async rebuild(options: RebuildOptions, id = newRebuildId()): Promise<RebuildReport> {
     await ensureTables(this.context.pool, this.context.target, true);
     const signal = AbortSignal.any([this.closing.signal, ...(options.signal ? [options.signal] : [])]);
@@ -32,28 +32,28 @@ export class Maintenance {
   }
 
   /**
-   * Begins a rebuild that goes on by itself.
-   * @returns its id, once it is under way.
+   * Starts a rebuild in the background.
+   * @returns the rebuild's id, after the rebuild has started.
    * @throws RebuildRunning
    */
   async startRebuild(options: Pick<RebuildOptions, 'allowParked'>): Promise<string> {
     const id = newRebuildId();
     await new Promise<void>((begun, refused) => {
       const onPhase = async () => begun();
-      // How it ended is written down.
+      // Nobody awaits the end: the rebuild records its outcome in the database.
       this.rebuild({ ...options, onPhase }, id).then(() => begun(), refused);
     });
     return id;
   }
 
-  /** The rebuild with this id, or the last one. */
+  /** The rebuild with this id, or the last rebuild. */
   rebuildOf(id?: string): Promise<RebuildRow | undefined> {
     return readRebuild(this.context.pool, this.context.target.schema, id);
   }
 
   /**
-   * Builds the tables as they stood, in a schema of their own.
-   * @param replace what was built there before.
+   * Builds the tables as of a moment, in a separate schema.
+   * @param replace replaces the tables that an earlier call built in this schema.
    * @throws SchemaTaken
    */
   async buildAsOf(
@@ -64,20 +64,21 @@ export class Maintenance {
   ): Promise<RebuildReport> {
     const { pool, store, target } = this.context;
     if (schema === target.schema || schema.startsWith(`${target.schema}_`) || schema.startsWith('colophon_'))
-      throw new SchemaTaken(`names like ${schema} are kept for the tables that are read`);
+      throw new SchemaTaken(`names like ${schema} are reserved for the live tables`);
     const mark = await markOf(pool, schema);
     if (mark !== undefined && !mark?.includes(AS_OF)) throw new SchemaTaken(`${schema} holds something else`);
-    if (mark && !replace) throw new SchemaTaken(`${schema} is there already; --replace builds it anew`);
+    if (mark && !replace)
+      throw new SchemaTaken(`${schema} already exists; --replace builds the schema again`);
     if ('time' in moment && moment.time.getTime() > Date.now())
-      throw new SchemaTaken('the time is yet to come');
+      throw new SchemaTaken('the time is in the future');
     const head = await store.head();
     const to = 'time' in moment ? await store.positionAt(moment.time) : moment.position;
     if (to !== undefined && (head === undefined || to > head))
-      throw new SchemaTaken('the position is yet to come');
+      throw new SchemaTaken('the position is beyond the end of the log');
     return this.track(buildAsOf({ ...this.context, target: { ...target, schema } }, to, options));
   }
 
-  /** @throws RebuildRunning, NotComparable as {@link verify}. */
+  /** @throws RebuildRunning, NotComparable, like {@link verify}. */
   async verify(
     options: Omit<VerifyOptions, 'onDifference'> & { onDifference: (found: ExplainedDifference) => void },
   ): Promise<VerifyReport> {
@@ -99,7 +100,12 @@ export class Maintenance {
     return listParked(this.context.pool, this.context.target.schema, stream);
   }
 
-  /** Takes a stream's parked events up again, without the first where that is to be skipped. @throws NothingParked */
+  /**
+   * Applies a stream's parked events again.
+   * @param skip leaves out the first parked event.
+   * @returns the events that are still parked.
+   * @throws NothingParked
+   */
   async retry(stream: string, skip: boolean): Promise<Parked[]> {
     const { connectionString, store, target } = this.context;
     const client = await connect(connectionString);
@@ -111,7 +117,7 @@ export class Maintenance {
     }
   }
 
-  /** What is under way when we close is given the time to clean up. */
+  /** Tracks a job, so that `close` can wait until the job has cleaned up. */
   private track<T>(job: Promise<T>): Promise<T> {
     const settled = job.then(
       () => undefined,
@@ -122,7 +128,7 @@ export class Maintenance {
     return job;
   }
 
-  /** Ends what is under way. */
+  /** Aborts running jobs, and waits until they have cleaned up. */
   async close(): Promise<void> {
     this.closing.abort();
     await Promise.allSettled(this.jobs);

@@ -4,12 +4,12 @@ import { PositionTokens } from '../src/event-store/position-token.js';
 import { invalidRequest, unavailable } from '../src/http/problem.js';
 import { Projector } from './projector.js';
 
-/** How long a query waits for the tables. */
+/** How long a query with `Min-Position` waits for the tables. */
 export abstract class ReadYourWrites {
   abstract readonly patienceMs: number;
 }
 
-/** Holds a query with `Min-Position` back until the tables have reached that position; 503 if they don't in time. */
+/** Delays a query with `Min-Position` until the tables reach that position. Answers 503 after the longest wait. */
 @Injectable()
 export class MinPositionGuard implements CanActivate {
   constructor(
@@ -20,7 +20,7 @@ export class MinPositionGuard implements CanActivate {
 
   canActivate(host: ExecutionContext): boolean | Promise<boolean> {
     if (!this.projector.readable)
-      throw unavailable('The tables are of an older version, and are being rebuilt for this one.');
+      throw unavailable('The tables have an older version and are being rebuilt for this version.');
     const token = host.switchToHttp().getRequest<FastifyRequest>().headers['min-position'];
     if (token === undefined) return true;
     const position = typeof token === 'string' ? this.tokens.parse(token) : undefined;
@@ -29,7 +29,7 @@ export class MinPositionGuard implements CanActivate {
         {
           pointer: 'header/Min-Position',
           rule: 'position',
-          detail: 'must be the `position` of an answer, given by this log',
+          detail: 'must be the `position` of an answer from this log',
         },
       ]);
     return this.waitFor(position);

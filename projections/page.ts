@@ -1,29 +1,29 @@
 import type { Problem } from '../src/http/problem.js';
 import { invalidRequest } from '../src/http/problem.js';
 
-/** A page of a list; `next` is the cursor of the page after it, null on the last. */
+/** A page of a list. `next` is the cursor of the next page, null on the last page. */
 export interface Page<Item> {
   readonly items: readonly Item[];
   readonly next: string | null;
 }
 
-/** How a list is sorted: ids break ties, so that the order is total and a page starts where the last one ended. */
+/** The sort order of a list. Ids break ties: the order is total, and each page starts where the previous one ended. */
 export interface Order {
-  /** SQL expression, as indexed. */
+  /** SQL expression, exactly as in the index. */
   readonly expression: string;
   readonly type: 'text' | 'timestamptz' | 'integer';
   readonly descending: boolean;
 }
 
-/** A place in a list: the sort value and id of a page's last item. */
+/** A place in a list: sort value and id of the last item of a page. */
 export type Cursor = readonly [value: string, id: string];
 
 const encode = (sort: string, cursor: Cursor): string =>
   Buffer.from(JSON.stringify([sort, ...cursor])).toString('base64url');
 
 /**
- * @param sort the sort order that the cursor must have been made for.
- * @throws Problem for a cursor that isn't one of ours.
+ * @param sort the sort order of the list, which the cursor must name.
+ * @throws Problem 400 if the token isn't a cursor of a list in this order.
  */
 export function decodeCursor(sort: string, token: string): Cursor {
   try {
@@ -37,12 +37,12 @@ export function decodeCursor(sort: string, token: string): Cursor {
       if (valid) return [value, id];
     }
   } catch {
-    // Told below.
+    // Not a cursor: the problem is thrown below.
   }
   throw cursorProblem();
 }
 
-/** Written as we write it: PostgreSQL reads other texts than JavaScript does. */
+/** Accepts only the form that we write, because PostgreSQL and JavaScript parse other forms differently. */
 const isTimestamp = (value: string): boolean =>
   !Number.isNaN(Date.parse(value)) && new Date(value).toISOString() === value && !/^[+-]/.test(value);
 
@@ -55,7 +55,7 @@ const cursorProblem = (): Problem =>
     },
   ]);
 
-/** Builds the parameters of a statement along with its text. */
+/** Collects a statement's parameters while the text is built. */
 export class Parameters {
   readonly values: unknown[] = [];
   add(value: unknown): string {
@@ -63,7 +63,7 @@ export class Parameters {
   }
 }
 
-/** The clauses of a keyset page: rows after the cursor, in order, one more than asked to know whether there is a next. */
+/** The clauses of a keyset page: rows after the cursor, in order. One extra row shows whether a next page exists. */
 export function keyset(
   order: Order,
   id: string,
@@ -81,7 +81,7 @@ export function keyset(
   return { where, tail };
 }
 
-/** Cuts the surplus row, and makes the cursor of the next page from the last one that stays. */
+/** Drops the extra row, and makes the next page's cursor from the last row that stays. */
 export function toPage<Row, Item>(
   rows: readonly Row[],
   limit: number,

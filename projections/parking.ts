@@ -3,14 +3,14 @@ import type { ProjectableEvent } from '../src/event-store/event-store.js';
 import type { Queryable } from '../src/postgres/database.js';
 import type { Target } from './checkpoint.js';
 
-/** An event that could not be applied, or waits behind one. */
+/** An event that could not be applied, or that waits behind such an event. */
 export interface Parked {
   readonly event: ProjectableEvent;
-  /** Why it could not be applied; null: it waits. */
+  /** Why the event could not be applied; null if the event waits. */
   readonly error: string | null;
 }
 
-/** Puts events aside, and marks what they are about. The caller holds the transaction. */
+/** Writes events to `parked`, and marks their rows as stale. The caller holds the transaction. */
 export async function park(
   client: ClientBase,
   { projection, schema }: Target,
@@ -52,7 +52,7 @@ export interface ParkedRow {
   readonly parked_at: Date;
 }
 
-/** What is parked, in the log's order; of one stream if it is named. */
+/** The parked events in the order of the log; only of one stream, if given. */
 export async function listParked(
   db: Queryable | ClientBase,
   schema: string,

@@ -8,32 +8,32 @@ import {
 } from '../src/event-store/event-store.js';
 import type { CopyValue } from '../src/postgres/copy.js';
 
-/** Relational tables as a function of the log. */
+/** Relational tables derived from the log. */
 export interface Projection {
   readonly name: string;
-  /** Raised with every change of the tables or of what is folded into them. */
+  /** Must be raised with every change of the tables or of the fold. */
   readonly version: number;
-  /** The oldest version of the tables that this version's queries can read, while its own are being built. */
+  /** The oldest version of the tables that this version's queries can read while tables of this version are built. */
   readonly readable: number;
-  /** The categories of streams that it is made from. */
+  /** The categories of the streams that the projection folds. */
   readonly categories: readonly string[];
-  /** Names of the tables, those that are referred to before those that refer to them. */
+  /** Names of the tables. A table comes before the tables that refer to the table. */
   readonly tables: readonly string[];
-  /** Statements, with unqualified names: first the bare tables, then primary keys and indexes, then foreign keys. */
+  /** Statements with unqualified names: first the bare tables, then primary keys and indexes, then foreign keys. */
   readonly columns: () => string;
   readonly keys: () => string;
   readonly references: () => string;
-  /** A query for the number of events that the tables hold, by their own account. */
+  /** A query for the number of events in the tables, by the revisions in the tables. */
   readonly accounted: string;
-  /** Takes the effect of events, in order, into the tables. The caller holds the transaction. */
+  /** Applies events to the tables, in order. The caller holds the transaction. */
   readonly apply: (client: ClientBase, events: readonly RecordedEvent[]) => Promise<void>;
-  /** Marks what the streams are about as stale, or no longer so. */
+  /** Sets or clears the stale mark on the rows of these streams. */
   readonly mark: (client: ClientBase, streams: readonly string[], stale: boolean) => Promise<void>;
   readonly bulk: Bulk;
   /**
    * The events that changed a row, in order.
-   * @param key values of the primary key's columns.
-   * @param to leaves out what came later.
+   * @param key values of the primary key columns, by column name.
+   * @param to ignores events after this position.
    */
   readonly explain: (
     store: EventStore,
@@ -43,29 +43,32 @@ export interface Projection {
   ) => Promise<RowChange[]>;
 }
 
-/** An event, and what it made of a row. */
+/** An event, and the row after that event. */
 export interface RowChange {
   readonly event: RecordedEvent;
-  /** After the event; null: there is none. */
+  /** The row after the event; null if the event left no row. */
   readonly row: Readonly<Record<string, unknown>> | null;
 }
 
-/** Whether a projection is made from an event. */
+/** Whether a projection folds the event. */
 export const concerns = ({ categories }: Projection, { stream }: ProjectableEvent): boolean =>
   categories.includes(categoryOf(stream));
 
-/** The same fold for whole streams at a time, each row written once. */
+/** The same fold for whole streams. Writes each row once. */
 export interface Bulk {
-  /** The columns in the order of {@link rows}, by table. */
+  /** The columns of each table, in the order of {@link rows}. */
   readonly columns: Readonly<Record<string, readonly string[]>>;
-  /** A stream's standing after one more event. @throws for an event that doesn't fit. */
+  /**
+   * The state of a stream's author or book after one more event.
+   * @throws if the event doesn't fit.
+   */
   readonly fold: (standing: unknown, event: ProjectableEvent) => unknown;
-  /** The rows of a stream that has been folded to its end. */
+  /** The rows of a stream after its last event. */
   readonly rows: (
     stream: string,
     standing: unknown,
     add: (table: string, values: readonly CopyValue[]) => void,
   ) => void;
-  /** Brings together what is known of several streams, once all rows are in, keys aren't. */
+  /** Settles rows that depend on several streams. Runs after all rows are loaded, before the keys are created. */
   readonly settle: (client: ClientBase) => Promise<void>;
 }

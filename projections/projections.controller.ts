@@ -19,9 +19,9 @@ const job = z.object({
   id: z.uuid(),
   status: z.enum(['running', 'done', 'failed']),
   phase: z.enum(['reading', 'loading', 'indexing', 'catching up', 'verifying', 'swapping', 'done', 'failed']),
-  done: z.int().describe('events dealt with; indexes while indexing'),
-  total: z.int().describe('what `done` will be at the end of the phase'),
-  secondsLeft: z.int().nullable().describe('of the phase, as it goes; null where that is not known'),
+  done: z.int().describe('events processed; in phase indexing, indexes built'),
+  total: z.int().describe('the value of `done` at the end of the phase'),
+  secondsLeft: z.int().nullable().describe('estimate for the phase; null if unknown'),
   startedAt: z.iso.datetime(),
   startedBy: z.string(),
   endedAt: z.iso.datetime().nullable(),
@@ -31,19 +31,22 @@ type Job = z.output<typeof job>;
 
 const projectionView = z.object({
   name: z.string(),
-  version: z.int().describe('that this process has'),
-  tables: z.int().describe('the version of the tables; another one while they are rebuilt'),
-  position: z.string().nullable().describe('of the last event in the tables; null before the first'),
-  head: z.string().nullable().describe('of the last event in the log; null while it is empty'),
+  version: z.int().describe('the version that this process runs'),
+  tables: z.int().describe('the version of the tables; differs from `version` until a rebuild ends'),
+  position: z
+    .string()
+    .nullable()
+    .describe('position of the last event in the tables; null before the first event'),
+  head: z.string().nullable().describe('position of the last event in the log; null if the log is empty'),
   lag: z.int().describe('how far the position is behind the head; 0 when caught up'),
-  parked: z.int().describe('events that could not be applied, or wait behind one: `colophon parked list`'),
-  active: z.boolean().describe('whether this process projects; otherwise it stands by'),
-  error: z.string().nullable().describe('what keeps the projection from going on'),
-  rebuild: job.nullable().describe('that is under way'),
+  parked: z.int().describe('events that could not be applied, and events that wait behind them'),
+  active: z.boolean().describe('whether this process is the leader; otherwise it is a standby'),
+  error: z.string().nullable().describe('the error that stops the projection; null if none'),
+  rebuild: job.nullable().describe('the rebuild in progress; null if none'),
 });
 const projectionList = z.object({ items: z.array(projectionView) });
 const rebuildQuery = z.strictObject({
-  allowParked: flag.default(false).describe('goes on if events can not be applied, and parks them'),
+  allowParked: flag.default(false).describe('park events that can not be applied, and go on'),
 });
 
 const FOLLOW_MS = 250;
@@ -58,11 +61,15 @@ export class ProjectionsController {
   ) {}
 
   @Get()
-  @DescribeQuery({ summary: 'How far the tables are', tag: 'operation', answer: projectionList })
+  @DescribeQuery({
+    summary: 'How far the tables have followed the log',
+    tag: 'operation',
+    answer: projectionList,
+  })
   async listProjections(): Promise<z.output<typeof projectionList>> {
     const { position, error, ...rest } = await this.projector.status();
     const rebuild = await this.maintenance.rebuildOf();
-    // Read after the position, so that the lag is never negative.
+    // Read the head after the position, so that the lag is never negative.
     const head = await this.store.head();
     return {
       items: [
@@ -81,7 +88,7 @@ export class ProjectionsController {
   @Post('catalogue/rebuild')
   @HttpCode(202)
   @DescribeQuery({
-    summary: 'Rebuild the tables from the log, while everything goes on',
+    summary: 'Rebuild the tables from the log; the service keeps running meanwhile',
     tag: 'operation',
     status: 202,
     query: rebuildQuery,
@@ -104,7 +111,8 @@ export class ProjectionsController {
 
   @Get('catalogue/rebuilds/:id')
   @DescribeQuery({
-    summary: 'How far a rebuild is: once as JSON, or until its end as NDJSON where that is what is accepted',
+    summary:
+      'Progress of a rebuild: once as JSON, or until its end as NDJSON if the Accept header asks for NDJSON',
     tag: 'operation',
     ids: ['id'],
     answer: job,

@@ -22,20 +22,20 @@ import { declareReferences } from './build/references.js';
 import { ensureTables } from './build/tables.js';
 
 export interface ProjectorOptions extends FollowerOptions {
-  /** The schema of the tables; the projection's name by default. */
+  /** The schema of the tables. Default: the projection's name. */
   readonly schema?: string;
 }
 
-/** After a rebuild that failed, such as by an event that can't be applied. */
+/** Wait after a failed rebuild, such as one with an event that can't be applied. */
 const REBUILD_AGAIN_MS = 30_000;
 
 /**
- * Keeps a projection's tables up with the log. Batches are applied in order, each in one transaction with the
- * checkpoint, which is compared and set: an event takes effect exactly once, whatever is killed. One process projects,
- * under an advisory lock; others stand by and take over when its connection ends.
+ * Keeps a projection's tables up with the log. Applies batches in order, each in one transaction with the checkpoint.
+ * The checkpoint is compared and set, so each event takes effect exactly once, whichever process is killed. The leader
+ * holds an advisory lock; standbys take over if the leader's connection ends.
  *
- * Tables of an older version are rebuilt, in the background; whoever runs that version keeps them up with the log
- * meanwhile. Tables of a newer version are left to those who run it.
+ * Tables of an older version are rebuilt in the background. Meanwhile, processes of the older version keep the old
+ * tables up with the log. Tables of a newer version are left alone.
  */
 export class Projector {
   private readonly logger: Logger;
@@ -83,7 +83,7 @@ export class Projector {
     await this.follower.close();
   }
 
-  /** How far the tables are, by what they say themselves. */
+  /** How far the tables have followed the log, and this process's part. */
   async status() {
     const checkpoint = await this.known?.refresh();
     const { name, version } = this.projection;
@@ -92,21 +92,24 @@ export class Projector {
     return { name, version, tables, position, parked, active, error };
   }
 
-  /** Whether this version's queries can read the tables as they are. */
+  /** Whether this version's queries can read the current tables. */
   get readable(): boolean {
     return (this.known?.current?.version ?? 0) >= this.projection.readable;
   }
 
-  /** @returns whether the tables reached the position within the time. */
+  /** @returns whether the tables reached the position within `patienceMs`. */
   reached(position: Position, patienceMs: number): Promise<boolean> {
     return this.known?.reached(position, patienceMs) ?? Promise.resolve(false);
   }
 
-  /** Sees whose tables these are. @returns the lock to project under, if they are this version's. */
+  /**
+   * Checks log and version of the tables. Rebuilds tables of an older version.
+   * @returns the leader's lock if the tables are of this version.
+   */
   private async prepare(client: Client, signal: AbortSignal): Promise<LeaderLock | undefined> {
     await client.query(`select set_config('search_path', $1, false)`, [`${this.schema}, public`]);
-    // The tables are disposable and carry their own checkpoint: a crash that takes the last batches with it takes
-    // both, and they are applied again.
+    // The tables can be rebuilt and contain their own checkpoint. A crash may lose the last batches, but rows and
+    // checkpoint together, so the batches are applied again.
     await client.query('set synchronous_commit = off');
     const found = await readCheckpoint(client, this.schema, this.projection);
     this.known?.moved(found);
@@ -115,28 +118,33 @@ export class Projector {
       return undefined;
     }
     const { version } = this.projection;
-    // Each version's own: the old one's projector may hold on to its lock after the tables are no longer its.
+    // One lock per version: the old version's projector may keep its lock after the tables have a new version.
     const lock: LeaderLock = { name: `colophon projector ${this.schema}`, version };
     if (found?.version === version) return lock;
     return (await this.succeed(found, signal)) ? lock : undefined;
   }
 
-  /** The tables are another version's: newer ones are left alone, older ones rebuilt. @returns whether they were. */
+  /**
+   * Handles tables of another version: leaves newer tables alone, rebuilds older tables.
+   * @returns whether the tables were rebuilt.
+   */
   private async succeed(current: Checkpoint | undefined, signal: AbortSignal): Promise<boolean> {
     const { version } = this.projection;
     const { version: found = 0, parked = 0 } = current ?? {};
     if (found > version) {
       this.follower.report(
-        new Error(`the tables are of version ${found}, made by a newer Colophon than this of ${version}`),
+        new Error(
+          `the tables are of version ${found}, made by a newer Colophon; this Colophon has version ${version}`,
+        ),
       );
       return false;
     }
     if (Date.now() < this.rebuildAgainAt) return false;
-    this.logger.log(`rebuilding the tables: they are of version ${found}, not ${version}`);
+    this.logger.log(`rebuilding the tables from version ${found} to version ${version}`);
     const { target, store, pool, options } = this;
     const context = { target, store, pool, connectionString: options.connectionString };
     try {
-      // What is parked already is no news.
+      // Allow parked events if the old tables have parked events already.
       await rebuild(context, newRebuildId(), { allowParked: parked > 0, signal });
       return true;
     } catch (error) {
@@ -147,7 +155,7 @@ export class Projector {
   }
 
   private async lead(client: Client, signal: AbortSignal): Promise<void> {
-    // Only if the swap of a rebuild left them out.
+    // Declares the foreign keys if a rebuild's swap could not.
     await declareReferences(this.pool, this.target);
     let checkpoint = await readCheckpoint(client, this.schema, this.projection);
     if (!checkpoint) throw new CheckpointMoved();

@@ -5,7 +5,7 @@ import { applyOrPark } from './apply-or-park.js';
 import { readCheckpoint, type Target } from './checkpoint.js';
 import { park, type Parked } from './parking.js';
 
-/** Nothing of the stream is parked. */
+/** The stream has no parked events. */
 export class NothingParked extends OperatorError {
   constructor(stream: string) {
     super(`nothing of ${stream} is parked`);
@@ -13,13 +13,13 @@ export class NothingParked extends OperatorError {
 }
 
 /**
- * Applies a stream's parked events again, in order, in one transaction in which the projector waits. The first that
- * still can't be applied stays parked, with those behind it.
+ * Applies a stream's parked events again, in order, in one transaction. The projector waits meanwhile. The first event
+ * that still can't be applied stays parked, with the events behind it.
  * @param client with the target's schema first in its search path.
- * @param skip leaves out the first of them: it will have had no effect on the tables.
- * @returns what is still parked.
+ * @param skip leaves out the first parked event, which then has no effect on the tables.
+ * @returns the events that are still parked.
  * @throws NothingParked
- * @throws OperatorError where the tables are another version's or another log's.
+ * @throws OperatorError if the tables are of another version or another log.
  */
 export async function retryParked(
   client: ClientBase,

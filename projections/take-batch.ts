@@ -5,11 +5,11 @@ import { moveCheckpoint, type Checkpoint, type Target } from './checkpoint.js';
 import { park, type Parked } from './parking.js';
 
 /**
- * Takes a batch into the tables: rows and checkpoint in one transaction. An event that can't be applied is parked, and
- * those of its stream wait behind it; the rest goes on.
+ * Applies a batch to the tables, with rows and checkpoint in one transaction. An event that can't be applied is parked.
+ * Later events of its stream are parked too, and wait. Other streams go on.
  * @param client with the target's schema first in its search path.
- * @param parkedStreams of the tables as they are; what is parked is added.
- * @returns the checkpoint after it.
+ * @param parkedStreams streams with parked events in the tables. Streams that get parked events are added.
+ * @returns the checkpoint after the batch.
  * @throws CheckpointMoved
  */
 export async function takeBatch(

@@ -22,7 +22,7 @@ program
   )
   .option('--actor <name>', 'who imports', userInfo().username)
   .option('--reason <text>', 'why')
-  .option('--results', 'print a result for every line, not only for those that failed')
+  .option('--results', 'print a result for every line, not only for failed lines')
   .action(async (file: string, options: ImportOptions) =>
     (await import('./cli/import.js')).importFile(file, options),
   );
@@ -37,9 +37,7 @@ program
 
 program
   .command('rebuild')
-  .description(
-    'build new read tables from the log, then swap them in; the service keeps running meanwhile',
-  )
+  .description('build new read tables from the log, then swap them in; the service keeps running meanwhile')
   .option('--allow-parked', 'park events that can’t be applied, and go on')
   .option(
     '--as-of <moment>',
@@ -77,16 +75,17 @@ parked
 parked
   .command('skip')
   .argument('<stream>', 'such as author-<id>')
-  .description(
-    'leave the first parked event of a stream out of the tables, and apply the events behind it',
-  )
+  .description('leave the first parked event of a stream out of the tables, and apply the events behind it')
   .action(async (stream: string) => (await import('./cli/parked.js')).retryParked(stream, true));
 
 program
   .command('transfer')
   .description('copy a log into another store, in order; a second run resumes after the last copied event')
   .requiredOption('--from <url>', '`embedded`, postgres://… or esdb://…')
-  .requiredOption('--to <url>', 'the same forms; the store must be empty, or hold the beginning of the same log')
+  .requiredOption(
+    '--to <url>',
+    'the same forms; the store must be empty, or hold the beginning of the same log',
+  )
   .action(async (options: TransferOptions) => (await import('./cli/transfer.js')).transferLog(options));
 
 program

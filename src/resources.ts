@@ -116,7 +116,9 @@ export async function openResources(config: Config): Promise<Resources> {
   }
 }
 
-/** Closes everything that was opened, in reverse order. */
+/** Closes everything that was opened, in reverse order. An error of one part doesn't keep the others open. */
 async function closeAll(opened: (() => Promise<unknown>)[]): Promise<void> {
-  for (const part of opened.splice(0).reverse()) await part();
+  const errors: unknown[] = [];
+  for (const close of opened.splice(0).reverse()) await close().catch((error: unknown) => errors.push(error));
+  if (errors.length > 0) throw errors[0];
 }

@@ -4,7 +4,7 @@ export interface TextProblem {
   readonly detail: string;
 }
 
-/** Longest name, title or credit, in Unicode code points, unless the configuration says otherwise. Real titles reach 958. */
+/** Default for the longest name, title or credit, in Unicode code points. Real titles reach 958. */
 export const MAX_TEXT_LENGTH = 1_000;
 
 // A line or paragraph separator becomes one space, with the blanks around: printed titles break lines.

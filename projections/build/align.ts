@@ -9,21 +9,22 @@ import type { RebuildContext } from './build.js';
 /** The tables can't be compared with the log. */
 export class NotComparable extends OperatorError {}
 
-/** @throws NotComparable for tables that aren't this version's, of this log. */
+/** @throws NotComparable if the tables are missing, of another version, or of another log. */
 export function comparable(live: Checkpoint | undefined, { projection, schema, log }: Target): Checkpoint {
   if (!live) throw new NotComparable(`there are no tables in ${schema}`);
   if (live.version !== projection.version)
-    throw new NotComparable(`the tables are of version ${live.version}, not ${projection.version}`);
+    throw new NotComparable(`the tables have version ${live.version}, not ${projection.version}`);
   if (live.log !== log) throw new NotComparable(`the tables in ${schema} were made from another log`);
   return live;
 }
 
-/** The projector waits for no more than this many events to be taken in aside. */
+/** Largest number of events to apply to the shadow while the projector waits. */
 const ALIGN_EVENTS = 500;
 
 /**
- * Brings the tables aside to where those are that are read, and holds the projector there: in a transaction that is left
- * open.
+ * Brings the shadow to the position of the live tables. Stops the projector at that position, by a lock of a
+ * transaction that stays open on `holder`.
+ * @returns the position of both.
  */
 export async function align(
   holder: Client,

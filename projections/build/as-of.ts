@@ -8,11 +8,11 @@ import { buildShadow, checkAccount } from './shadow.js';
 import { inSchema } from './tables.js';
 import { withWorkers } from './workers.js';
 
-/** What a schema of {@link buildAsOf} holds, by its mark. */
+/** The mark of a schema that {@link buildAsOf} built. */
 export const AS_OF = 'tables as of a moment';
 
 /**
- * Builds the tables as they stood at a position, as ordinary tables in a schema of their own.
+ * Builds the tables as of a position, as ordinary tables in a separate schema.
  * @throws RebuildRunning
  * @throws VerificationFailed as {@link rebuild}.
  */
@@ -41,7 +41,7 @@ export async function buildAsOf(
       );
       return { events, parked: checkpoint.parked, position: to };
     } catch (error) {
-      // By the session that holds the lock; where that is gone, the next one clears up.
+      // The session that holds the lock clears up. If the session is lost, the next build clears up.
       await client.query('rollback').catch(() => undefined);
       await dropSchema(client, building.schema).catch(() => undefined);
       throw error;

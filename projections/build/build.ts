@@ -6,34 +6,34 @@ import type { Target } from '../checkpoint.js';
 export type Phase =
   'reading' | 'loading' | 'indexing' | 'catching up' | 'verifying' | 'swapping' | 'done' | 'failed';
 
-/** How far a rebuild is. */
+/** The progress of a rebuild. */
 export interface RebuildProgress {
   readonly phase: Phase;
-  /** Events dealt with; of `indexing`, indexes. */
+  /** Events processed; in phase `indexing`, indexes built. */
   readonly done: number;
-  /** What `done` will be at the end of the phase. */
+  /** The value of `done` at the end of the phase. */
   readonly total: number;
 }
 
 export interface RebuildOptions {
-  /** Goes on where events can't be applied, and parks them; otherwise they fail the verification. */
+  /** Parks events that can't be applied, and goes on. Otherwise such events fail the verification. */
   readonly allowParked?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: RebuildProgress) => void;
-  /** Told every time the swap has to wait: who holds a table. */
+  /** Called each time the swap has to wait, with a list of the sessions that hold a table. */
   readonly onHeldUp?: (holders: string) => void;
   /** For tests: called before each phase. */
   readonly onPhase?: (phase: Phase, shadow: string) => Promise<void>;
 }
 
-/** What was rebuilt. */
+/** The result of a rebuild. */
 export interface RebuildReport {
   readonly events: number;
   readonly parked: number;
   readonly position: Position | undefined;
 }
 
-/** The databases that a rebuild works between. */
+/** The store that a rebuild reads, and the database that a rebuild writes. */
 export interface RebuildContext {
   readonly target: Target;
   readonly store: EventStore;
@@ -41,5 +41,5 @@ export interface RebuildContext {
   readonly connectionString: string;
 }
 
-/** Somebody else is at it. */
+/** Another session already does the same work. */
 export class RebuildRunning extends OperatorError {}

@@ -6,25 +6,25 @@ import type { Parked } from '../parking.js';
 import { concerns } from '../projection.js';
 import { OperatorError } from '../../src/errors.js';
 
-/** The tables are not what was folded: they must not be used. */
+/** The built tables don't match the log, so the tables must not be used. */
 export class VerificationFailed extends OperatorError {}
 
-/** What a bulk load made of the log. */
+/** The result of a bulk load. */
 export interface Loaded {
   readonly events: number;
   readonly parked: readonly Parked[];
 }
 
-/** Beyond, it isn't the events that are wrong, and memory would grow with them. */
+/** Above this number, the events are not the cause. Also bounds the memory for parked events. */
 const MAX_PARKED = 100_000;
 
-/** Work on connections of its own. */
+/** Opens a separate connection. */
 export type Connect = () => Promise<Client>;
 
 /**
- * Fills bare tables from the log, each row once, and reads every row back. Memory is what one stream takes, and what is
- * on its way.
- * @throws VerificationFailed where a stream has a gap, or the tables don't hold what was folded.
+ * Fills bare tables from the log, writes each row once, and reads every row back. Needs memory for one stream, and for
+ * the rows in transit.
+ * @throws VerificationFailed if a stream has a gap, or the tables don't hold the folded rows.
  */
 export async function bulkLoad(
   { projection, schema }: Target,
@@ -33,14 +33,14 @@ export async function bulkLoad(
   told: (events: number) => void,
 ): Promise<Loaded> {
   const { bulk } = projection;
-  // The server sorts meanwhile.
+  // Started early, so that the server sorts during the preparations.
   const pages = events[Symbol.asyncIterator]();
   const firstPage = pages.next();
   firstPage.catch(() => undefined);
   const tables = await Promise.all(
     Object.entries(bulk.columns).map(async ([name, columns]) => {
       const client = await connect();
-      // Rows of a table emptied in the same transaction are written as visible to all, and never touched again.
+      // COPY FREEZE needs a truncate in the same transaction. Rows are written as visible to all, and never rewritten.
       await client.query(`begin; truncate ${schema}.${name}`);
       const list = `${schema}.${name} (${columns.join()})`;
       return { name, client, list, copy: new CopyIn(client, `copy ${list} from stdin (freeze)`) };
@@ -76,9 +76,7 @@ export async function bulkLoad(
         if (!ours) continue;
         count += 1;
         if (event.revision !== revision)
-          throw new VerificationFailed(
-            `${stream} has revision ${event.revision} where ${revision} should be`,
-          );
+          throw new VerificationFailed(`${stream} has revision ${event.revision} instead of ${revision}`);
         revision += 1n;
         if (broken) {
           parked.push({ event, error: null });
@@ -100,9 +98,10 @@ export async function bulkLoad(
     await Promise.all(
       tables.map(async ({ name, client, list, copy }) => {
         const sent = await copy.end();
-        // A table this large would otherwise be read from wherever another reader is.
+        // Read from the start. Otherwise a scan of a large table may start at the place of another scan.
         await client.query('commit; set synchronize_seqscans = off');
-        // Before the indexes: on expressions, statistics cost more than the indexes, and no query of ours needs them.
+        // Analyze before the indexes exist. Statistics on indexed expressions cost more than the indexes, and none of
+        // our queries needs such statistics.
         await client.query(`analyze ${schema}.${name}`);
         if ((await digestOut(client, `copy ${list} to stdout`)) !== sent)
           throw new VerificationFailed(`${name} does not hold what was written into it`);

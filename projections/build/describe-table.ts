@@ -11,7 +11,7 @@ export interface Table {
   readonly name: string;
   readonly columns: Column[];
   readonly key: string[] | null;
-  /** Name of the primary key's constraint. */
+  /** Name of the primary key constraint. */
   readonly constraint: string | null;
 }
 
@@ -35,7 +35,7 @@ export const tablesOf = async (client: ClientBase, schema: string, kind: 'r' | '
   return rows;
 };
 
-/** The columns of a table's primary key, and all of them. */
+/** The primary key columns of a table, and all columns. */
 export async function describeTable(
   client: ClientBase,
   schema: string,

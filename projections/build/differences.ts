@@ -1,19 +1,22 @@
 import type { ClientBase } from 'pg';
 import { describeTable } from './describe-table.js';
 
-/** A row that isn't the same in two schemas. */
+/** A row that differs between two schemas. */
 export interface Difference {
   readonly table: string;
-  /** Values of the primary key's columns. */
+  /** Values of the primary key columns, by column name. */
   readonly key: Readonly<Record<string, string>>;
-  /** The row as it should be; null: there should be none. */
+  /** The correct row; null if there should be no row. */
   readonly expected: Readonly<Record<string, unknown>> | null;
   readonly found: Readonly<Record<string, unknown>> | null;
 }
 
 const PAGE = 500;
 
-/** Every row that differs between the tables of two schemas. @param client in a transaction, for the cursor. */
+/**
+ * Every row that differs between the tables of two schemas.
+ * @param client in a transaction, which the cursor needs.
+ */
 export async function* differences(
   client: ClientBase,
   tables: readonly string[],

@@ -2,10 +2,10 @@ import type { Target } from '../checkpoint.js';
 import type { Connect } from './bulk-load.js';
 import { keys } from './tables.js';
 
-/** As many as a small server has cores to spare for it; each works alone. */
+/** Connections that build indexes: as many as a small server has spare cores. Each works without parallel workers. */
 const LANES = 2;
 
-/** Brings streams together, and gives the loaded tables their keys and indexes. */
+/** Settles rows that depend on several streams, then adds keys and indexes to the loaded tables. */
 export async function finishTables(
   target: Target,
   connect: Connect,
@@ -29,7 +29,7 @@ export async function finishTables(
         }
       }),
     );
-    // These wait for every index of their table.
+    // Constraints need every index of their table first.
     const constraints = keys(target).filter((statement) => !statement.startsWith('create'));
     await first?.query(constraints.join(';'));
   } finally {

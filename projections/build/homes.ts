@@ -3,17 +3,17 @@ import { transaction, type Queryable } from '../../src/postgres/database.js';
 import { isLockTimeout } from './lock-timeout.js';
 import { dropSchema, SchemaTaken } from './schemas.js';
 
-// The tables that SQL clients know, `catalogue.authors`, are partitioned tables of a single partition each. What they hold
-// is in the partition, in a schema of its own, `catalogue_a` or `catalogue_b`. A rebuild fills the schema that is free,
-// and exchanges the partitions: views, grants, publications and comments belong to the tables, and stay.
+// The tables that SQL clients know, such as `catalogue.authors`, are partitioned tables with one partition each. The
+// partition holds the rows, in the home schema `catalogue_a` or `catalogue_b`. A rebuild fills the free home schema and
+// swaps the partitions. Views, grants, publications and comments belong to the partitioned tables, and stay.
 
-/** The schemas that what is published in `schema` is kept in, by turns. */
+/** The two home schemas of the live tables in `schema`, used in turn. */
 export const homesOf = (schema: string) => [`${schema}_a`, `${schema}_b`] as const;
 
-/** The projector waits while what is free is cleared. */
+/** Bounds how long the projector waits while the free home schema is cleared. */
 const CLEAR_TIMEOUT = '1s';
 
-/** Where the rows are now, and where the next tables can be built. */
+/** The home schema that holds the rows now, and the free home schema, for the next build. */
 export async function homeOf(
   db: Queryable | ClientBase,
   schema: string,
@@ -29,19 +29,19 @@ export async function homeOf(
 }
 
 /**
- * Drops what stands where the next tables can be built: left over from a rebuild, or replaced by it. For who holds the
- * rebuild's lock.
- * @returns the schema that is free.
- * @throws SchemaTaken where it is somebody else's, or somebody reads in it.
+ * Drops the tables in the free home schema, left by an interrupted rebuild or replaced by a finished one. For callers
+ * that hold the rebuild lock.
+ * @returns the free home schema.
+ * @throws SchemaTaken if the schema isn't Colophon's, or a session reads the tables.
  */
 export function dropFree(pool: Pool, schema: string): Promise<string> {
   return transaction(pool, (client) => dropFreeIn(client, schema));
 }
 
 /**
- * The same for who doesn't hold the lock: it is held meanwhile.
- * @param lock its key.
- * @returns false, and nothing is dropped, where somebody holds it.
+ * Like {@link dropFree}, for callers that don't hold the rebuild lock. Takes the lock for the duration.
+ * @param lock the lock's key.
+ * @returns false, without dropping anything, if another session holds the lock.
  * @throws SchemaTaken
  */
 export function dropFreeUnder(pool: Pool, schema: string, lock: string): Promise<boolean> {
@@ -58,12 +58,12 @@ export function dropFreeUnder(pool: Pool, schema: string, lock: string): Promise
 
 async function dropFreeIn(client: ClientBase, schema: string): Promise<string> {
   await client.query(`set local client_min_messages = warning; set local lock_timeout = '${CLEAR_TIMEOUT}'`);
-  // An exchange whose connection was lost may be at its end just now: it is waited for, before it is asked which it is.
+  // A swap with a lost connection may be committing right now. Wait for the commit before asking which home is free.
   await client.query(`lock table ${schema}.checkpoint in share mode`);
   const { free } = await homeOf(client, schema);
   await dropSchema(client, free).catch((error: unknown) => {
     throw isLockTimeout(error)
-      ? new SchemaTaken(`somebody is reading in ${free}, which is to be cleared`)
+      ? new SchemaTaken(`a session is reading from ${free}, which must be cleared first`)
       : error;
   });
   return free;

@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import { tablesOf, type Column } from './describe-table.js';
 import { homesOf } from './homes.js';
 
-/** The tables that are published in a schema, and where their rows are. Others may have tables of their own there. */
+/** The live tables of a schema, each with its partition. Ignores tables that others may have in the schema. */
 export async function partitionsOf(
   client: ClientBase,
   schema: string,
@@ -18,9 +18,9 @@ export async function partitionsOf(
 }
 
 /**
- * The statements that put the tables of a home schema in the place of what is published in `schema`, whose columns become
- * theirs. To be run in one transaction, with locks on what is published. Nothing is copied, nothing is scanned. They fail
- * where something outside, such as a view, uses a column or a table that is no longer there.
+ * The statements that swap the tables of a home schema into the live tables of `schema`, and adapt the live tables'
+ * columns. Run the statements in one transaction, with locks on the live tables. Nothing is copied, nothing is scanned.
+ * The statements fail if something outside, such as a view, uses a column or table that the new tables lack.
  */
 export async function publication(client: ClientBase, schema: string, home: string): Promise<string[]> {
   const partitions = await partitionsOf(client, schema);
@@ -64,7 +64,7 @@ export async function publication(client: ClientBase, schema: string, home: stri
   ];
 }
 
-/** What makes the columns of a table without rows those of another. */
+/** The statements that change the columns `from` of an empty table into the columns `to`. */
 function adaptation(table: string, from: readonly Column[], to: readonly Column[]): string[] {
   const dropped = from.filter(({ name }) => !to.some((column) => column.name === name));
   return [

@@ -3,13 +3,13 @@ import { hostname } from 'node:os';
 import type { Pool } from 'pg';
 import type { Phase, RebuildOptions, RebuildProgress } from './build.js';
 
-/** Key of a session's lock: who holds it does what it says. */
+/** Key of a session lock. The session that holds the lock does the work that `what` names. */
 export const lockOf = (what: string): string => `colophon ${what}`;
 export const rebuildOf = (schema: string): string => `rebuild of ${schema}`;
 
 const WRITE_EVERY_MS = 500;
 
-/** Progress, told and written down, so that every instance can say how far a rebuild is. */
+/** Reports progress, and writes progress to the database, so that every instance can show how far a rebuild is. */
 export class RebuildRecord {
   private written = 0;
   private last: RebuildProgress = { phase: 'loading', done: 0, total: 0 };
@@ -67,7 +67,7 @@ export class RebuildRecord {
   }
 }
 
-/** A rebuild as it was written down. */
+/** A rebuild as recorded in the database. */
 export interface RebuildRow extends RebuildProgress {
   readonly id: string;
   readonly startedAt: Date;
@@ -77,7 +77,7 @@ export interface RebuildRow extends RebuildProgress {
   readonly error: string | null;
 }
 
-/** The rebuild with this id, or the last one. One that isn't at an end and that nobody carries on was killed. */
+/** The rebuild with this id, or the last rebuild. Killed, if the rebuild hasn't ended and no session holds its lock. */
 export async function readRebuild(pool: Pool, schema: string, id?: string): Promise<RebuildRow | undefined> {
   const { rows } = await pool.query<RebuildRow & { alive: boolean; done: string; total: string }>(
     `select id, phase, done, total, started_at as "startedAt", started_by as "startedBy", updated_at as "updatedAt",

@@ -22,10 +22,10 @@ const CLEAR_UP_TRIES = 20;
 const CLEAR_UP_MS = 100;
 
 /**
- * Builds the tables anew beside those that are read, from the whole log, and puts them in their place. Readers don't wait
- * but for the exchange itself, some milliseconds; a rebuild that ends before it has no effect at all.
- * @throws RebuildRunning while another rebuilds the same tables.
- * @throws VerificationFailed where the new tables aren't what the log says, or something is parked.
+ * Builds a second set of tables from the whole log, then swaps them in. Readers wait only for the swap itself, some
+ * milliseconds. A rebuild that ends before the swap has no effect at all.
+ * @throws RebuildRunning if another session rebuilds the same tables.
+ * @throws VerificationFailed if the new tables don't match the log, or events are parked without `allowParked`.
  * @throws SwapRefused
  */
 export async function rebuild(
@@ -87,7 +87,7 @@ export async function rebuild(
         await catchUp();
         progress.report('swapping', events, events);
       }
-      // Where somebody holds a table, the projector declares them when it next begins, and the next rebuild clears up.
+      // If a session holds a table, the projector declares the keys at its next start, and the next rebuild clears up.
       for (
         let attempt = 0;
         attempt < REFERENCE_TRIES && !(await declareReferences(pool, target));
@@ -115,10 +115,10 @@ const ifTaken = (error: unknown): void => {
   if (!(error instanceof SchemaTaken)) throw error;
 };
 
-/** After a failure: the session whose connections were broken off may hold its lock a moment longer. */
+/** Clears up after a failure. Retries, because the ended session may hold its lock a moment longer. */
 async function clearUp(pool: Pool, schema: string): Promise<void> {
   for (let attempt = 0; attempt < CLEAR_UP_TRIES; attempt += 1) {
-    // What can't be cleared now is cleared by the next rebuild.
+    // If clearing fails now, the next rebuild clears.
     if (await dropFreeUnder(pool, schema, lockOf(rebuildOf(schema))).catch(() => true)) return;
     await new Promise((later) => setTimeout(later, CLEAR_UP_MS));
   }

@@ -4,15 +4,15 @@ import { readCheckpoint, type Target } from '../checkpoint.js';
 import { isLockTimeout } from './lock-timeout.js';
 import { ownTables } from './tables.js';
 
-/** Longer than PostgreSQL takes to send a vacuum of its own away, for locks that no reader waits behind. */
+/** Longer than PostgreSQL needs to cancel an autovacuum. No reader waits behind these locks. */
 const PATIENCE = '3s';
-/** The rows of large tables are read. */
+/** A generous limit, because the check of foreign keys reads all rows of large tables. */
 const LONG_MS = 3_600_000;
 
 /**
- * Declares the foreign keys of what is published, where they aren't: an exchange of partitions takes them away, since it
- * would have to read the tables to prove them. Readers don't wait for this, only the projector does.
- * @returns false where somebody held a table for too long, so that it is to be tried again.
+ * Declares the foreign keys of the live tables, if missing. A swap drops the foreign keys, because the swap would have
+ * to read the tables to check the keys. Only the projector waits for this, readers don't.
+ * @returns false if another session held a lock for too long. The caller should try again.
  */
 export async function declareReferences(pool: Pool, { projection, schema }: Target): Promise<boolean> {
   try {

@@ -6,10 +6,10 @@ import type { RebuildContext } from './build.js';
 import { describeTable } from './describe-table.js';
 import type { Difference } from './differences.js';
 
-/** More wrong rows than this are for a rebuild to mend. */
+/** Largest number of rows to repair. More wrong rows need a rebuild. */
 export const MAX_REPAIRS = 100_000;
 
-/** Copies the rows with these keys from the tables aside: what is surplus goes first, what refers comes last. */
+/** Copies the rows with these keys from the shadow. Deletes surplus rows first, and inserts referring rows last. */
 export async function repair(
   holder: Client,
   worker: Client,
@@ -23,10 +23,11 @@ export async function repair(
   await align(holder, worker, context, aside);
   const positions = async (of: string) =>
     (await listParked(holder, of)).map(({ position }) => position).join();
-  // A row of an event that is parked here and not there would be mended, and the event then applied once more.
+  // If an event is parked only in the live tables, a repair would add its row, and a later retry would apply the event
+  // twice.
   if ((await positions(schema)) !== (await positions(aside.schema)))
     throw new NotComparable(
-      'not the same events are parked as the log gives: retry those, or rebuild the tables',
+      'the tables and the log differ in parked events: retry the parked events, or rebuild the tables',
     );
   const steps = await Promise.all(
     projection.tables.map(async (table) => {

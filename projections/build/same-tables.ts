@@ -5,8 +5,8 @@ import type { RebuildContext } from './build.js';
 import { dropSchema } from './schemas.js';
 
 /**
- * Builds the tables from each of two logs, in schemas that are dropped afterwards, and compares them row by row.
- * @returns the tables that differ, with the number of rows that do.
+ * Builds the tables from each of two logs, in schemas that are dropped afterwards. Compares the tables row by row.
+ * @returns the tables that differ, each with the number of rows that differ.
  */
 export async function differingTables(
   contexts: readonly [RebuildContext, RebuildContext],

@@ -2,17 +2,17 @@ import type { ClientBase } from 'pg';
 import { OperatorError } from '../../src/errors.js';
 import type { Queryable } from '../../src/postgres/database.js';
 
-/** A schema can't be built where something else is. */
+/** A schema name is reserved, or the schema holds something else. */
 export class SchemaTaken extends OperatorError {}
 
-/** Begins the comment on every schema that is made here. */
+/** Start of the comment on every schema that Colophon creates. */
 const MARK = 'Made by Colophon';
 
-/** Says of a schema that it is ours, and what it holds. */
+/** The statement that marks a schema as Colophon's, and names its content. */
 export const markSchema = (schema: string, holds: string): string =>
   `comment on schema ${schema} is '${MARK}: ${holds}'`;
 
-/** The comment of a schema of ours, null of somebody else's; undefined where there is no such schema. */
+/** The comment of a schema that Colophon created; null for other schemas; undefined if no such schema exists. */
 export async function markOf(db: Queryable | ClientBase, schema: string): Promise<string | null | undefined> {
   const { rows } = await db.query<{ comment: string | null }>(
     `select obj_description(oid, 'pg_namespace') as comment from pg_namespace where nspname = $1`,
@@ -23,11 +23,11 @@ export async function markOf(db: Queryable | ClientBase, schema: string): Promis
 }
 
 /**
- * Drops a schema that was made here.
- * @throws SchemaTaken where it is somebody else's.
+ * Drops a schema that Colophon created. Does nothing if no such schema exists.
+ * @throws SchemaTaken if Colophon did not create the schema.
  */
 export async function dropSchema(db: Queryable | ClientBase, schema: string): Promise<void> {
   const mark = await markOf(db, schema);
-  if (mark === null) throw new SchemaTaken(`the schema ${schema} holds something that is not ours`);
+  if (mark === null) throw new SchemaTaken(`the schema ${schema} was not created by Colophon`);
   if (mark !== undefined) await db.query(`drop schema ${schema} cascade`);
 }

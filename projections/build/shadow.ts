@@ -9,7 +9,7 @@ import { finishTables } from './finish-tables.js';
 import type { RebuildRecord } from './rebuild-record.js';
 import { createTables } from './tables.js';
 
-/** Fills a schema's new tables from the log up to a position. */
+/** Creates tables in a schema, and fills the tables from the log up to a position. */
 export async function buildShadow(
   { store, connectionString }: RebuildContext,
   shadow: Target,
@@ -33,7 +33,7 @@ export async function buildShadow(
           told: (events, position) => {
             options.signal?.throwIfAborted();
             total = events;
-            // How many there will be is not known, how far they reach is.
+            // The number of events is unknown, so estimate the total from the position reached.
             progress.report('reading', events, Math.round((events * head) / Math.max(1, Number(position))));
           },
         });
@@ -52,7 +52,10 @@ export async function buildShadow(
 
 async function* nothing(): AsyncIterable<never> {}
 
-/** Every event of the log is accounted for by the revisions in the tables, or parked. */
+/**
+ * Checks that the revisions in the tables, plus the parked events, account for every event of the log.
+ * @throws VerificationFailed
+ */
 export async function checkAccount(
   client: Client,
   { projection }: Target,
@@ -67,7 +70,7 @@ export async function checkAccount(
     throw new VerificationFailed(`the new tables account for ${accounted} events of ${events}`);
 }
 
-/** @throws VerificationFailed where something is parked that may not be, naming the first. */
+/** @throws VerificationFailed if events are parked without `allowParked`. Names the first error. */
 export async function refuseParked(
   client: Client,
   schema: string,

@@ -7,23 +7,23 @@ import { VerificationFailed } from './bulk-load.js';
 import { partitionsOf, publication } from './publication.js';
 import { ownTables } from './tables.js';
 
-/** Something of somebody else's hangs on what the new tables do without. */
+/** An object that isn't Colophon's depends on a column or table that the new tables lack. */
 export class SwapRefused extends OperatorError {}
 
-// A view on a column that is to go; a foreign key of somebody's own to one of the tables.
+// 2BP01: a view uses a column that the swap drops. 23503: a foreign key of the operator's refers to one of the tables.
 const DEPENDENT_STATES = /^(2BP01|23503)$/;
 
-/** What is left to the swap at most: it holds up the projector while it takes that in. */
+/** Largest number of events to apply during the swap, because the projector waits for the swap. */
 export const SWAP_EVENTS = 500;
 const SWAP_LOCK_TIMEOUT = '50ms';
 
 /**
- * One try of the exchange. It is done by the session that holds the lock: where that has been lost, somebody else may be
- * building in the same place. Readers don't wait for the disk: what follows the exchange is written before it is told.
- * @param client that session.
- * @returns false where the new tables are too far behind those that are read.
+ * One attempt to swap the new tables in. Runs on the session that holds the rebuild lock: if the lock is lost, another
+ * rebuild may use the same home schema. Readers don't wait for the disk.
+ * @param client the session that holds the rebuild lock.
+ * @returns false if the new tables are too far behind the live tables.
  * @throws SwapRefused
- * @throws where a lock can't be had in time: told by isLockTimeout.
+ * @throws an error that `isLockTimeout` recognises, if a lock can't be had in time.
  */
 export async function swap(
   client: Client,
@@ -35,7 +35,7 @@ export async function swap(
   const { projection, schema, log } = target;
   await client.query(`begin; set local lock_timeout = '${SWAP_LOCK_TIMEOUT}'`);
   try {
-    // The projector waits from here on, and readers don't: what it has taken in since is taken in here too.
+    // From here on the projector waits; readers don't. Apply the events that the projector applied since the catch-up.
     await client.query(`lock table ${schema}.checkpoint in share row exclusive mode`);
     const live = await readCheckpoint(client, schema, projection);
     if (live?.log === log && live.position !== undefined)
@@ -51,21 +51,21 @@ export async function swap(
       [shadow, ownTables(projection)],
     );
     if (complete.length < ownTables(projection).length)
-      throw new VerificationFailed(`somebody has taken tables away from ${shadow}`);
+      throw new VerificationFailed(`another session dropped tables from ${shadow}`);
     const published = (await partitionsOf(client, schema)).map(({ table }) => `${schema}.${table}`);
     const lock = `lock table ${published.join()} in access exclusive mode`;
-    // In one round trip: readers wait for no more than what the server does.
+    // In one round trip, so that readers wait only for the server's work.
     await client.query([lock, ...(await publication(client, schema, shadow)), 'commit'].join(';'));
     return true;
   } catch (error) {
     await client.query('rollback').catch(() => undefined);
     const { code, message, detail } = error as DatabaseError;
     if (!DEPENDENT_STATES.test(code ?? '')) throw error;
-    throw new SwapRefused(`the tables can't be exchanged: ${message}${detail ? ` (${detail})` : ''}`);
+    throw new SwapRefused(`the tables can't be swapped: ${message}${detail ? ` (${detail})` : ''}`);
   }
 }
 
-/** Who keeps the exchange from its locks, for a person. */
+/** The sessions that block the swap's locks, as text for a person. */
 export async function holders(pool: Pool, schema: string): Promise<string> {
   const { rows } = await pool.query<{ holder: string }>(
     `select distinct 'pid ' || a.pid || ' (' || concat_ws(', ', nullif(a.application_name, ''), a.usename,
@@ -75,5 +75,5 @@ export async function holders(pool: Pool, schema: string): Promise<string> {
        and (a.xact_start is null or a.xact_start < now() - interval '50 ms')`,
     [schema],
   );
-  return rows.map(({ holder }) => holder).join(', ') || 'somebody who is gone by now';
+  return rows.map(({ holder }) => holder).join(', ') || 'a session that has ended by now';
 }

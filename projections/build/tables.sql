@@ -1,25 +1,25 @@
--- What every projection has beside its own tables.
+-- The tables that every projection has in addition to its own.
 
 create table checkpoint (
   projection text        not null,
   version    integer     not null,
-  -- The log that the tables are made from; positions mean nothing in another.
+  -- The log that the tables are built from. Positions have no meaning in another log.
   log_id     uuid        not null,
-  -- Of the last event in the tables.
+  -- Position of the last event in the tables.
   position   bigint,
-  -- How many events are in `parked`. Whoever changes one changes the other, and is noticed by it.
+  -- Number of events in `parked`, changed in the same transaction. So a changed number reveals a change of `parked`.
   parked     integer     not null default 0,
   updated_at timestamptz not null default now()
 );
 
--- Events that could not be applied, and those that wait behind them in the same stream.
+-- Events that could not be applied, and the events that wait behind them in the same stream.
 create table parked (
   position  bigint      not null,
   stream    text        not null,
   revision  bigint      not null,
   event_id  uuid        not null,
   type      text        not null,
-  -- Why it could not be applied; null: it waits.
+  -- Why the event could not be applied; null if the event waits behind another.
   error     text,
   parked_at timestamptz not null default now()
 );

@@ -10,14 +10,14 @@ import { dropSchema, markSchema } from './schemas.js';
 
 const sql = (file: string) => readFileSync(join(import.meta.dirname, file), 'utf8');
 
-/** Makes a schema with the bare tables in it: no keys, no indexes, no rows. */
+/** Creates a schema with bare tables: no keys, no indexes, no rows. */
 export async function createTables(client: ClientBase, { projection, schema }: Target): Promise<void> {
   await client.query('create extension if not exists pg_trgm with schema public');
   await client.query(`create schema ${schema}; ${markSchema(schema, `tables of ${projection.name}`)}`);
   await inSchema(client, schema, `${projection.columns()}; ${sql('tables.sql')}`);
 }
 
-/** The statements that give the tables of {@link createTables} their primary keys and indexes. */
+/** The statements that add primary keys and indexes to the tables of {@link createTables}. */
 export const keys = ({ projection }: Target): string[] =>
   `${projection.keys()}; ${sql('keys.sql')}`
     .replace(/--.*$/gm, '')
@@ -25,15 +25,15 @@ export const keys = ({ projection }: Target): string[] =>
     .map((statement) => statement.trim())
     .filter((statement) => statement !== '');
 
-/** Runs statements with unqualified names, in one transaction, whose search path is the schema's from here on. */
+/** Runs statements with unqualified names. The search path stays the schema until the transaction ends. */
 export async function inSchema(client: ClientBase, schema: string, statements: string): Promise<void> {
   await client.query(`set local search_path to ${schema}, public; ${statements}`);
 }
 
 /**
- * Makes the tables where there are none.
- * @param anyLog leaves tables of another log as they are.
- * @throws TablesOfAnotherLog rather than mix in what belongs to another log; unless anyLog.
+ * Creates the tables if they are missing.
+ * @param anyLog accepts tables of another log, and leaves such tables unchanged.
+ * @throws TablesOfAnotherLog if the tables are of another log, unless `anyLog`.
  */
 export async function ensureTables(pool: Pool, target: Target, anyLog = false): Promise<void> {
   const { projection, schema, log } = target;
@@ -70,7 +70,7 @@ export async function ensureTables(pool: Pool, target: Target, anyLog = false): 
   });
 }
 
-/** Tables from before they were partitions become them. */
+/** Turns the tables of an early version of Colophon, which had no partitions, into partitions. */
 async function adopt(client: ClientBase, { projection, schema }: Target, home: string): Promise<void> {
   await dropSchema(client, home);
   await client.query(`create schema ${home}; ${markSchema(home, `tables of ${projection.name}`)}`);

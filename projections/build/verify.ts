@@ -9,7 +9,7 @@ import { dropSchema } from './schemas.js';
 import { withWorkers } from './workers.js';
 
 export interface VerifyOptions {
-  /** Mends what differs. */
+  /** Repairs the rows that differ. */
   readonly repair?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: RebuildProgress) => void;
@@ -18,18 +18,19 @@ export interface VerifyOptions {
 }
 
 export interface VerifyReport {
-  /** Where tables and log were compared. */
+  /** The position at which tables and log were compared. */
   readonly position: Position | undefined;
   readonly differences: number;
-  /** How many rows were mended. */
+  /** Number of repaired rows. */
   readonly repaired: number;
 }
 
 /**
- * Replays the log aside and compares every row of the tables that are read with it, at one position, while everything
- * goes on. Rows that differ are mended, if so wished, in one transaction, at the position the tables have by then.
- * @throws RebuildRunning while another verification is under way.
- * @throws NotComparable for tables of another version or another log.
+ * Replays the log into a shadow, and compares every row of the live tables at one position. The service keeps running
+ * meanwhile. With `repair`, repairs the rows that differ in one transaction, at the position that the live tables have
+ * by then.
+ * @throws RebuildRunning if another verification is running.
+ * @throws NotComparable if the tables are of another version or another log.
  */
 export async function verify(context: RebuildContext, options: VerifyOptions): Promise<VerifyReport> {
   const { target, pool } = context;
@@ -48,7 +49,7 @@ export async function verify(context: RebuildContext, options: VerifyOptions): P
       await worker.query(`set search_path to ${aside.schema}, public`);
       const reader = await open();
       const position = await align(holder, worker, context, aside);
-      // The reader's view of the tables is from while the projector waits, and no rebuild can exchange them meanwhile.
+      // The reader takes its snapshot while the projector waits. The reader's locks keep a rebuild from swapping.
       await reader.query('begin isolation level repeatable read read only');
       const names = projection.tables.map((name) => `${schema}.${name}`);
       await reader.query(`lock table ${names.join()} in access share mode`);

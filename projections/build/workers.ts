@@ -4,8 +4,8 @@ import { RebuildRunning, type RebuildContext } from './build.js';
 import { lockOf, rebuildOf } from './rebuild-record.js';
 
 /**
- * Holds a lock for as long as the work takes, and ends every connection with it; an abort breaks them off.
- * @throws RebuildRunning where somebody else holds it.
+ * Holds a lock for the duration of the work, and closes all connections of the work at the end or on an abort.
+ * @throws RebuildRunning if another session holds the lock.
  */
 export async function withWorkers<T>(
   { target: { schema }, connectionString, pool }: RebuildContext,
@@ -18,9 +18,9 @@ export async function withWorkers<T>(
     const client = await connect(connectionString, `colophon ${what}`);
     clients.push(client);
     signal?.throwIfAborted();
-    // What is lost in a crash is made again.
+    // After a crash, lost tables are built again.
     await client.query('set synchronous_commit = off');
-    // A server that is busy with an index would go on for whoever was killed. Not every system can tell it.
+    // Otherwise a server that builds an index would continue after the client was killed. Not all systems support this.
     await client.query(`set client_connection_check_interval = '1s'`).catch(() => undefined);
     return client;
   };
@@ -34,7 +34,7 @@ export async function withWorkers<T>(
       [lockOf(what)],
     );
     if (!rows[0]?.locked)
-      throw new RebuildRunning(`a ${what} is under way${await startedBy(pool, schema, what)}`);
+      throw new RebuildRunning(`a ${what} is already running${await startedBy(pool, schema, what)}`);
     signal?.addEventListener('abort', stop);
     return await work(client, open);
   } finally {
@@ -49,5 +49,5 @@ async function startedBy(pool: Pool, schema: string, what: string): Promise<stri
     `select started_by, started_at from ${schema}.rebuilds where ended_at is null order by started_at desc limit 1`,
   );
   const [by] = rows;
-  return by ? `, by ${by.started_by}, since ${by.started_at.toISOString()}` : '';
+  return by ? `, started by ${by.started_by} at ${by.started_at.toISOString()}` : '';
 }

@@ -65,7 +65,8 @@ const notYet = () =>
   invalidRequest([{ pointer: 'query/asOf', rule: 'as-of', detail: 'is still in the future of this log' }]);
 
 function thereOr<Row>(kind: typeof AUTHOR | typeof BOOK, standing: Standing<Row>): Row {
-  if (!standing) throw new Problem(404, `${kind}-not-found`, `There was no ${kind} with this id at that moment.`);
+  if (!standing)
+    throw new Problem(404, `${kind}-not-found`, `There was no ${kind} with this id at that moment.`);
   if ('removed' in standing)
     throw new Problem(410, `${kind}-removed`, `The ${kind} had been removed before that moment.`);
   return standing.row;

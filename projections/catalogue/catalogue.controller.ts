@@ -58,7 +58,9 @@ const bookList = z.strictObject({
 });
 const pageOnly = z.strictObject(paging);
 const asOf = ({ moment }: Schemas) => ({
-  asOf: moment.optional().describe('the state as of a time or a position, including the event at that position'),
+  asOf: moment
+    .optional()
+    .describe('the state as of a time or a position, including the event at that position'),
 });
 const oneAuthor = (schemas: Schemas) =>
   z

@@ -4,7 +4,7 @@ import type { ProjectableEvent } from '../../src/event-store/event-store.js';
 import { idOf } from '../../src/event-store/event-store.js';
 import type { AuthorRow, BookRow, Known, LinkRow, Standing } from './rows.js';
 
-/** An event that doesn't fit the earlier events, or whose data doesn't match its type. The log or this fold is wrong. */
+/** An event doesn't fit the earlier events, or its data doesn't match its type. The log or this fold is wrong. */
 export class Inapplicable extends Error {
   constructor(event: ProjectableEvent, reason = 'it does not fit the events before it') {
     super(`${event.type} can't be applied to ${event.stream}: ${reason}`);

@@ -1,4 +1,4 @@
--- The indexes that take longest to build come first. Primary keys are declared on existing indexes, which takes no time.
+-- Indexes that take longest to build come first. Primary keys are declared on existing indexes, which takes no time.
 
 -- Substring search.
 create index books_title_trigrams on books using gin (title_search gin_trgm_ops);

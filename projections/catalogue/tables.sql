@@ -1,6 +1,6 @@
--- The catalogue as plain relational tables, which can be rebuilt from the log at any time. Created in the first schema of
--- the search path. *_search holds the text for search and sorting: without case, accents and ligatures. A row is stale
--- while an event of its author or book is parked.
+-- The catalogue as plain relational tables, which can be rebuilt from the log at any time. Created in the first schema
+-- of the search path. *_search holds the text for search and sorting: without case, accents and ligatures. A row is
+-- stale while an event of its author or book is parked.
 
 create table authors (
   id          uuid        not null,
@@ -35,8 +35,8 @@ create table author_book (
 
 -- State that the projection needs in addition to the three tables.
 
--- Links of live books to authors without a row, because the removal of the author raced the link. These links wait until
--- the author is restored or the book unlinks the author.
+-- Links of live books to authors without a row, because the removal of the author raced the link. These links wait
+-- until the author is restored or the book unlinks the author.
 create table detached_links (like author_book);
 
 -- Removed authors and books: to answer 410 instead of 404, and to keep created_at for a later restore.

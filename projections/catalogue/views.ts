@@ -16,7 +16,10 @@ const stamps = {
   revision: z.string(),
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
-  stale: z.literal(true).optional().describe('present only if an event of this resource could not be applied and is parked'),
+  stale: z
+    .literal(true)
+    .optional()
+    .describe('only if an event of this resource could not be applied and is parked'),
 };
 export const authorView = z.object({
   id: z.uuid(),
@@ -42,7 +45,7 @@ export const pageOf = (item: z.ZodType) =>
     next: z.string().nullable().describe('cursor for `after`; null on the last page'),
   });
 
-/** Times are selected as milliseconds since the epoch: parsing PostgreSQL's text costs more than the rest of the row. */
+/** Selects a time as milliseconds since the epoch: PostgreSQL's text costs more to parse than the rest of the row. */
 export const epoch = (column: string): string => `(date_part('epoch', ${column}) * 1000)::bigint`;
 export const rfc3339 = (milliseconds: string): string => new Date(Number(milliseconds)).toISOString();
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { RecordedEvent } from '../event-store/event-store.js';
 import type { PositionTokens } from '../event-store/position-token.js';
 
-/** An event as auditors see the event: what happened, who acted, when and why, revision and position. */
+/** The auditors' view of an event: what happened, who acted, when and why, revision and position. */
 export const auditEvent = z.object({
   position: z.string(),
   stream: z.string(),

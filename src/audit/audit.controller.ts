@@ -18,7 +18,10 @@ import { replay } from './replay.js';
 const history = z.object({ id: z.uuid(), events: z.array(auditEvent) });
 const eventPage = z.object({
   items: z.array(auditEvent),
-  next: z.string().nullable().describe('pass as `after` for the next page; null if the page reached the head'),
+  next: z
+    .string()
+    .nullable()
+    .describe('pass as `after` for the next page; null if the page reached the head'),
 });
 const filter = ({ position }: Schemas) =>
   z.strictObject({
@@ -83,7 +86,8 @@ export class AuditController {
 
   @Get('events')
   @DescribeQuery({
-    summary: 'The log in order: one page as JSON, or the whole log as NDJSON if the Accept header asks for NDJSON',
+    summary:
+      'The log in order: one page as JSON, or the whole log as NDJSON if the Accept header asks for NDJSON',
     tag: 'audit',
     query: filter,
     answer: eventPage,

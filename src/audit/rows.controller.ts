@@ -11,7 +11,10 @@ const row = z.record(z.string(), z.unknown()).nullable();
 const rowHistory = z.object({
   row: row.describe('the row that the log gives now; null if there is none'),
   changes: z.array(
-    z.object({ event: auditEvent, row: row.describe('the row after the event; null if the event removed the row') }),
+    z.object({
+      event: auditEvent,
+      row: row.describe('the row after the event; null if the event removed the row'),
+    }),
   ),
 });
 type RowHistory = z.output<typeof rowHistory>;

@@ -197,7 +197,7 @@ export class AuthorListedTwice extends DomainError {
   override message = 'The same author is listed twice.';
 }
 
-/** An author in a book's list who doesn't exist or has been removed. */
+/** The book's list names an author that doesn't exist or has been removed. */
 export class AuthorNotLinkable extends DomainError {
   readonly kind = 'unprocessable';
   readonly rule: string;

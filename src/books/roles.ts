@@ -1,5 +1,5 @@
 /**
- * What an author did for a book, with the codes of the two vocabularies libraries and booksellers exchange:
+ * An author's work on a book, with the codes of the two vocabularies that libraries and booksellers use:
  * MARC relators (id.loc.gov/vocabulary/relators) and ONIX code list 17.
  */
 export const ROLES = {

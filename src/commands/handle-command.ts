@@ -5,7 +5,7 @@ import { newId } from '../ids.js';
 import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
 import { KeyedQueue } from './keyed-queue.js';
 
-/** An event as a decision returns the event. The handler adds id and metadata at the append. */
+/** An event that a decision returns. The handler adds id and metadata at the append. */
 export interface DecidedEvent {
   readonly type: string;
   readonly data: object;

@@ -16,8 +16,8 @@ export interface Staging {
 }
 
 /**
- * The events up to a position, stream by stream, in bounded memory. If the store can't group events by stream, the
- * events are first copied in log order into a table of the database, which sorts the table.
+ * The events up to a position, stream by stream, in bounded memory. If the store can't group events by stream, first
+ * copies the events in log order into a table of the database. The database then sorts the table.
  */
 export async function* byStream(
   store: EventStore,

@@ -1,7 +1,7 @@
 import type { EventMetadata, Position, RecordedEvent, Revision } from './event-store.js';
 import { upcast, UPCASTERS } from './upcast.js';
 
-/** An event as a store keeps the event: parsed JSON, with the store's own revision, position and time. */
+/** A stored event: parsed JSON, with the store's own revision, position and time. */
 export interface StoredEvent {
   readonly stream: string;
   readonly revision: Revision;

@@ -4,28 +4,28 @@ import { pause } from '../event-store/pause.js';
 import { connect, isUnavailable } from '../postgres/database.js';
 import { tryLead, type LeaderLock } from './leader-lock.js';
 
-/** What a follower does with the log. */
+/** The work that a follower does with the log. */
 export interface FollowerWork {
-  /** For the lines that it logs, such as `projector catalogue`. */
+  /** Name for log lines, such as `projector catalogue`. */
   readonly name: string;
   /**
-   * Called on a fresh connection, before each try for the lead.
-   * @returns the lock to lead under; undefined to stand by.
+   * Called on a fresh connection, before each attempt to become leader.
+   * @returns the lock that the leader needs; undefined to stay a standby.
    */
   readonly prepare: (client: Client, signal: AbortSignal) => Promise<LeaderLock | undefined>;
-  /** Called with the lead: works through the log until the signal aborts. */
+  /** Called as leader. Works through the log until the signal aborts. */
   readonly lead: (client: Client, signal: AbortSignal) => Promise<void>;
-  /** Where the follower is, for the line that tells of an error. */
+  /** The follower's place in the log, for log lines about errors. */
   readonly place: () => string;
 }
 
 export interface FollowerOptions {
   readonly connectionString: string;
-  /** For tests: what stands between the follower and its connection. */
+  /** For tests: replaces the function that opens the connection. */
   readonly connect?: (connectionString: string) => Promise<Client>;
 }
 
-/** Somebody else changed what the follower goes by; it begins anew from what is there. No trouble to tell anybody of. */
+/** Another process changed the follower's state. The follower starts over from the current state. Not reported. */
 export class LeadLost extends Error {}
 
 const STANDBY_MS = 500;
@@ -33,8 +33,8 @@ const RETRY_MS = 500;
 const LOST_MS = 20;
 
 /**
- * Works through the log in order, for as long as the process runs: one process leads, under a lock of a session; others
- * stand by and take over when that session ends. Whatever ends the work, it is taken up again.
+ * Works through the log in order, as long as the process runs. One process is the leader and holds a session lock.
+ * Other processes are standbys, and take over if that session ends. After any error, the follower tries again.
  */
 export class Follower {
   private readonly logger: Logger;
@@ -50,12 +50,12 @@ export class Follower {
     this.logger = new Logger(work.name);
   }
 
-  /** Whether this process leads. */
+  /** Whether this process is the leader. */
   get active(): boolean {
     return this.leading;
   }
 
-  /** What keeps it from going on. */
+  /** The error that stops the follower; undefined if none. */
   get error(): string | undefined {
     return this.lastError;
   }
@@ -69,13 +69,13 @@ export class Follower {
     await this.running;
   }
 
-  /** To be called after every step that succeeded. */
+  /** To be called after every successful step. */
   progressed(): void {
-    if (this.lastError !== undefined) this.logger.log('going on again');
+    if (this.lastError !== undefined) this.logger.log('working again');
     this.lastError = undefined;
   }
 
-  /** Says what went wrong once, not at every attempt. */
+  /** Logs an error once, not at every attempt. */
   report(error: unknown): void {
     if (this.stop.signal.aborted || error instanceof LeadLost) return;
     const message = error instanceof Error ? error.message : String(error);
@@ -106,7 +106,7 @@ export class Follower {
   }
 
   private async lead(client: Client): Promise<void> {
-    // A lost connection must end the wait for events: the lock went with it.
+    // A lost connection must end the wait for events, because the lock is lost too.
     const lost = new AbortController();
     client.once('end', () => lost.abort());
     this.leading = true;

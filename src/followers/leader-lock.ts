@@ -1,15 +1,16 @@
 import type { ClientBase } from 'pg';
 
-/** What a follower leads in: one session of the database holds it at a time. */
+/** The leader's lock. One database session at a time can hold a lock. */
 export interface LeaderLock {
   readonly name: string;
-  /** Sets apart those that may lead side by side, such as two versions of the tables. */
+  /** Distinguishes followers that may lead at the same time, such as projectors of two versions. */
   readonly version: number;
 }
 
 /**
- * Takes the lead if nobody has it. The database ends it with the session.
- * @param client the session that is to lead.
+ * Takes the leader's lock if no other session holds the lock. The database releases the lock at the end of the session.
+ * @param client the session that would lead.
+ * @returns whether the session holds the lock.
  */
 export async function tryLead(client: ClientBase, { name, version }: LeaderLock): Promise<boolean> {
   const { rows } = await client.query<{ locked: boolean }>(

@@ -85,7 +85,10 @@ export function DescribeCommand(
             status: 201,
             description: 'created',
             content,
-            headers: { ...headers, location: { description: 'the address of the resource', schema: { type: 'string' } } },
+            headers: {
+              ...headers,
+              location: { description: 'the address of the resource', schema: { type: 'string' } },
+            },
           }),
         ]
       : []),

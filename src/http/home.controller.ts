@@ -33,7 +33,10 @@ events, and every change can be audited.</p>
 export class HomeController {
   @Get()
   @Header('content-type', 'text/html; charset=utf-8')
-  @ApiOperation({ summary: 'The home page: what Colophon is, and links to everything else', tags: ['operation'] })
+  @ApiOperation({
+    summary: 'The home page: what Colophon is, and links to everything else',
+    tags: ['operation'],
+  })
   @ApiResponse({
     status: 200,
     description: 'the page',

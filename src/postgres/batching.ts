@@ -1,13 +1,13 @@
 import DataLoader from 'dataloader';
 
-/** Batches under way at once. A slow one holds up its own keys, not everybody's. */
+/** Batches in progress at once. A slow batch delays only its own keys. */
 const LANES = 2;
 
 /**
- * A loader whose keys share statements: what is asked for while its batches are under way gathers for the next one.
- * Nothing is cached. With a statement for each request, 64 connections got 3,000 answers a second.
+ * A loader that gathers keys into shared statements: keys requested while batches are in progress wait for the next
+ * batch. Nothing is cached. With one statement for each request, 64 connections got 3,000 answers a second.
  *
- * @param load answers in the order of the keys, at most `maxKeys` of them.
+ * @param load returns values in the order of the keys. Gets at most `maxKeys` keys.
  */
 export function batching<Value>(
   load: (keys: readonly string[]) => Promise<Value[]>,
@@ -30,7 +30,7 @@ export function batching<Value>(
       return;
     }
     underWay += 1;
-    // After the requests that the same poll of the network brings.
+    // Waits until all requests from the same poll of the network are in.
     setImmediate(dispatch);
   };
   return new DataLoader(loadOne, { cache: false, maxBatchSize: maxKeys, batchScheduleFn });

@@ -5,13 +5,13 @@ import type { ClientBase } from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 
 const NEWLINE = 10;
-/** Rows gathered before they go to the server: fewer and larger writes. */
+/** Rows are gathered to this many characters before a write, for fewer and larger writes. */
 const WRITE_CHARACTERS = 65_536;
 
-/** What can stand in a row: text is escaped, arrays are of plain words. */
+/** Types of values in a row. Text is escaped; arrays may contain only plain words. */
 export type CopyValue = string | number | bigint | boolean | Date | readonly string[] | null;
 
-/** The rows of a `COPY … TO STDOUT` in text format, some hundreds at a time; null is null, the rest is text. */
+/** The rows of a `COPY … TO STDOUT` in text format, some hundreds at a time. Values are text or null. */
 export async function* copyOut(client: ClientBase, statement: string): AsyncIterable<(string | null)[][]> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of client.query(copyTo(statement)) as AsyncIterable<Buffer>) {
@@ -32,7 +32,7 @@ const ESCAPE = /\\(.)/g;
 const MEANINGS: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };
 const unescape = (_: string, letter: string): string => MEANINGS[letter] ?? letter;
 
-/** The bytes of a `COPY … TO STDOUT`, as a digest. */
+/** A digest of the bytes of a `COPY … TO STDOUT`. */
 export async function digestOut(client: ClientBase, statement: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of client.query(copyTo(statement)) as AsyncIterable<Buffer>) hash.update(chunk);
@@ -40,8 +40,8 @@ export async function digestOut(client: ClientBase, statement: string): Promise<
 }
 
 /**
- * Rows on their way into a table by `COPY`. Values are written as PostgreSQL itself writes them, in UTC, so that the table
- * read back in the same order gives the same bytes.
+ * Writes rows into a table by `COPY`. Values have the form in which PostgreSQL writes them, in UTC. So reading the
+ * table back in the same order gives the same bytes.
  */
 export class CopyIn {
   rows = 0;
@@ -63,7 +63,10 @@ export class CopyIn {
     this.rows += 1;
   }
 
-  /** To be awaited now and then, so that rows don't pile up. @throws what the server says of the rows. */
+  /**
+   * Await this regularly, so that rows don't pile up in memory.
+   * @throws the server's error about the rows.
+   */
   async flush(all = false): Promise<void> {
     if (this.failure) throw this.failure;
     if (this.text.length < (all ? 1 : WRITE_CHARACTERS)) return;
@@ -71,7 +74,7 @@ export class CopyIn {
     this.text = '';
     this.hash.update(bytes);
     await new Promise<void>((resolve, reject) => {
-      // Where the connection is lost, the write itself is never called back.
+      // If the connection is lost, the write's callback is never called.
       this.stream.once('error', reject);
       this.stream.write(bytes, (error) => {
         this.stream.off('error', reject);
@@ -81,7 +84,7 @@ export class CopyIn {
     });
   }
 
-  /** @returns the digest of everything that was written. */
+  /** @returns the digest of all bytes written. */
   async end(): Promise<string> {
     await this.flush(true);
     this.stream.end();
@@ -98,19 +101,19 @@ function fieldOf(value: CopyValue): string | number | bigint {
   return typeof value === 'object' ? `{${value.join()}}` : value;
 }
 
-// What COPY writes with a backslash.
+// Characters that COPY writes with a backslash.
 const SPECIAL = /[\\\b\f\n\r\t\v]/;
 const SPECIALS = new RegExp(SPECIAL, 'g');
 const LETTERS = new Map(Object.entries(MEANINGS).map(([letter, meaning]) => [meaning, letter]));
 const escape = (character: string): string => `\\${LETTERS.get(character) ?? character}`;
 
-// Times of a log crowd into few minutes, seen from its number of events: putting each together anew from
-// `toISOString` took a seventh of a bulk load.
+// The times of many events fall into few minutes, so the text of each minute is kept. A `toISOString` for each value
+// took a seventh of a bulk load.
 const MINUTE_MS = 60_000;
 const MINUTES_KEPT = 10_000;
 const minutes = new Map<number, string>();
 
-/** As PostgreSQL writes a `timestamptz` in UTC: no zeros at the end of the fraction, and no fraction that is zero. */
+/** A time in PostgreSQL's form of `timestamptz` in UTC: no trailing zeros in the fraction, and no zero fraction. */
 function timestamp(date: Date): string {
   const time = date.getTime();
   const rest = ((time % MINUTE_MS) + MINUTE_MS) % MINUTE_MS;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { isNativeError } from 'node:util/types';
 import { Client, Pool, type PoolClient, type PoolConfig } from 'pg';
 
-/** What a pool or one of its clients offers to a query. */
+/** The query interface that a pool and its clients share. */
 export interface Queryable {
   query: Pool['query'];
 }
@@ -10,14 +10,14 @@ export interface Queryable {
 export const APPLICATION_NAME = 'colophon';
 
 /**
- * Every statement of ours looks rows up by a key or walks an index. A planner without statistics, as it is for a minute
- * after an import, would rather hash whole tables: 28 ms instead of 0.3 for the books of 64 authors.
+ * All our statements look up rows by a key or walk an index. For a minute after an import the planner lacks statistics,
+ * and would hash whole tables: 28 ms instead of 0.3 ms for the books of 64 authors.
  */
 const KEYED_LOOKUPS = ['enable_hashjoin=off', 'enable_mergejoin=off', 'max_parallel_workers_per_gather=0'];
 
 /**
- * A pool for the read side and for reads of the log. Connections state their isolation level, since a server's or
- * role's default may be another, and under `repeatable read` a check for concurrent changes would miss them.
+ * A pool for the read side and for reads of the log. Connections set their isolation level, because the default of a
+ * server or role may differ. Under `repeatable read`, checks for concurrent changes would miss the changes.
  */
 export function createPool(
   connectionString: string,
@@ -36,12 +36,12 @@ export function createPool(
       .join(' '),
     ...rest,
   });
-  // An idle connection that the server ends is replaced at the next use; without a listener it would end the process.
+  // The pool replaces an idle connection that the server ended. Without this listener the error would end the process.
   pool.on('error', () => undefined);
   return pool;
 }
 
-/** A connection of its own, for work that is long or has a session's state. Times are in UTC. */
+/** Opens a separate connection, for long work or work with session state. Times are in UTC. */
 export async function connect(connectionString: string, name = APPLICATION_NAME): Promise<Client> {
   const client = new Client({
     connectionString,
@@ -55,11 +55,12 @@ export async function connect(connectionString: string, name = APPLICATION_NAME)
   return client;
 }
 
-/** Runs `work` in one transaction; any error rolls it back and is thrown on. */
+/** Runs `work` in one transaction. Any error rolls the transaction back and is rethrown. */
 export async function transaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
-  // The pool listens only to those it holds: a connection lost between two statements would end the process.
+  // The pool listens only to idle clients. Without this listener, a connection lost between two statements would end
+  // the process.
   const lost = (error: Error) => (broken = error);
   client.on('error', lost);
   try {
@@ -79,8 +80,8 @@ export async function transaction<T>(pool: Pool, work: (client: PoolClient) => P
 const names = new Map<string, string>();
 
 /**
- * A statement the server parses once per connection. Its name is a digest of its text: the server cuts names after 63
- * bytes, so two long ones could be taken for the same. Only for texts of which there are few.
+ * A statement that the server parses once per connection. The statement's name is a digest of the text, because the
+ * server cuts names after 63 bytes, and two long names could collide. Only for a small number of different texts.
  */
 export function prepared(text: string, values: unknown[]) {
   let name = names.get(text);
@@ -91,8 +92,8 @@ export function prepared(text: string, values: unknown[]) {
   return { name, text, values };
 }
 
-// Classes 08 (connection), 53 (resources), 57P (shutdown, crash, not yet accepting), and 25006: a primary that became
-// a standby. 3D000 and 28xxx can be a server restored or reconfigured under us.
+// Classes 08 (connection), 53 (resources), 57P (shutdown, crash, not yet accepting), and 25006 (a primary that became
+// a standby). 3D000 and 28xxx can mean that the server was restored or reconfigured while we run.
 const UNAVAILABLE_STATES = /^(08|53|57P|25006|3D000|28)/;
 const UNAVAILABLE_CODES = new Set([
   'ECONNREFUSED',
@@ -108,9 +109,9 @@ const UNAVAILABLE_CODES = new Set([
 const UNAVAILABLE_MESSAGES =
   /Connection terminated|timeout exceeded when trying to connect|Query read timeout|not queryable|connection error|Cannot use a pool after calling end/i;
 
-/** True where the server couldn't be reached or went away, so that trying again later can help. */
+/** Whether the server can't be reached or went away, so that a later attempt may succeed. */
 export function isUnavailable(error: unknown): boolean {
-  // Not `instanceof`: an error of Node's own has another `Error` where a test runner has made a realm of its own.
+  // Not `instanceof`: in a test runner with a separate realm, Node's own errors have another `Error` class.
   if (!isNativeError(error)) return false;
   if ('errors' in error && Array.isArray(error.errors)) return error.errors.some(isUnavailable);
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';

@@ -6,8 +6,8 @@ import { OperatorError } from '../errors.js';
 const OLDEST_SERVER = 150_000;
 
 /**
- * Checks that the server is there and new enough.
- * @throws OperatorError where the server can't be used, in one line for the operator.
+ * Checks that the server can be reached and is new enough.
+ * @throws OperatorError if the server can't be used.
  */
 export async function checkServer(connectionString: string): Promise<void> {
   const client = await connect(connectionString);
@@ -15,8 +15,8 @@ export async function checkServer(connectionString: string): Promise<void> {
 }
 
 /**
- * Brings the event store's schema up to date. Processes that start together queue up behind one lock.
- * @throws OperatorError as {@link checkServer}.
+ * Brings the event store's schema up to date. Processes that start at the same time wait for one lock.
+ * @throws OperatorError like {@link checkServer}.
  */
 export async function migrate(connectionString: string): Promise<void> {
   const client = await connect(connectionString);
@@ -52,7 +52,7 @@ async function connect(connectionString: string): Promise<Client> {
   );
   if (Number(rows[0]?.version) >= OLDEST_SERVER) return client;
   await client.end();
-  throw new OperatorError(`PostgreSQL 15 or newer is needed; the server is ${rows[0]?.version}`);
+  throw new OperatorError(`PostgreSQL 15 or newer is required; the server has version ${rows[0]?.version}`);
 }
 
 export function withoutPassword(connectionString: string): string {

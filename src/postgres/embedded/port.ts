@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { OperatorError } from '../../errors.js';
 
-/** The same port at every start, so that SQL clients keep their connection's address; another if it is taken. */
+/** The same port at every start, so that SQL clients keep their address. Another port if this port is taken. */
 export async function choosePort(dataDir: string): Promise<number> {
   const file = join(dataDir, 'port');
   const before = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;

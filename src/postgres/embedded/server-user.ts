@@ -8,9 +8,9 @@ export interface ServerUser {
 }
 
 /**
- * PostgreSQL refuses to run as root. Where we are root, an existing unprivileged user runs it: `postgres` where there
- * is one, else `nobody`, which every Unix has. No user is created.
- * @returns undefined where this process's own user will do.
+ * PostgreSQL refuses to run as root. If we are root, an existing unprivileged user runs the server: `postgres` if that
+ * user exists, otherwise `nobody`, which every Unix has. No user is created.
+ * @returns undefined if the user of this process can run the server.
  */
 export function serverUser(): ServerUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
@@ -21,10 +21,10 @@ export function serverUser(): ServerUser | undefined {
     const account = accounts.find(([user]) => user === name);
     if (account?.[2] && account[3]) return { uid: Number(account[2]), gid: Number(account[3]) };
   }
-  throw new Error('no unprivileged user (postgres or nobody) to run the embedded PostgreSQL as');
+  throw new Error('no unprivileged user (postgres or nobody) to run the embedded PostgreSQL');
 }
 
-/** True where the user can enter every directory on the way to `path` and read what is there. */
+/** Whether the user can enter every directory on the way to `path`, and read the content of `path`. */
 export function canReach(user: ServerUser | undefined, path: string): boolean {
   const { status } = spawnSync('/bin/sh', ['-c', 'cd "$1" && ls .', 'sh', path], {
     ...user,

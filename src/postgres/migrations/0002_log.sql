@@ -1,6 +1,6 @@
 -- Up Migration
 
--- The log's name, given once. Tables built from the log remember it, and positions carry a part of it.
+-- The log's id, assigned once. Tables built from the log store the id, and position tokens contain a part of the id.
 create table event_store.log (
   id  uuid    not null,
   one boolean not null primary key default true check (one)
