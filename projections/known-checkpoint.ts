@@ -10,12 +10,12 @@ export class KnownCheckpoint {
   private watch: NodeJS.Timeout | undefined;
 
   /**
-   * @param log id of the log. Positions of another log are never reached.
-   * @param read reads the checkpoint from the tables.
-   * @param active whether this process is the leader. A leader calls {@link moved} after each batch.
+   * @param log id of the log, once it is known. Positions of another log are never reached.
+   * @param read asks the tables.
+   * @param active whether this process projects: an active projector calls {@link moved} by itself.
    */
   constructor(
-    private readonly log: string,
+    private readonly log: () => string | undefined,
     private readonly read: () => Promise<Checkpoint | undefined>,
     private readonly active: () => boolean,
   ) {}
@@ -57,7 +57,7 @@ export class KnownCheckpoint {
 
   private has(position: Position): boolean {
     const { log, position: reached } = this.checkpoint ?? {};
-    return log === this.log && reached !== undefined && reached >= position;
+    return log !== undefined && log === this.log() && reached !== undefined && reached >= position;
   }
 
   /** If another process is the leader, reads the leader's progress from the tables while a caller waits. */

@@ -42,7 +42,7 @@ export class Projector {
   private readonly schema: string;
   private readonly follower: Follower;
   private target!: Target;
-  private known: KnownCheckpoint | undefined;
+  private readonly known: KnownCheckpoint;
   private rebuildAgainAt = 0;
 
   constructor(
@@ -56,10 +56,15 @@ export class Projector {
       name: `projector ${this.schema}`,
       prepare: (client, signal) => this.prepare(client, signal),
       lead: (client, signal) => this.lead(client, signal),
-      place: () => `after position ${this.known?.current?.position ?? 'none'}`,
+      place: () => `after position ${this.known.current?.position ?? 'none'}`,
     };
     this.logger = new Logger(work.name);
     this.follower = new Follower(work, options);
+    this.known = new KnownCheckpoint(
+      () => this.target?.log,
+      () => readCheckpoint(this.pool, this.schema, this.projection),
+      () => this.follower.active,
+    );
   }
 
   /**
@@ -69,23 +74,18 @@ export class Projector {
   async start(): Promise<void> {
     this.target = { projection: this.projection, schema: this.schema, log: await this.store.logId() };
     await ensureTables(this.pool, this.target);
-    this.known = new KnownCheckpoint(
-      this.target.log,
-      () => readCheckpoint(this.pool, this.schema, this.projection),
-      () => this.follower.active,
-    );
     await this.known.refresh();
     this.follower.start();
   }
 
   async close(): Promise<void> {
-    this.known?.close();
+    this.known.close();
     await this.follower.close();
   }
 
   /** How far the tables have followed the log, and this process's part. */
   async status() {
-    const checkpoint = await this.known?.refresh();
+    const checkpoint = await this.known.refresh();
     const { name, version } = this.projection;
     const { position, parked = 0, version: tables = version } = checkpoint ?? {};
     const { active, error } = this.follower;
@@ -94,12 +94,12 @@ export class Projector {
 
   /** Whether this version's queries can read the current tables. */
   get readable(): boolean {
-    return (this.known?.current?.version ?? 0) >= this.projection.readable;
+    return (this.known.current?.version ?? 0) >= this.projection.readable;
   }
 
   /** @returns whether the tables reached the position within `patienceMs`. */
   reached(position: Position, patienceMs: number): Promise<boolean> {
-    return this.known?.reached(position, patienceMs) ?? Promise.resolve(false);
+    return this.known.reached(position, patienceMs);
   }
 
   /**
@@ -112,7 +112,7 @@ export class Projector {
     // checkpoint together, so the batches are applied again.
     await client.query('set synchronous_commit = off');
     const found = await readCheckpoint(client, this.schema, this.projection);
-    this.known?.moved(found);
+    this.known.moved(found);
     if (found && found.log !== this.target.log) {
       this.follower.report(new TablesOfAnotherLog(this.schema));
       return undefined;
@@ -160,11 +160,11 @@ export class Projector {
     let checkpoint = await readCheckpoint(client, this.schema, this.projection);
     if (!checkpoint) throw new CheckpointMoved();
     const parkedStreams = await readParkedStreams(client, this.schema);
-    this.known?.moved(checkpoint);
+    this.known.moved(checkpoint);
     for await (const { events } of this.store.subscribe(checkpoint.position, signal)) {
       const { parked } = checkpoint;
       checkpoint = await takeBatch(client, this.target, checkpoint, parkedStreams, events);
-      this.known?.moved(checkpoint);
+      this.known.moved(checkpoint);
       if (checkpoint.parked > parked)
         this.logger.error(`${checkpoint.parked - parked} events parked: see \`colophon parked list\``);
       this.follower.progressed();

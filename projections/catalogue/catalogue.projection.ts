@@ -4,10 +4,11 @@ import type { ClientBase } from 'pg';
 import { AUTHOR } from '../../src/authors/author.events.js';
 import { BOOK } from '../../src/books/book.events.js';
 import { categoryOf, idOf, type RecordedEvent } from '../../src/event-store/event-store.js';
+import { isUuid } from '../../src/stored-data.js';
 import type { Projection } from '../projection.js';
 import { bulk } from './bulk.js';
 import { explain } from './explain.js';
-import { foldAuthor, foldBook, UUID } from './fold.js';
+import { foldAuthor, foldBook } from './fold.js';
 import { loadAuthors, loadBooks } from './load.js';
 import type { BookRow, Removed, Standing } from './rows.js';
 import {
@@ -66,7 +67,10 @@ async function apply(client: ClientBase, events: readonly RecordedEvent[]): Prom
 function loadable(events: readonly RecordedEvent[]): string[] {
   const begun = new Set(events.filter((event) => event.revision === 0n).map((event) => event.stream));
   const streams = new Set(events.map((event) => event.stream));
-  return [...streams].filter((stream) => !begun.has(stream)).map(idOf);
+  return [...streams]
+    .filter((stream) => !begun.has(stream))
+    .map(idOf)
+    .filter(isUuid);
 }
 
 interface Folded<Row> {
@@ -126,7 +130,7 @@ async function mark(client: ClientBase, streams: readonly string[], stale: boole
     const ids = streams
       .filter((stream) => categoryOf(stream) === category)
       .map(idOf)
-      .filter((id) => UUID.test(id));
+      .filter(isUuid);
     if (ids.length > 0) await client.query(`update ${table} set stale = $2 where id = any($1)`, [ids, stale]);
   }
 }

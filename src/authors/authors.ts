@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { CommandHandling } from '../commands/handle-command.js';
 import { evolveAuthor, unknownAuthor, type Author } from './author.js';
-import { authorStream, type AuthorEvent } from './author.events.js';
+import { authorStream, flawOfAuthorEvent, type AuthorEvent } from './author.events.js';
 
 /** Runs commands on the streams of authors. Also tells a book's commands whether an author can be linked. */
 @Injectable()
@@ -23,4 +23,9 @@ export class Authors {
   }
 }
 
-const decider = (id: string) => ({ stream: authorStream(id), initial: unknownAuthor, evolve: evolveAuthor });
+const decider = (id: string) => ({
+  stream: authorStream(id),
+  initial: unknownAuthor,
+  evolve: evolveAuthor,
+  flawOf: flawOfAuthorEvent,
+});

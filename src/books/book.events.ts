@@ -1,3 +1,4 @@
+import { isStorableText, isUuid, type UnknownEvent } from '../stored-data.js';
 import type { Role } from './roles.js';
 
 /** An author's part in a book. A link's position is the author's place in the book's list, counted from 1. */
@@ -28,3 +29,52 @@ export type BookEvent =
 
 export const BOOK = 'book';
 export const bookStream = (id: string): string => `${BOOK}-${id}`;
+
+/** Why an event can't be one of a book's stream; undefined if the event can be one. */
+export function flawOfBookEvent({ type, data }: UnknownEvent): string | undefined {
+  const { title, authorId, authorIds, authors, position } = data as Record<string, unknown>;
+  switch (type as BookEvent['type']) {
+    case 'BookAdded':
+    case 'BookRetitled':
+      return isStorableText(title) ? undefined : NO_TITLE;
+    case 'BookLinked':
+      return isPosition(position) ? flawOfLink(data) : 'its position is not a whole number from 1';
+    case 'BookLinkChanged':
+      return flawOfLink(data);
+    case 'AuthorsReordered':
+      return flawOfList(authorIds, (id) => (isUuid(id) ? undefined : NO_AUTHOR_ID));
+    case 'BookUnlinked':
+      return isUuid(authorId) ? undefined : NO_AUTHOR_ID;
+    case 'BookRemoved':
+      return undefined;
+    case 'BookRestored':
+      return isStorableText(title) ? flawOfList(authors, flawOfLink) : NO_TITLE;
+    default:
+      return 'this version does not know its type';
+  }
+}
+
+const NO_TITLE = 'its title is not text that a table can hold';
+const NO_AUTHOR_ID = 'its authorId is not a UUID';
+/** A later version may know more roles: a role is any word. The word `null` has a meaning of its own in an array's text. */
+const WORD = /^(?!null$)[a-z]{1,100}$/;
+
+const isPosition = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 1;
+
+function flawOfLink(link: unknown): string | undefined {
+  const { authorId, roles, creditedAs } = Object(link) as Record<string, unknown>;
+  if (!isUuid(authorId)) return NO_AUTHOR_ID;
+  if (creditedAs !== null && !isStorableText(creditedAs))
+    return 'its creditedAs is not text that a table can hold';
+  if (!Array.isArray(roles) || !roles.every((role) => typeof role === 'string' && WORD.test(role)))
+    return 'its roles are not a list of words';
+  return undefined;
+}
+
+function flawOfList(list: unknown, flawOf: (item: unknown) => string | undefined): string | undefined {
+  if (!Array.isArray(list)) return 'its authors are not a list';
+  const flaw = list.map(flawOf).find((found) => found !== undefined);
+  if (flaw !== undefined) return flaw;
+  const ids = list.map((item: unknown) => (typeof item === 'string' ? item : (item as Link).authorId));
+  return new Set(ids).size < ids.length ? 'an author is listed twice' : undefined;
+}

@@ -3,7 +3,7 @@ import { Authors } from '../authors/authors.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { CommandHandling } from '../commands/handle-command.js';
 import { evolveBook, unknownBook, type Book, type LinkWish } from './book.js';
-import { bookStream, type BookEvent } from './book.events.js';
+import { bookStream, flawOfBookEvent, type BookEvent } from './book.events.js';
 import type { Role } from './roles.js';
 
 /** An author in a book's list, as a request names it. */
@@ -27,7 +27,14 @@ export class Books {
     decide: (book: Book) => BookEvent[] | Promise<BookEvent[]>,
   ): Promise<CommandResult> {
     return this.handling.handle(
-      { id, stream: bookStream(id), initial: unknownBook, evolve: evolveBook, decide },
+      {
+        id,
+        stream: bookStream(id),
+        initial: unknownBook,
+        evolve: evolveBook,
+        flawOf: flawOfBookEvent,
+        decide,
+      },
       context,
     );
   }

@@ -18,6 +18,27 @@ export interface Handling<State, Event extends DecidedEvent> {
   readonly initial: State;
   readonly evolve: (state: State, event: Event) => State;
   readonly decide: (state: State) => readonly Event[] | Promise<readonly Event[]>;
+  /** Why an event can't be one of such a stream; undefined if the event can be one. */
+  readonly flawOf: (event: DecidedEvent) => string | undefined;
+}
+
+/** What it takes to fold a stream. */
+type StreamOf<State, Event extends DecidedEvent> = Pick<
+  Handling<State, Event>,
+  'stream' | 'initial' | 'evolve' | 'flawOf'
+>;
+
+/** An event of the stream can't be folded. Deciding without that event could undo what it did. */
+export class StreamNotUnderstood extends DomainError {
+  readonly kind = 'conflict';
+  readonly rule = 'stream-not-understood';
+
+  constructor({ type, revision }: RecordedEvent, flaw: string) {
+    super(
+      `This version can't read the ${type} at revision ${revision}: ${flaw}. ` +
+        'A newer version of Colophon, or another program, wrote into the stream or deleted from the stream.',
+    );
+  }
 }
 
 /** `If-Match` named revisions, and the stream is at another revision. */
@@ -67,9 +88,7 @@ export class CommandHandling {
   }
 
   /** The current state of a stream, for a decision about another stream. */
-  async load<State, Event extends DecidedEvent>(
-    handling: Pick<Handling<State, Event>, 'stream' | 'initial' | 'evolve'>,
-  ): Promise<State> {
+  async load<State, Event extends DecidedEvent>(handling: StreamOf<State, Event>): Promise<State> {
     return fold(handling, await this.store.readStream(handling.stream));
   }
 
@@ -158,10 +177,17 @@ const seriesOf = (stream: string, { correlationId }: CommandContext): string =>
   `${categoryOf(stream)} ${correlationId}`;
 
 function fold<State, Event extends DecidedEvent>(
-  { initial, evolve }: Pick<Handling<State, Event>, 'initial' | 'evolve'>,
+  { initial, evolve, flawOf }: StreamOf<State, Event>,
   history: readonly RecordedEvent[],
 ): State {
-  return history.reduce((state, event) => evolve(state, event as unknown as Event), initial);
+  let state = initial;
+  history.forEach((event, index) => {
+    const gap = event.revision === BigInt(index) ? undefined : 'events before it were deleted from the store';
+    const flaw = event.unreadable ?? gap ?? flawOf(event);
+    if (flaw !== undefined) throw new StreamNotUnderstood(event, flaw);
+    state = evolve(state, event as unknown as Event);
+  });
+  return state;
 }
 
 /** The first answer to a repeated command, derived from the events that the command wrote. */

@@ -37,9 +37,11 @@ export async function* byStream(
     );
     const copy = new CopyIn(client, `copy ${table} from stdin`);
     for await (const events of store.readAll({ to })) {
-      for (const { stream, revision, position, id, type, data, metadata, recordedAt } of events) {
+      for (const event of events) {
+        const { stream, revision, position, id, type, data, metadata, recordedAt, unreadable } = event;
         const { actor, schemaVersion } = metadata;
-        const kept = JSON.stringify({ actor, schemaVersion });
+        // What the store's own decoding found must be found again.
+        const kept = JSON.stringify(unreadable === undefined ? { actor, schemaVersion } : null);
         copy.add([stream, revision, position, id, type, JSON.stringify(data), kept, recordedAt]);
       }
       await copy.flush();
@@ -76,9 +78,9 @@ export async function* sortedByStream(
     const rows = copyOut(
       client,
       `copy (
-         select stream, revision, position, id, type, data,
-                metadata->>'actor', metadata->>'schemaVersion', metadata->>'recordedAt',
-                (date_part('epoch', recorded_at) * 1000)::bigint
+         select stream, revision, position, id, type, data, (date_part('epoch', recorded_at) * 1000)::bigint,
+                ${field('actor')}, ${field('schemaVersion')}, ${field('recordedAt')},
+                case when not ${PLAIN} then metadata end
          from ${table} where position <= ${to}
          order by hashtextextended(stream, 0), stream collate "C", position
        ) to stdout`,
@@ -89,17 +91,29 @@ export async function* sortedByStream(
   }
 }
 
+// PostgreSQL can't look into JSON that isn't an object, or that has the character U+0000. Such metadata comes whole.
+const PLAIN = `(json_typeof(metadata) = 'object' and strpos(metadata::text, '\\u0000') = 0)`;
+const field = (name: string): string => `case when ${PLAIN} then metadata->'${name}' end`;
+
 function toEvent(row: (string | null)[]): ProjectableEvent {
-  const [stream = '', revision, position, id, type, data, actor, version, first, recordedAt] =
-    row as string[];
+  const [stream = '', revision, position, id, type, data, recordedAt, actor, version, first, whole] = row;
   return decode({
-    stream,
+    stream: stream ?? '',
     revision: BigInt(revision ?? 0),
     position: BigInt(position ?? 0),
     id: id ?? '',
     type: type ?? '',
-    data: JSON.parse(data ?? '{}'),
-    metadata: { actor, schemaVersion: Number(version), ...(first !== null && { recordedAt: first }) },
+    data: parse(data),
+    metadata:
+      whole == null
+        ? {
+            actor: parse(actor),
+            schemaVersion: version === '1' ? 1 : parse(version),
+            recordedAt: parse(first),
+          }
+        : parse(whole),
     recordedAt: new Date(Number(recordedAt)),
   });
 }
+
+const parse = (json: string | null | undefined): unknown => (json == null ? undefined : JSON.parse(json));

@@ -16,21 +16,80 @@ export interface StoredEvent {
 
 /**
  * The only place where stored data becomes an event. An event of an older schema version is upcast to the newest.
+ *
+ * Whatever stands in the log is decoded: programs other than Colophon may write there too. An event that Colophon can't
+ * have written says so in `unreadable`. The verdict depends only on data, actor, schema version and first time,
+ * because a read stream by stream has nothing else of the metadata.
  * @param upcasters for tests; by default all upcasters.
  */
 export function decode(stored: StoredEvent, upcasters = UPCASTERS): RecordedEvent {
-  const metadata = stored.metadata as EventMetadata;
-  const { recordedAt } = metadata;
+  const metadata = isObject(stored.metadata) ? stored.metadata : undefined;
+  const unreadable = flawOf(stored.data, metadata);
+  const { stream, revision, position, id, type } = stored;
+  if (unreadable !== undefined || metadata === undefined)
+    return {
+      stream,
+      revision,
+      position,
+      id,
+      type,
+      data: isObject(stored.data) ? stored.data : {},
+      metadata: textsOf(metadata),
+      recordedAt: stored.recordedAt,
+      unreadable: unreadable ?? NO_METADATA,
+    };
+  // The metadata of a transferred event has the time at which the event was first recorded.
+  const recordedAt =
+    metadata['recordedAt'] === undefined ? stored.recordedAt : new Date(metadata['recordedAt'] as string);
   const event: RecordedEvent = {
-    stream: stored.stream,
-    revision: stored.revision,
-    position: stored.position,
-    id: stored.id,
-    type: stored.type,
+    stream,
+    revision,
+    position,
+    id,
+    type,
     data: stored.data as object,
-    metadata,
-    // The metadata of a transferred event has the time at which the event was first recorded.
-    recordedAt: recordedAt === undefined ? stored.recordedAt : new Date(recordedAt),
+    metadata: metadata as unknown as EventMetadata,
+    recordedAt,
   };
   return upcast(event, upcasters);
 }
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const NO_METADATA = 'its metadata is not a JSON object';
+/** RFC 3339 with a year of four digits, as Colophon writes it. */
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
+
+/** Why Colophon can't have written this; undefined if it can. */
+function flawOf(data: unknown, metadata: Fields | undefined): string | undefined {
+  if (!isObject(data)) return 'its data is not a JSON object';
+  if (!metadata) return NO_METADATA;
+  const { actor, schemaVersion, recordedAt } = metadata;
+  if (typeof actor !== 'string' || actor.includes('\0') || !actor.isWellFormed())
+    return 'its metadata names no actor in text that a table can hold';
+  if (!Number.isInteger(schemaVersion)) return 'its metadata has no schema version';
+  if (recordedAt === undefined) return undefined;
+  return typeof recordedAt === 'string' && TIME.test(recordedAt) && !Number.isNaN(Date.parse(recordedAt))
+    ? undefined
+    : 'its metadata has a recordedAt that is not a time';
+}
+
+/** What can be shown of metadata that may be anything. */
+function textsOf(metadata: Fields = {}): EventMetadata {
+  const text = (field: string) => {
+    const value = metadata[field];
+    return typeof value === 'string' ? value : '';
+  };
+  const version = metadata['schemaVersion'];
+  return {
+    commandId: text('commandId'),
+    actor: text('actor'),
+    correlationId: text('correlationId'),
+    causationId: text('causationId'),
+    schemaVersion: Number.isInteger(version) ? Number(version) : 0,
+  };
+}
+
+/** Bytes are what EventStoreDB's client gives for an event that isn't JSON. */
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);

@@ -39,6 +39,8 @@ export interface RecordedEvent extends NewEvent {
   readonly position: Position;
   /** The time at which the event was first recorded, in this log or in the log that it was transferred from. */
   readonly recordedAt: Date;
+  /** Why Colophon can't have written this event; undefined for every event that Colophon wrote. */
+  readonly unreadable?: string;
 }
 
 /** The part of an event that projections fold. */
@@ -148,6 +150,13 @@ export class EventStoreUnavailable extends Error {
 /** A read started from a position that no event has. */
 export class NoSuchPosition extends Error {
   override message = 'There is no such position in this log.';
+}
+
+/** The stream was deleted for good (a tombstone), by another program than Colophon. */
+export class StreamDeleted extends Error {
+  constructor(readonly stream: string) {
+    super(`The stream ${stream} was deleted from the event store by another program.`);
+  }
 }
 
 /** The events of one append are larger than {@link MAX_APPEND_BYTES}. */

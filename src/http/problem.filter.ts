@@ -6,6 +6,7 @@ import {
   EventStoreUnavailable,
   MAX_APPEND_BYTES,
   NoSuchPosition,
+  StreamDeleted,
 } from '../event-store/event-store.js';
 import { IdempotencyKeyReused, PreconditionFailed, TooMuchContention } from '../commands/handle-command.js';
 import { isUnavailable } from '../postgres/database.js';
@@ -51,6 +52,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (error instanceof TooMuchContention) return unavailable(error.message);
     if (error instanceof AppendTooLarge)
       return new Problem(413, 'too-large', `The change is larger than ${MAX_APPEND_BYTES} bytes.`);
+    if (error instanceof StreamDeleted) return new Problem(410, 'stream-deleted', error.message);
     if (error instanceof NoSuchPosition)
       return invalidRequest([{ pointer: 'query/after', rule: 'position', detail: error.message }]);
     if (error instanceof EventStoreUnavailable || isUnavailable(error)) {

@@ -5,11 +5,12 @@ import {
   EventStoreUnavailable,
   MAX_APPEND_BYTES,
   RevisionConflict,
+  StreamDeleted,
   type AppendResult,
   type ExpectedRevision,
   type NewEvent,
 } from '../event-store.js';
-import { isPassing, isTooLarge, isWrongExpectedVersion } from './errors.js';
+import { isPassing, isStreamDeleted, isTooLarge, isWrongExpectedVersion } from './errors.js';
 import type { Reader } from './reader.js';
 import type { StreamNames } from './stream-names.js';
 
@@ -53,6 +54,7 @@ export class Appender {
         return { revision: nextExpectedRevision, position: position.commit };
       } catch (error) {
         if (isWrongExpectedVersion(error)) return this.settle(stream, expected, events, retried);
+        if (isStreamDeleted(error)) throw new StreamDeleted(stream);
         if (isTooLarge(error)) throw new AppendTooLarge(MAX_APPEND_BYTES);
         if (error instanceof EventStoreUnavailable) throw error;
         if (!isPassing(error)) throw error;

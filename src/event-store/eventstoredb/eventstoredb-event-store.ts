@@ -122,7 +122,7 @@ export class EventStoreDbEventStore extends EventStore {
           const taken = await feed.take(SUBSCRIBE_BATCH, stop);
           if (stop.aborted) return;
           const events = taken
-            .filter(({ streamId }) => this.names.isOurs(streamId))
+            .filter((event) => this.names.hasEvent(event))
             .map((event) => this.reader.toEvent(event))
             .filter(({ position }) => from === undefined || position > from);
           from = events.at(-1)?.position ?? from;

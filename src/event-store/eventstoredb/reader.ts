@@ -11,11 +11,12 @@ import { decode } from '../decode.js';
 import {
   EventStoreUnavailable,
   NoSuchPosition,
+  StreamDeleted,
   type Position,
   type ReadAllOptions,
   type RecordedEvent,
 } from '../event-store.js';
-import { isNoSuchPosition, isPassing, isStreamNotFound } from './errors.js';
+import { isNoSuchPosition, isPassing, isStreamDeleted, isStreamNotFound } from './errors.js';
 import type { StreamNames } from './stream-names.js';
 
 /** How long a read is retried during an election or a restart. */
@@ -43,6 +44,7 @@ export class Reader {
         return (await this.collect(read)).map((event) => this.toEvent(event));
       } catch (error) {
         if (isStreamNotFound(error)) return [];
+        if (isStreamDeleted(error)) throw new StreamDeleted(stream);
         throw error;
       }
     });
@@ -73,7 +75,7 @@ export class Reader {
         ),
       );
       const ours = page
-        .filter(({ streamId }) => this.names.isOurs(streamId))
+        .filter((event) => this.names.hasEvent(event))
         .map((event) => this.toEvent(event))
         .filter(({ position }) => !forward || start === undefined || position > start);
       if (ours.length > 0) yield ours;

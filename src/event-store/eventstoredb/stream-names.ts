@@ -23,6 +23,11 @@ export class StreamNames {
     return streamId.slice(this.prefix.length);
   }
 
+  /** Whether an event is of this log. The server's own events, such as that of a tombstone, are not. */
+  hasEvent({ streamId, type }: { streamId: string; type: string }): boolean {
+    return !type.startsWith('$') && this.isOurs(streamId);
+  }
+
   isOurs(streamId: string): boolean {
     if (!streamId.startsWith(this.prefix) || streamId === this.onServer(LOG_STREAM)) return false;
     const stream = this.inLog(streamId);

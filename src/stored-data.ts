@@ -1,0 +1,14 @@
+/** The form of every id in an event: canonical, in lower case. */
+export const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
+
+/** An event as a store has it: nobody has looked into its data yet. */
+export interface UnknownEvent {
+  readonly type: string;
+  readonly data: object;
+}
+
+/** Whether a value is text that a table can hold: no U+0000, no half of a surrogate pair. */
+export const isStorableText = (value: unknown): value is string =>
+  typeof value === 'string' && !value.includes('\0') && value.isWellFormed();
+
+export const isUuid = (value: unknown): value is string => typeof value === 'string' && UUID.test(value);
