@@ -42,6 +42,7 @@ const projectionView = z.object({
   parked: z.int().describe('events that could not be applied, and events that wait behind them'),
   active: z.boolean().describe('whether this process is the leader; otherwise it is a standby'),
   error: z.string().nullable().describe('the error that stops the projection; null if none'),
+  errorSince: z.iso.datetime().nullable(),
   rebuild: job.nullable().describe('the rebuild in progress; null if none'),
 });
 const projectionList = z.object({ items: z.array(projectionView) });
@@ -67,7 +68,7 @@ export class ProjectionsController {
     answer: projectionList,
   })
   async listProjections(): Promise<z.output<typeof projectionList>> {
-    const { position, error, ...rest } = await this.projector.status();
+    const { position, error, errorSince, ...rest } = await this.projector.status();
     const rebuild = await this.maintenance.rebuildOf();
     // Read the head after the position, so that the lag is never negative.
     const head = await this.store.head();
@@ -79,6 +80,7 @@ export class ProjectionsController {
           head: head === undefined ? null : this.tokens.format(head),
           lag: Number((head ?? 0n) - (position ?? 0n)),
           error: error ?? null,
+          errorSince: errorSince?.toISOString() ?? null,
           rebuild: rebuild && !rebuild.endedAt ? toJob(rebuild) : null,
         },
       ],

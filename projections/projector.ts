@@ -89,7 +89,16 @@ export class Projector {
     const { name, version } = this.projection;
     const { position, parked = 0, version: tables = version } = checkpoint ?? {};
     const { active, error } = this.follower;
-    return { name, version, tables, position, parked, active, error };
+    return {
+      name,
+      version,
+      tables,
+      position,
+      parked,
+      active,
+      error: error?.message,
+      errorSince: error?.since,
+    };
   }
 
   /** Whether this version's queries can read the current tables. */
@@ -107,10 +116,6 @@ export class Projector {
    * @returns the leader's lock if the tables are of this version.
    */
   private async prepare(client: Client, signal: AbortSignal): Promise<LeaderLock | undefined> {
-    await client.query(`select set_config('search_path', $1, false)`, [`${this.schema}, public`]);
-    // The tables can be rebuilt and contain their own checkpoint. A crash may lose the last batches, but rows and
-    // checkpoint together, so the batches are applied again.
-    await client.query('set synchronous_commit = off');
     const found = await readCheckpoint(client, this.schema, this.projection);
     this.known.moved(found);
     if (found && found.log !== this.target.log) {
@@ -155,6 +160,10 @@ export class Projector {
   }
 
   private async lead(client: Client, signal: AbortSignal): Promise<void> {
+    await client.query(`select set_config('search_path', $1, false)`, [`${this.schema}, public`]);
+    // The tables can be rebuilt and contain their own checkpoint. A crash may lose the last batches, but rows and
+    // checkpoint together, so the batches are applied again.
+    await client.query('set synchronous_commit = off');
     // Declares the foreign keys if a rebuild's swap could not.
     await declareReferences(this.pool, this.target);
     let checkpoint = await readCheckpoint(client, this.schema, this.projection);
@@ -163,11 +172,13 @@ export class Projector {
     this.known.moved(checkpoint);
     for await (const { events } of this.store.subscribe(checkpoint.position, signal)) {
       const { parked } = checkpoint;
-      checkpoint = await takeBatch(client, this.target, checkpoint, parkedStreams, events);
+      const from: Checkpoint = checkpoint;
+      checkpoint = await this.follower.step(() =>
+        takeBatch(client, this.target, from, parkedStreams, events),
+      );
       this.known.moved(checkpoint);
       if (checkpoint.parked > parked)
         this.logger.error(`${checkpoint.parked - parked} events parked: see \`colophon parked list\``);
-      this.follower.progressed();
     }
   }
 }

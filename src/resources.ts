@@ -53,6 +53,11 @@ export async function openStore(url: string, prefix: string): Promise<EventStore
     await migrate(url);
     return new PostgresEventStore(url);
   }
+  const mistakable = CATEGORIES.find((category) => prefix.includes(`${category}-`));
+  if (mistakable !== undefined)
+    throw new OperatorError(
+      `EVENTSTOREDB_PREFIX ${prefix} contains \`${mistakable}-\`: a log without prefix would take its streams for its own`,
+    );
   let store: EventStore | undefined;
   try {
     store = new EventStoreDbEventStore(url, prefix, CATEGORIES);

@@ -23,6 +23,8 @@ export interface VerifyReport {
   readonly differences: number;
   /** Number of repaired rows. */
   readonly repaired: number;
+  /** Events that could not be applied, or wait behind one. The tables can't show these events. */
+  readonly parked: number;
 }
 
 /**
@@ -65,7 +67,7 @@ export async function verify(context: RebuildContext, options: VerifyOptions): P
       }
       await reader.query('rollback');
       if (options.repair && count > 0) await repair(holder, worker, context, aside, wrong, count);
-      return { position, differences: count, repaired: options.repair ? count : 0 };
+      return { position, differences: count, repaired: options.repair ? count : 0, parked: live.parked };
     } finally {
       await dropSchema(pool, aside.schema).catch(() => undefined);
     }

@@ -5,7 +5,7 @@ import { withTables } from './running.js';
 export async function verifyTables({ repair }: { repair?: true }): Promise<void> {
   await withTables(async ({ maintenance, tokens }, signal) => {
     const progress = new PhasedProgress();
-    const { position, differences, repaired } = await maintenance.verify({
+    const { position, differences, repaired, parked } = await maintenance.verify({
       repair,
       signal,
       onProgress: (step) => progress.update(step),
@@ -15,10 +15,11 @@ export async function verifyTables({ repair }: { repair?: true }): Promise<void>
       },
     });
     const at = position === undefined ? 'an empty log' : `the log up to ${tokens.format(position)}`;
+    const waiting = parked === 0 ? '' : `, except ${parked} parked events: see \`colophon parked list\``;
     progress.end(
       differences === 0
-        ? `the tables match ${at}`
-        : `${differences} rows differ from ${at}; ${repaired} repaired`,
+        ? `the tables match ${at}${waiting}`
+        : `${differences} rows differ from ${at}; ${repaired} repaired${waiting}`,
     );
     if (differences > 0) process.exitCode = 1;
   });

@@ -2,27 +2,34 @@ import { Logger } from '@nestjs/common';
 import type { Client } from 'pg';
 import { pause } from '../event-store/pause.js';
 import { connect, isUnavailable } from '../postgres/database.js';
-import { tryLead, type LeaderLock } from './leader-lock.js';
+import { LeaderSession, type LeaderLock } from './leader-lock.js';
 
-/** The work that a follower does with the log. */
+/** What a follower does with the log. */
 export interface FollowerWork {
-  /** Name for log lines, such as `projector catalogue`. */
+  /** Name in log lines, such as `projector catalogue`. */
   readonly name: string;
   /**
-   * Called on a fresh connection, before each attempt to become leader.
-   * @returns the lock that the leader needs; undefined to stay a standby.
+   * Called before each try to become the leader.
+   * @param client for reading; the leader's work gets a connection of its own.
+   * @returns the lock to lead under; undefined to stand by.
    */
   readonly prepare: (client: Client, signal: AbortSignal) => Promise<LeaderLock | undefined>;
-  /** Called as leader. Works through the log until the signal aborts. */
+  /** Called as the leader: works through the log, a {@link Follower.step} at a time, until the signal aborts. */
   readonly lead: (client: Client, signal: AbortSignal) => Promise<void>;
-  /** The follower's place in the log, for log lines about errors. */
+  /** The follower's place in the log, for error lines. */
   readonly place: () => string;
 }
 
 export interface FollowerOptions {
   readonly connectionString: string;
-  /** For tests: replaces the function that opens the connection. */
+  /** For tests: opens the connection of the leader's work. */
   readonly connect?: (connectionString: string) => Promise<Client>;
+}
+
+/** An error that keeps a follower from going on. */
+export interface Standstill {
+  readonly message: string;
+  readonly since: Date;
 }
 
 /** Another process changed the follower's state. The follower starts over from the current state. Not reported. */
@@ -31,17 +38,22 @@ export class LeadLost extends Error {}
 const STANDBY_MS = 500;
 const RETRY_MS = 500;
 const LOST_MS = 20;
+/** A step that takes longer is reported, with the sessions that hold it up. */
+const LONG_STEP_MS = 10_000;
+const WATCH_MS = 2_500;
 
 /**
  * Works through the log in order, as long as the process runs. One process is the leader and holds a session lock.
- * Other processes are standbys, and take over if that session ends. After any error, the follower tries again.
+ * Other processes are standbys, and take over if that session ends or is silent. After any error, the follower tries
+ * again. A process that only believes to lead does no harm: its work must be fenced, as a projection's checkpoint is.
  */
 export class Follower {
   private readonly logger: Logger;
   private readonly stop = new AbortController();
   private running: Promise<void> | undefined;
   private leading = false;
-  private lastError: string | undefined;
+  private standstill: Standstill | undefined;
+  private stepSince: number | undefined;
 
   constructor(
     private readonly work: FollowerWork,
@@ -56,8 +68,8 @@ export class Follower {
   }
 
   /** The error that stops the follower; undefined if none. */
-  get error(): string | undefined {
-    return this.lastError;
+  get error(): Standstill | undefined {
+    return this.standstill;
   }
 
   start(): void {
@@ -69,47 +81,85 @@ export class Follower {
     await this.running;
   }
 
-  /** To be called after every successful step. */
-  progressed(): void {
-    if (this.lastError !== undefined) this.logger.log('working again');
-    this.lastError = undefined;
+  /** One step of the leader's work. A step that takes long is reported. */
+  async step<T>(work: () => Promise<T>): Promise<T> {
+    this.stepSince = Date.now();
+    try {
+      const result = await work();
+      this.recovered();
+      return result;
+    } finally {
+      this.stepSince = undefined;
+    }
   }
 
   /** Logs an error once, not at every attempt. */
   report(error: unknown): void {
     if (this.stop.signal.aborted || error instanceof LeadLost) return;
     const message = error instanceof Error ? error.message : String(error);
-    if (message === this.lastError) return;
-    this.lastError = message;
+    if (message === this.standstill?.message) return;
+    this.standstill = { message, since: this.standstill?.since ?? new Date() };
     if (isUnavailable(error)) this.logger.warn(`waiting for the database: ${message}`);
     else this.logger.error(`stuck ${this.work.place()}: ${message}`);
+  }
+
+  private recovered(): void {
+    if (this.standstill !== undefined) this.logger.log('working again');
+    this.standstill = undefined;
   }
 
   private async run(): Promise<void> {
     const { signal } = this.stop;
     while (!signal.aborted) {
-      let client: Client | undefined;
+      let session: LeaderSession | undefined;
       try {
-        client = await (this.options.connect ?? connect)(this.options.connectionString);
-        const lock = await this.work.prepare(client, signal);
-        if (lock && (await tryLead(client, lock))) await this.lead(client);
-        else await pause(STANDBY_MS, signal);
+        session = await LeaderSession.open(this.options.connectionString);
+        const lock = await this.work.prepare(session.client, signal);
+        if (lock && (await session.tryLead(lock))) await this.lead(session);
+        else {
+          // A standby has nothing to complain of, except what `prepare` found.
+          if (lock) this.recovered();
+          await pause(STANDBY_MS, signal);
+        }
       } catch (error) {
         this.leading = false;
         this.report(error);
         await pause(error instanceof LeadLost ? LOST_MS : RETRY_MS, signal);
       } finally {
         this.leading = false;
-        await client?.end().catch(() => undefined);
+        await session?.end();
       }
     }
   }
 
-  private async lead(client: Client): Promise<void> {
-    // A lost connection must end the wait for events, because the lock is lost too.
-    const lost = new AbortController();
-    client.once('end', () => lost.abort());
-    this.leading = true;
-    await this.work.lead(client, AbortSignal.any([this.stop.signal, lost.signal]));
+  private async lead(session: LeaderSession): Promise<void> {
+    const client = await (this.options.connect ?? connect)(this.options.connectionString);
+    const watch = new AbortController();
+    try {
+      // A lost connection must end the wait for events.
+      const lost = new AbortController();
+      client.once('end', () => lost.abort());
+      const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+      // The transaction of a frozen leader ends, so that the next leader doesn't wait for its locks.
+      await client.query(`set idle_in_transaction_session_timeout = '10s'`);
+      void this.watch(session, rows[0]?.pid ?? 0, watch.signal);
+      this.leading = true;
+      await this.work.lead(client, AbortSignal.any([this.stop.signal, lost.signal, session.lost]));
+    } finally {
+      this.leading = false;
+      watch.abort();
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  /** Reports a step that takes long, and the sessions that hold it up. */
+  private async watch(session: LeaderSession, pid: number, signal: AbortSignal): Promise<void> {
+    for (; !signal.aborted; await pause(WATCH_MS, signal)) {
+      const since = this.stepSince;
+      if (since === undefined || Date.now() - since < LONG_STEP_MS) continue;
+      const blockers = await session.blockersOf(pid).catch(() => undefined);
+      if (this.stepSince !== since || signal.aborted) continue;
+      this.report(new Error(blockers ? `waiting for a lock held by ${blockers}` : 'a batch takes very long'));
+    }
   }
 }

@@ -59,3 +59,10 @@ export async function tombstone(env: Record<string, string>, stream: string): Pr
   await client.tombstoneStream((env['EVENTSTOREDB_PREFIX'] ?? '') + stream);
   await client.dispose();
 }
+
+/** Deletes a stream so that it can begin anew, as its server's own tools can. */
+export async function softDelete(env: Record<string, string>, stream: string): Promise<void> {
+  const client = EventStoreDBClient.connectionString(env['EVENTSTOREDB_URL'] ?? '');
+  await client.deleteStream((env['EVENTSTOREDB_PREFIX'] ?? '') + stream);
+  await client.dispose();
+}

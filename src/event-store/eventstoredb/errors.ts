@@ -15,6 +15,8 @@ export const isStreamNotFound = (error: unknown): boolean => typeOf(error) === E
 
 export const isStreamDeleted = (error: unknown): boolean => typeOf(error) === ErrorType.STREAM_DELETED;
 
+export const isAccessDenied = (error: unknown): boolean => typeOf(error) === ErrorType.ACCESS_DENIED;
+
 export const isWrongExpectedVersion = (error: unknown): error is WrongExpectedVersionError =>
   typeOf(error) === ErrorType.WRONG_EXPECTED_VERSION;
 

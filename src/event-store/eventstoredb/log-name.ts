@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { OperatorError } from '../../errors.js';
 import { RevisionConflict, type EventMetadata, type Position } from '../event-store.js';
 import type { Appender } from './appender.js';
 import type { Reader } from './reader.js';
@@ -14,7 +15,12 @@ export interface LogName {
 export async function nameLog(reader: Reader, appender: Appender): Promise<LogName> {
   for (;;) {
     const [named] = await reader.stream(LOG_STREAM);
-    if (named) return { id: (named.data as { id: string }).id, position: named.position };
+    if (named) {
+      if (named.revision !== 0n) throw wasDeleted();
+      await reader.checkPermission(named.position);
+      return { id: (named.data as { id: string }).id, position: named.position };
+    }
+    if (await reader.hasMetadata(LOG_STREAM)) throw wasDeleted();
     const id = randomUUID();
     const metadata: EventMetadata = {
       commandId: id,
@@ -31,3 +37,9 @@ export async function nameLog(reader: Reader, appender: Appender): Promise<LogNa
       });
   }
 }
+
+const wasDeleted = () =>
+  new OperatorError(
+    `the stream ${LOG_STREAM}, which names the log, was deleted or truncated by another program; ` +
+      'restore the stream or its metadata, or begin a new log with another EVENTSTOREDB_PREFIX',
+  );

@@ -7,6 +7,7 @@ import {
   type RecordedEvent as EventStoreDbEvent,
   type StreamingRead,
 } from '@eventstore/db-client';
+import { OperatorError } from '../../errors.js';
 import { decode } from '../decode.js';
 import {
   EventStoreUnavailable,
@@ -16,7 +17,7 @@ import {
   type ReadAllOptions,
   type RecordedEvent,
 } from '../event-store.js';
-import { isNoSuchPosition, isPassing, isStreamDeleted, isStreamNotFound } from './errors.js';
+import { isAccessDenied, isNoSuchPosition, isPassing, isStreamDeleted, isStreamNotFound } from './errors.js';
 import type { StreamNames } from './stream-names.js';
 
 /** How long a read is retried during an election or a restart. */
@@ -41,7 +42,7 @@ export class Reader {
     return this.patiently(async () => {
       try {
         const read = this.client.readStream(this.names.onServer(stream), { requiresLeader: true });
-        return (await this.collect(read)).map((event) => this.toEvent(event));
+        return (await this.collect(read)).events.map((event) => this.toEvent(event));
       } catch (error) {
         if (isStreamNotFound(error)) return [];
         if (isStreamDeleted(error)) throw new StreamDeleted(stream);
@@ -72,16 +73,42 @@ export class Reader {
             maxCount: size,
             requiresLeader: true,
           }),
+          (event) => this.names.hasEvent(event),
         ),
       );
-      const ours = page
-        .filter((event) => this.names.hasEvent(event))
+      const ours = page.events
         .map((event) => this.toEvent(event))
         .filter(({ position }) => !forward || start === undefined || position > start);
       if (ours.length > 0) yield ours;
-      last = page.at(-1)?.position?.commit;
-      if (page.length < size || last === undefined || (!forward && last <= lowest)) return;
+      last = page.last;
+      if (page.count < size || last === undefined || (!forward && last <= lowest)) return;
     }
+  }
+
+  /** Whether somebody set metadata of a stream, as a soft deletion does. Colophon never does. */
+  async hasMetadata(stream: string): Promise<boolean> {
+    return this.patiently(async () => {
+      try {
+        const read = this.client.readStream(`$$${this.names.onServer(stream)}`, { maxCount: 1 });
+        return (await this.collect(read)).count > 0;
+      } catch (error) {
+        if (isStreamNotFound(error)) return false;
+        throw error;
+      }
+    });
+  }
+
+  /** @throws OperatorError if the user may not read the log. */
+  async checkPermission(from: Position): Promise<void> {
+    await this.patiently(async () => {
+      try {
+        const fromPosition = { commit: from, prepare: from };
+        await this.collect(this.client.readAll({ fromPosition, maxCount: 1, requiresLeader: true }));
+      } catch (error) {
+        if (!isAccessDenied(error)) throw error;
+        throw new OperatorError('the user may not read the stream $all: give the user read access to $all');
+      }
+    });
   }
 
   toEvent(event: EventStoreDbEvent): RecordedEvent {
@@ -97,11 +124,18 @@ export class Reader {
     });
   }
 
-  /** @throws EventStoreUnavailable if the server falls silent. Otherwise the read would wait forever. */
+  /**
+   * The events of a read that are wanted, how many there were, and the position of the last one. Other programs' events
+   * may be 12 MiB large, so unwanted events are not kept.
+   * @throws EventStoreUnavailable if the server falls silent. Otherwise the read would wait forever.
+   */
   private async collect(
     read: StreamingRead<{ readonly event?: EventStoreDbEvent }>,
-  ): Promise<EventStoreDbEvent[]> {
+    wanted: (event: EventStoreDbEvent) => boolean = () => true,
+  ): Promise<{ events: EventStoreDbEvent[]; count: number; last: Position | undefined }> {
     const events: EventStoreDbEvent[] = [];
+    let count = 0;
+    let last: Position | undefined;
     return new Promise((resolve, reject) => {
       const silent = () => {
         read.cancel().catch(() => undefined);
@@ -110,8 +144,11 @@ export class Reader {
       };
       const timer = globalThis.setTimeout(silent, SILENCE_MS);
       read.on('data', ({ event }) => {
-        if (event) events.push(event);
-        if (events.length % 100 === 0) timer.refresh();
+        timer.refresh();
+        if (!event) return;
+        count += 1;
+        last = event.position?.commit;
+        if (wanted(event)) events.push(event);
       });
       read.on('error', (error) => {
         clearTimeout(timer);
@@ -119,7 +156,7 @@ export class Reader {
       });
       read.on('end', () => {
         clearTimeout(timer);
-        resolve(events);
+        resolve({ events, count, last });
       });
     });
   }
