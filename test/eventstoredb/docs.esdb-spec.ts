@@ -1,2 +1,2 @@
 import '../support/on-eventstoredb.js';
-import '../readme.e2e-spec.js';
+import '../docs.e2e-spec.js';
