@@ -146,7 +146,9 @@ test('every file that is linked is there', () => {
 });
 
 test('no sentence has more than 25 words', () => {
-  const long = PAGES.flatMap(({ path, text }) =>
+  // Decisions are records: they stay as they were written.
+  const pages = PAGES.filter(({ path }) => !path.startsWith(join('docs', 'decisions')));
+  const long = pages.flatMap(({ path, text }) =>
     sentencesOf(text)
       .filter((sentence) => sentence.split(/\s+/).length > 25)
       .map((sentence) => `${path}: ${sentence}`),
