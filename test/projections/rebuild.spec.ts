@@ -194,7 +194,7 @@ test('a log with a gap is not rebuilt from', async () => {
     database.url,
     `delete from event_store.events where stream = '${bookStream(id('b', 3))}' and revision = 0`,
   );
-  await expect(maintenance.rebuild({})).rejects.toThrow(/has revision 1 instead of 0/);
+  await expect(maintenance.rebuild({})).rejects.toThrow(/the events before revision 1 were deleted/);
 });
 
 test('what was written meanwhile is there, and nothing twice', async () => {
