@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { copyOut, CopyIn } from '../postgres/copy.js';
 import { connect } from '../postgres/database.js';
-import { decode } from './decode.js';
+import { asFound, decode } from './decode.js';
 import type { EventStore, Position, ProjectableEvent } from './event-store.js';
 
 /** The database that sorts a log if the log's store can't read stream by stream. */
@@ -38,11 +38,13 @@ export async function* byStream(
     const copy = new CopyIn(client, `copy ${table} from stdin`);
     for await (const events of store.readAll({ to })) {
       for (const event of events) {
-        const { stream, revision, position, id, type, data, metadata, recordedAt, unreadable } = event;
-        const { actor, schemaVersion } = metadata;
-        // What the store's own decoding found must be found again.
-        const kept = JSON.stringify(unreadable === undefined ? { actor, schemaVersion } : null);
-        copy.add([stream, revision, position, id, type, JSON.stringify(data), kept, recordedAt]);
+        const { stream, revision, position, id, type, recordedAt, stored } = event;
+        const { actor, schemaVersion } = event.metadata;
+        const { data, metadata } = stored
+          ? asFound(stored)
+          : { data: event.data, metadata: { actor, schemaVersion } };
+        const texts = [JSON.stringify(data), JSON.stringify(metadata)];
+        copy.add([stream, revision, position, id, type, ...texts, recordedAt]);
       }
       await copy.flush();
       told(copy.rows, events.at(-1)?.position ?? 0n);

@@ -1,4 +1,4 @@
-import type { EventMetadata, Position, RecordedEvent, Revision } from './event-store.js';
+import type { EventMetadata, NewEvent, Position, RecordedEvent, Revision } from './event-store.js';
 import { upcast, UPCASTERS } from './upcast.js';
 
 /** A stored event: parsed JSON, with the store's own revision, position and time. */
@@ -37,6 +37,7 @@ export function decode(stored: StoredEvent, upcasters = UPCASTERS): RecordedEven
       metadata: textsOf(metadata),
       recordedAt: stored.recordedAt,
       unreadable: unreadable ?? NO_METADATA,
+      stored: { data: stored.data, metadata: stored.metadata },
     };
   // The metadata of a transferred event has the time at which the event was first recorded.
   const recordedAt =
@@ -52,6 +53,21 @@ export function decode(stored: StoredEvent, upcasters = UPCASTERS): RecordedEven
     recordedAt,
   };
   return upcast(event, upcasters);
+}
+
+/**
+ * What the store holds of an unreadable event, to be written elsewhere: the copy is as unreadable, for the same reason.
+ * Bytes that are no JSON become a text, which is no object either.
+ */
+export function asFound({
+  data,
+  metadata,
+}: NonNullable<RecordedEvent['stored']>): Pick<NewEvent, 'data' | 'metadata'> {
+  const json = (value: unknown): unknown =>
+    ArrayBuffer.isView(value)
+      ? Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
+      : (value ?? null);
+  return { data: json(data) as object, metadata: json(metadata) as EventMetadata };
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -41,6 +41,8 @@ export interface RecordedEvent extends NewEvent {
   readonly recordedAt: Date;
   /** Why Colophon can't have written this event; undefined for every event that Colophon wrote. */
   readonly unreadable?: string;
+  /** Of an unreadable event only: what the store really holds, so that a transfer copies the event as found. */
+  readonly stored?: { readonly data: unknown; readonly metadata: unknown };
 }
 
 /** The part of an event that projections fold. */

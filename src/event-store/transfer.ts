@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { OperatorError } from '../errors.js';
+import { asFound } from './decode.js';
 import type { EventStore, NewEvent, Position, RecordedEvent } from './event-store.js';
 
 /** The target's events differ from the first events of the source. */
@@ -84,17 +85,16 @@ async function* eventsOf(store: EventStore, after?: Position): AsyncGenerator<Re
   return undefined;
 }
 
-const asNew = ({ id, type, data, metadata, recordedAt }: RecordedEvent): NewEvent => ({
-  id,
-  type,
-  data,
-  metadata: { ...metadata, recordedAt: recordedAt.toISOString() },
-});
+/** An event that can't be read is copied as found: a repaired copy would be applied, and give other tables. */
+function asNew({ id, type, data, metadata, recordedAt, stored }: RecordedEvent): NewEvent {
+  if (stored) return { id, type, ...asFound(stored) };
+  return { id, type, data, metadata: { ...metadata, recordedAt: recordedAt.toISOString() } };
+}
 
-/** The event without its position and first recorded time in the metadata, which a transfer changes. */
-function comparable({ position: _, metadata, ...event }: RecordedEvent) {
-  const { recordedAt: __, ...rest } = metadata;
-  return { ...event, metadata: rest };
+/** All but the place in the log. An unreadable event can't carry the time at which the first log recorded it. */
+function comparable({ position: _, metadata, stored: __, recordedAt, unreadable, ...event }: RecordedEvent) {
+  const { recordedAt: ___, ...rest } = metadata;
+  return { ...event, metadata: rest, ...(unreadable === undefined ? { recordedAt } : { unreadable: true }) };
 }
 
 const nameOf = ({ stream, revision, type }: RecordedEvent): string => `${type} ${revision} of ${stream}`;

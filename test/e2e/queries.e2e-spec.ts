@@ -198,6 +198,7 @@ test('the projection tells where it stands', async () => {
       parked: 0,
       active: true,
       error: null,
+      errorSince: null,
       rebuild: null,
     },
   ]);

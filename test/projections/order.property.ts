@@ -35,6 +35,9 @@ const cases: fc.Arbitrary<Case> = fc.record({
  * Random histories, with events among them that can't be applied, give the same tables byte for byte: in batches of any
  * size, with restarts anywhere, projected as they come or rebuilt, from whatever store.
  */
+/** Each case projects, rebuilds and copies; a busy machine takes minutes for twenty. */
+const LONG_MS = 600_000;
+
 export function orderDoesNotMatter(numRuns: number, makeStore: MakeStore): void {
   let database: TestDatabase;
   let pool: Pool;
@@ -64,45 +67,49 @@ export function orderDoesNotMatter(numRuns: number, makeStore: MakeStore): void 
   /** Positions are their log's own. */
   const withoutPositions = (dump: string) => dump.replaceAll(/"position": \d+, "revision"/g, '"revision"');
 
-  test('the tables are the same, byte for byte, however they came to be', () =>
-    fc.assert(
-      fc.asyncProperty(cases, async ({ history, sizes, restarts, misfits }) => {
-        // First, since a case that failed left its own.
-        await sql(
-          database.url,
-          ...['live', 'singly', 'rebuilt', 'copied'].flatMap((schema) =>
-            ['', '_a', '_b'].map((home) => `drop schema if exists ${schema}${home} cascade`),
-          ),
-        );
-        const memory = new MemoryEventStore();
-        const world = await live(memory, history);
-        for (const misfit of misfits) await slipIn(memory, misfit);
-        const head = await memory.head();
+  test(
+    'the tables are the same, byte for byte, however they came to be',
+    () =>
+      fc.assert(
+        fc.asyncProperty(cases, async ({ history, sizes, restarts, misfits }) => {
+          // First, since a case that failed left its own.
+          await sql(
+            database.url,
+            ...['live', 'singly', 'rebuilt', 'copied'].flatMap((schema) =>
+              ['', '_a', '_b'].map((home) => `drop schema if exists ${schema}${home} cascade`),
+            ),
+          );
+          const memory = new MemoryEventStore();
+          const world = await live(memory, history);
+          for (const misfit of misfits) await slipIn(memory, misfit);
+          const head = await memory.head();
 
-        for (const restart of restarts.toSorted((a, b) => a - b))
-          if (BigInt(restart) < (head ?? 0n) && restart > 0)
-            await project(rebatched(memory, sizes), 'live', BigInt(restart));
-        await project(rebatched(memory, sizes), 'live', head);
-        const tables = await dumpTables(database.url, 'live');
-        if (misfits.length === 0)
-          expect(await readTables(database.url, 'live')).toMatchObject(expectedTables(world));
+          for (const restart of restarts.toSorted((a, b) => a - b))
+            if (BigInt(restart) < (head ?? 0n) && restart > 0)
+              await project(rebatched(memory, sizes), 'live', BigInt(restart));
+          await project(rebatched(memory, sizes), 'live', head);
+          const tables = await dumpTables(database.url, 'live');
+          if (misfits.length === 0)
+            expect(await readTables(database.url, 'live')).toMatchObject(expectedTables(world));
 
-        await project(rebatched(memory, [1]), 'singly', head);
-        expect(await dumpTables(database.url, 'singly')).toEqual(tables);
-        expect(await rebuilt(memory, 'rebuilt')).toEqual(tables);
-        // And over what is there.
-        expect(await rebuilt(memory, 'live')).toEqual(tables);
+          await project(rebatched(memory, [1]), 'singly', head);
+          expect(await dumpTables(database.url, 'singly')).toEqual(tables);
+          expect(await rebuilt(memory, 'rebuilt')).toEqual(tables);
+          // And over what is there.
+          expect(await rebuilt(memory, 'live')).toEqual(tables);
 
-        const { store, drop } = await makeStore(database.url);
-        for await (const _ of transfer(memory, store));
-        await project(store, 'copied', await store.head());
-        const copied = await dumpTables(database.url, 'copied');
-        expect(withoutPositions(copied)).toEqual(withoutPositions(tables));
-        expect(await rebuilt(store, 'copied')).toEqual(copied);
-        await drop();
-      }),
-      { numRuns },
-    ));
+          const { store, drop } = await makeStore(database.url);
+          for await (const _ of transfer(memory, store));
+          await project(store, 'copied', await store.head());
+          const copied = await dumpTables(database.url, 'copied');
+          expect(withoutPositions(copied)).toEqual(withoutPositions(tables));
+          expect(await rebuilt(store, 'copied')).toEqual(copied);
+          await drop();
+        }),
+        { numRuns },
+      ),
+    LONG_MS,
+  );
 }
 
 const A = '00000000-0000-7000-8000-a00000000000';

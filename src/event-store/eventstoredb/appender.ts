@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { jsonEvent, NO_STREAM, type EventStoreDBClient } from '@eventstore/db-client';
+import { jsonEvent, NO_STREAM, type EventStoreDBClient, type JSONType } from '@eventstore/db-client';
 import {
   AppendTooLarge,
   EventStoreUnavailable,
@@ -38,7 +38,7 @@ export class Appender {
     events: readonly NewEvent[],
   ): Promise<AppendResult> {
     const written = events.map(({ id, type, data, metadata }) =>
-      jsonEvent({ id, type, data: { ...data }, metadata: { ...metadata } }),
+      jsonEvent({ id, type, data: data as JSONType, metadata: metadata as unknown as JSONType }),
     );
     const deadline = Date.now() + SETTLE_MS;
     for (let retried = false; ; retried = true) {
