@@ -18,7 +18,7 @@ test('a leader that is frozen is relieved, and changes nothing when it wakes', a
       send(`${other.url}${path}`, method, options);
     expect((await projectionOf(service.url)).active).toBe(true);
     // Frozen in the middle of its work as well as between two batches.
-    void Promise.all(
+    const underWay = Promise.all(
       Array.from({ length: 50 }, (_, n) =>
         service.request('POST', '/authors', { body: { name: `Author ${n}` } }).catch(() => undefined),
       ),
@@ -32,6 +32,8 @@ test('a leader that is frozen is relieved, and changes nothing when it wakes', a
     } finally {
       service.running.process.kill('SIGCONT');
     }
+    // What the frozen process was asked before is answered now that it is awake.
+    await underWay;
     const { body } = await request('POST', '/authors', { body: { name: 'Berta' } });
     await caughtUp(service);
     expect((await service.request('GET', `/authors/${body.id}`)).status).toBe(200);
