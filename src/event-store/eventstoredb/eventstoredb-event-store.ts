@@ -11,6 +11,7 @@ import {
   type Position,
   type ReadAllOptions,
   type RecordedEvent,
+  type StreamRange,
 } from '../event-store.js';
 import { pause } from '../pause.js';
 import { Appender } from './appender.js';
@@ -69,8 +70,8 @@ export class EventStoreDbEventStore extends EventStore {
     return result;
   }
 
-  async readStream(stream: string): Promise<readonly RecordedEvent[]> {
-    return this.reader.stream(stream);
+  async readStream(stream: string, range?: StreamRange): Promise<readonly RecordedEvent[]> {
+    return this.reader.stream(stream, range);
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {

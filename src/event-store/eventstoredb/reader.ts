@@ -16,6 +16,7 @@ import {
   type Position,
   type ReadAllOptions,
   type RecordedEvent,
+  type StreamRange,
 } from '../event-store.js';
 import { isAccessDenied, isNoSuchPosition, isPassing, isStreamDeleted, isStreamNotFound } from './errors.js';
 import type { StreamNames } from './stream-names.js';
@@ -37,11 +38,15 @@ export class Reader {
     private readonly closing: AbortSignal,
   ) {}
 
-  /** All events of a stream in order; empty if the stream doesn't exist. */
-  async stream(stream: string): Promise<RecordedEvent[]> {
+  /** The events of a stream in order; empty if the stream doesn't exist. */
+  async stream(stream: string, { after, limit }: StreamRange = {}): Promise<RecordedEvent[]> {
     return this.patiently(async () => {
       try {
-        const read = this.client.readStream(this.names.onServer(stream), { requiresLeader: true });
+        const read = this.client.readStream(this.names.onServer(stream), {
+          requiresLeader: true,
+          ...(after !== undefined && { fromRevision: after + 1n }),
+          ...(limit !== undefined && { maxCount: limit }),
+        });
         return (await this.collect(read)).events.map((event) => this.toEvent(event));
       } catch (error) {
         if (isStreamNotFound(error)) return [];
