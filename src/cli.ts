@@ -1,17 +1,26 @@
 import 'reflect-metadata';
+import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import type { ImportOptions } from './cli/import.js';
 import type { RebuildCommandOptions } from './cli/rebuild.js';
 import type { ReplayOptions } from './cli/replay.js';
 import type { TransferOptions } from './cli/transfer.js';
+import { stop } from './cli/stop.js';
 import { OperatorError } from './errors.js';
+import { Interrupted } from './program.js';
+
+const { version } = JSON.parse(
+  readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8'),
+) as { version: string };
 
 // Each command loads its modules only when the command runs, so help takes a tenth of the time.
 const program = new Command('colophon')
   .description(
     'The event-sourced system of record for authors and books. Reads the same environment variables as the service.',
   )
+  .version(version)
   .showHelpAfterError();
 
 program
@@ -101,7 +110,28 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
-  const message = error instanceof OperatorError ? error.message : ((error as Error).stack ?? String(error));
-  process.stderr.write(`colophon: ${message}\n`);
-  process.exitCode = 1;
+  process.exitCode = error instanceof Interrupted ? error.exitCode : 1;
+  // An exception that nobody caught has been told already.
+  if (error instanceof Interrupted || error !== stop.signal.reason)
+    process.stderr.write(`colophon: ${await inWords(error)}\n`);
+}
+// Work that was given up, such as a read that never ends, must not keep the process.
+if (stop.signal.aborted) process.exit();
+
+/** One line if the operator can mend the error, otherwise the stack. */
+async function inWords(error: unknown): Promise<string> {
+  if (error instanceof OperatorError || error instanceof Interrupted) return error.message;
+  const { refusalOf } = await import('./postgres/migrate.js');
+  const { isUnavailable } = await import('./postgres/database.js');
+  const { EventStoreUnavailable } = await import('./event-store/event-store.js');
+  const refusal = refusalOf(error)?.message;
+  if (refusal !== undefined) return refusal;
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof EventStoreUnavailable && error.cause instanceof Error)
+    return `${error.message}: ${error.cause.message}`;
+  // The database went away.
+  if (isUnavailable(error)) return error.message;
+  // The system refuses, such as to read a folder as a file.
+  if ('syscall' in error) return error.message;
+  return error.stack ?? error.message;
 }

@@ -1,36 +1,43 @@
 import 'reflect-metadata';
+import { Logger } from '@nestjs/common';
 import { loadConfig } from './config.js';
 import { OperatorError } from './errors.js';
+import { beginProgram, hideSecretsIn, Interrupted, whenAborted } from './program.js';
 import { startService } from './service.js';
 
 const PARENT_CHECK_MS = 250;
 
+hideSecretsIn(process.stderr);
+const print = hideSecretsIn(process.stdout);
+const logger = new Logger('process');
+const stop = beginProgram((what, error) => logger.error(what, stackOf(error)));
+
+// `npm start` runs us through a shell, which dies of SIGTERM without passing the signal on. So watch the shell.
+const parent = process.ppid;
+if (process.env['npm_lifecycle_event'] === 'start')
+  setInterval(
+    () => process.ppid === parent || stop.abort(new Interrupted('SIGTERM')),
+    PARENT_CHECK_MS,
+  ).unref();
+
 try {
-  const starting = startService(loadConfig());
-  let stopping: Promise<unknown> | undefined;
-  // A signal during the start waits for the end of the start. Otherwise the embedded server would be left running.
-  const stop = () => {
-    stopping ??= starting
-      .then((service) => service.stop())
-      .catch((error: unknown) => {
-        console.error(error);
-        process.exitCode = 1;
-      })
-      .finally(() => process.exit());
-  };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
-  // `npm start` runs us through a shell, which dies of SIGTERM without passing the signal on. So watch the shell.
-  const parent = process.ppid;
-  if (process.env['npm_lifecycle_event'] === 'start')
-    setInterval(() => process.ppid === parent || stop(), PARENT_CHECK_MS).unref();
-  const service = await starting;
-  process.stdout.write(
+  const service = await startService(loadConfig(), stop.signal);
+  print(
     `Colophon serves at ${service.url}\n` +
       `  API docs     ${service.url}/docs\n` +
       `  SQL clients  ${service.databaseUrl} (schema catalogue)\n`,
   );
+  await whenAborted(stop.signal);
+  await service.stop();
+  stop.signal.throwIfAborted();
 } catch (error) {
-  if (!(error instanceof OperatorError)) throw error;
-  process.stderr.write(`colophon: ${error.message}\n`);
-  process.exit(1);
+  // An exception that nobody caught has been told.
+  const told = error === stop.signal.reason;
+  if (!told)
+    process.stderr.write(`colophon: ${error instanceof OperatorError ? error.message : stackOf(error)}\n`);
+  process.exit(error instanceof Interrupted ? 0 : 1);
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

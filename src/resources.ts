@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { TablesOfAnotherLog } from '../projections/checkpoint.js';
 import { catalogue } from '../projections/catalogue/catalogue.projection.js';
@@ -14,7 +15,8 @@ import { PositionTokens } from './event-store/position-token.js';
 import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
 import { createPool } from './postgres/database.js';
 import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
-import { checkServer, migrate } from './postgres/migrate.js';
+import { checkServer, migrate, refusalOf } from './postgres/migrate.js';
+import { hidePassword } from './secrets.js';
 
 /** Databases, log and tables without a projector, for the operator's commands. */
 export interface Tables {
@@ -37,10 +39,16 @@ export interface Resources extends Tables {
 /** All categories of streams that the log may have. */
 const CATEGORIES = [AUTHOR, BOOK];
 
+/** Longest wait for one part to close: the other side may have frozen. */
+const CLOSE_MS = 10_000;
+
 /** The configured database. Without one, starts the embedded server. */
-export async function openDatabase(config: Config): Promise<{ url: string; close: () => Promise<void> }> {
+export async function openDatabase(
+  config: Config,
+  signal?: AbortSignal,
+): Promise<{ url: string; close: () => Promise<void> }> {
   if (config.databaseUrl !== undefined) return { url: config.databaseUrl, close: async () => undefined };
-  const embedded = await EmbeddedServer.start(config.dataDir);
+  const embedded = await EmbeddedServer.start(config.dataDir, signal);
   return { url: embedded.url, close: () => embedded.stop() };
 }
 
@@ -50,11 +58,12 @@ export async function openDatabase(config: Config): Promise<{ url: string; close
  * @param prefix of stream names in EventStoreDB.
  * @throws OperatorError if the store can't be reached.
  */
-export async function openStore(url: string, prefix: string): Promise<EventStore> {
+export async function openStore(url: string, prefix: string, signal?: AbortSignal): Promise<EventStore> {
   if (!url.startsWith('esdb')) {
-    await migrate(url);
+    await migrate(url, signal);
     return new PostgresEventStore(url);
   }
+  checkCredentials(url);
   const mistakable = CATEGORIES.find((category) => prefix.includes(`${category}-`));
   if (mistakable !== undefined)
     throw new OperatorError(
@@ -68,57 +77,80 @@ export async function openStore(url: string, prefix: string): Promise<EventStore
   } catch (error) {
     await store?.close();
     const { message } = ((error as Error).cause ?? error) as Error;
-    throw new OperatorError(`can't use EventStoreDB at ${url.replace(/:[^:@/]*@/, ':***@')}: ${message}`);
+    throw new OperatorError(`can't use EventStoreDB at ${hidePassword(url)}: ${message}`);
   }
 }
 
 /**
+ * The client takes a user or password that isn't percent-encoded for something else: it signs in with a part of the
+ * password, or looks for a host whose name is a part of the password, and says so.
+ */
+function checkCredentials(url: string): void {
+  const given = /^[^:]*:\/\/(.*)@/s.exec(url)?.[1];
+  if (given === undefined || /^([^\s:@"%]|%[\da-f]{2})+(:([^\s:@"%]|%[\da-f]{2})+)?$/i.test(given)) return;
+  throw new OperatorError(
+    `can't use EventStoreDB at ${hidePassword(url)}: blanks and : @ " % in user and password must be percent-encoded`,
+  );
+}
+
+/**
  * Opens the resources that the configuration names.
+ * @param signal gives up, and closes what is open.
  * @throws OperatorError for errors that the operator can fix.
  */
-export async function openTables(config: Config): Promise<Tables> {
+export async function openTables(config: Config, signal?: AbortSignal): Promise<Tables> {
   const opened: (() => Promise<unknown>)[] = [];
   const close = () => closeAll(opened);
   try {
-    const database = await openDatabase(config);
+    const database = await openDatabase(config, signal);
+    const databaseUrl = database.url;
     opened.push(database.close);
-    await checkServer(database.url);
-    const store = await openStore(config.eventStoreDbUrl ?? database.url, config.eventStoreDbPrefix);
-    opened.push(() => store.close());
+    signal?.throwIfAborted();
+    await checkServer(databaseUrl);
+    signal?.throwIfAborted();
+    const store = await openStore(config.eventStoreDbUrl ?? databaseUrl, config.eventStoreDbPrefix, signal);
+    opened.push(() => inTime('the event store', store.close()));
     const log = await store.logId();
+    signal?.throwIfAborted();
     const schema = config.catalogueSchema;
-    const pool = createPool(database.url, { searchPath: `${schema},public` });
-    opened.push(() => pool.end());
+    const pool = createPool(databaseUrl, { searchPath: `${schema},public` });
+    opened.push(() => inTime('the connections to PostgreSQL', pool.end()));
     const target = { projection: catalogue, schema, log };
-    const maintenance = new Maintenance({ target, store, pool, connectionString: database.url });
-    opened.push(() => maintenance.close());
-    return { databaseUrl: database.url, store, tokens: new PositionTokens(log), pool, maintenance, close };
+    const maintenance = new Maintenance({ target, store, pool, connectionString: databaseUrl });
+    opened.push(() => inTime('the work on the tables', maintenance.close()));
+    return { databaseUrl, store, tokens: new PositionTokens(log), pool, maintenance, close };
   } catch (error) {
     await close().catch(() => undefined);
+    signal?.throwIfAborted();
     throw error;
   }
 }
 
 /**
  * Opens the resources that the configuration names, and starts the projector.
+ * @param signal gives up, and closes what is open.
  * @throws OperatorError for errors that the operator can fix.
  */
-export async function openResources(config: Config): Promise<Resources> {
-  const tables = await openTables(config);
+export async function openResources(config: Config, signal?: AbortSignal): Promise<Resources> {
+  const tables = await openTables(config, signal);
   const { databaseUrl, store, pool } = tables;
   const projector = new Projector(catalogue, store, pool, {
     connectionString: databaseUrl,
     schema: config.catalogueSchema,
   });
   const keysPool = createPool(databaseUrl, { max: 4 });
-  const close = () => closeAll([tables.close, () => keysPool.end(), () => projector.close()]);
+  const close = () =>
+    closeAll([tables.close, () => keysPool.end(), () => inTime('the projector', projector.close())]);
   try {
-    await migrate(databaseUrl, MIGRATIONS);
+    signal?.throwIfAborted();
+    await migrate(databaseUrl, signal, MIGRATIONS);
     await projector.start();
+    signal?.throwIfAborted();
     return { ...tables, config, projector, keys: new IdempotencyKeys(keysPool), close };
   } catch (error) {
     await close().catch(() => undefined);
-    if (!(error instanceof TablesOfAnotherLog)) throw error;
+    signal?.throwIfAborted();
+    if (!(error instanceof TablesOfAnotherLog)) throw refusalOf(error) ?? error;
     throw new OperatorError(
       `${error.message}; rebuild them from this log with \`colophon rebuild\`, or set CATALOGUE_SCHEMA to another schema`,
     );
@@ -130,4 +162,18 @@ async function closeAll(opened: (() => Promise<unknown>)[]): Promise<void> {
   const errors: unknown[] = [];
   for (const close of opened.splice(0).reverse()) await close().catch((error: unknown) => errors.push(error));
   if (errors.length > 0) throw errors[0];
+}
+
+/** @throws OperatorError if the part takes longer than {@link CLOSE_MS} to close. */
+async function inTime(part: string, closing: Promise<unknown>): Promise<void> {
+  const waiting = new AbortController();
+  const late = setTimeout(CLOSE_MS, undefined, { signal: waiting.signal, ref: false }).then(() => {
+    throw new OperatorError(`${part} did not close within ${CLOSE_MS / 1_000} s`);
+  });
+  late.catch(() => undefined);
+  try {
+    await Promise.race([closing, late]);
+  } finally {
+    waiting.abort();
+  }
 }

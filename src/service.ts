@@ -10,6 +10,7 @@ import { OperatorError } from './errors.js';
 import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
 import { openResources } from './resources.js';
+import { hidePassword } from './secrets.js';
 
 const SWEEP_MS = 50;
 
@@ -17,6 +18,7 @@ const SWEEP_MS = 50;
 export interface Service {
   /** Base URL, such as `http://127.0.0.1:3000`. */
   readonly url: string;
+  /** For SQL clients. A password that was configured isn't shown; the embedded server's password is our own. */
   readonly databaseUrl: string;
   /** Lets requests in flight finish, for `shutdownGraceMs` at most, then closes everything that was opened. */
   readonly stop: () => Promise<void>;
@@ -43,11 +45,12 @@ export function createLogger(level: string): ConsoleLogger {
 
 /**
  * Starts the service.
+ * @param signal gives up the start, and closes what is open.
  * @throws OperatorError for errors that the operator can fix, such as a busy port or an unreachable database.
  */
-export async function startService(config: Config): Promise<Service> {
+export async function startService(config: Config, signal?: AbortSignal): Promise<Service> {
   const logger = createLogger(config.logLevel === 'info' ? 'warn' : config.logLevel);
-  const resources = await openResources(config);
+  const resources = await openResources(config, signal);
   try {
     const adapter = createAdapter(config.maxBodyBytes);
     const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(resources), adapter, {
@@ -79,7 +82,9 @@ export async function startService(config: Config): Promise<Service> {
       clearTimeout(grace);
       await resources.close();
     };
-    return { url: `http://${host}:${port}`, databaseUrl: resources.databaseUrl, stop };
+    const given = config.databaseUrl;
+    const databaseUrl = given === undefined ? resources.databaseUrl : hidePassword(given);
+    return { url: `http://${host}:${port}`, databaseUrl, stop };
   } catch (error) {
     await resources.close();
     throw error;

@@ -10,13 +10,14 @@ import { dropSchema } from './schemas.js';
  */
 export async function differingTables(
   contexts: readonly [RebuildContext, RebuildContext],
+  signal?: AbortSignal,
 ): Promise<string[]> {
   const [{ target, connectionString, pool }] = contexts;
   const schemas = ['colophon_check_a', 'colophon_check_b'] as const;
   try {
     for (const [index, context] of contexts.entries()) {
       const built = { ...context, target: { ...context.target, schema: schemas[index as 0 | 1] } };
-      await buildAsOf(built, await context.store.head(), { allowParked: true });
+      await buildAsOf(built, await context.store.head(), { allowParked: true, signal });
     }
     const client = await connect(connectionString);
     try {

@@ -2,6 +2,8 @@ import { Presets, SingleBar } from 'cli-progress';
 
 /** Time between two lines if standard error is no terminal. */
 const LINE_EVERY_MS = 5_000;
+/** A signal ends the bar, so that the terminal breaks long lines again. */
+const BAR = { etaBuffer: 200, gracefulExit: true };
 
 /**
  * Shows a person the progress of long work, on standard error: on a terminal a bar with rate and time left, otherwise
@@ -23,7 +25,7 @@ export class Progress {
     if (process.stderr.isTTY !== true || total === undefined) return;
     const counted = unit ? ` · {count} ${unit} · {rate}/s` : '';
     const format = `{bar} {percentage} %${counted} · {eta_formatted} left`;
-    this.bar = new SingleBar({ format, etaBuffer: 200 }, Presets.shades_classic);
+    this.bar = new SingleBar({ format, ...BAR }, Presets.shades_classic);
     this.bar.start(total, 0, { count: 0, rate: 0 });
   }
 
@@ -98,7 +100,7 @@ export class PhasedProgress {
     const shown = { phase: this.phase.padEnd(11), done, of: total, rate };
     if (!this.bar) {
       const format = '{phase} {bar} {percentage} % · {done} of {of} · {rate}/s · {eta_formatted} left';
-      this.bar = new SingleBar({ format, etaBuffer: 200 }, Presets.shades_classic);
+      this.bar = new SingleBar({ format, ...BAR }, Presets.shades_classic);
       this.bar.start(total, 0, shown);
     }
     this.bar.setTotal(total);

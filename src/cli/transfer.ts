@@ -7,7 +7,7 @@ import { compareLogs, transfer } from '../event-store/transfer.js';
 import { createPool } from '../postgres/database.js';
 import { openDatabase, openStore } from '../resources.js';
 import { Progress } from './progress.js';
-import { closing } from './running.js';
+import { withOpened } from './running.js';
 
 export interface TransferOptions {
   /** `embedded`, `postgres://…` or `esdb://…`; so is `to`. */
@@ -18,32 +18,42 @@ export interface TransferOptions {
 /** Copies a log, then compares both logs, and the tables built from each. */
 export async function transferLog({ from, to }: TransferOptions): Promise<void> {
   const config = loadConfig();
-  const database = await openDatabase(config);
-  const stores: EventStore[] = [];
-  const open = async (url: string) => {
-    const store = await openStore(url === 'embedded' ? database.url : url, config.eventStoreDbPrefix);
-    stores.push(store);
-    return store;
+  const open = async (signal: AbortSignal) => {
+    const database = await openDatabase(config, signal);
+    const stores: EventStore[] = [];
+    return {
+      database,
+      store: async (url: string) => {
+        const store = await openStore(
+          url === 'embedded' ? database.url : url,
+          config.eventStoreDbPrefix,
+          signal,
+        );
+        stores.push(store);
+        return store;
+      },
+      close: async () => {
+        for (const store of stores) await store.close();
+        await database.close();
+      },
+    };
   };
-  const close = async () => {
-    for (const store of stores) await store.close();
-    await database.close();
-  };
-  await closing(close, async () => {
-    const [source, target] = [await open(from), await open(to)];
+  await withOpened(open, async ({ database, store }, signal) => {
+    const [source, target] = [await store(from), await store(to)];
     if ((await source.logId()) === (await target.logId()))
       throw new OperatorError('--from and --to are the same log');
     const head = await source.head();
     const progress = new Progress(Number(head ?? 0n), 'events');
     let copied = 0;
     for await (const { events, position } of transfer(source, target)) {
+      signal.throwIfAborted();
       progress.update(Number(position), events);
       copied = events;
     }
     const seconds = progress.end(Number(head ?? 0n), copied);
     process.stderr.write(`${copied} events copied in ${seconds} s; comparing the logs\n`);
     const events = await compareLogs(source, target);
-    const differing = await differencesOfTables([source, target], database.url);
+    const differing = await differencesOfTables([source, target], database.url, signal);
     if (differing.length > 0) throw new OperatorError(`the tables differ: ${differing.join(', ')}`);
     process.stderr.write(`both logs hold the same ${events} events and give the same tables\n`);
   });
@@ -56,6 +66,7 @@ export async function transferLog({ from, to }: TransferOptions): Promise<void> 
 async function differencesOfTables(
   stores: readonly [EventStore, EventStore],
   databaseUrl: string,
+  signal: AbortSignal,
 ): Promise<string[]> {
   const pool = createPool(databaseUrl);
   try {
@@ -66,7 +77,7 @@ async function differencesOfTables(
       connectionString: databaseUrl,
     });
     const [a, b] = stores;
-    return await differingTables([context(a, await a.logId()), context(b, await b.logId())]);
+    return await differingTables([context(a, await a.logId()), context(b, await b.logId())], signal);
   } finally {
     await pool.end();
   }

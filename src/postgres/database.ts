@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isNativeError } from 'node:util/types';
-import { Client, Pool, type PoolClient, type PoolConfig } from 'pg';
+import { Client, Pool, type PoolClient } from 'pg';
+import { connectionOptions, type ConnectionConfig } from './connection-options.js';
 
 /** The query interface that a pool and its clients share. */
 export interface Queryable {
@@ -13,43 +14,42 @@ export const APPLICATION_NAME = 'colophon';
  * All our statements look up rows by a key or walk an index. For a minute after an import the planner lacks statistics,
  * and would hash whole tables: 28 ms instead of 0.3 ms for the books of 64 authors.
  */
-const KEYED_LOOKUPS = ['enable_hashjoin=off', 'enable_mergejoin=off', 'max_parallel_workers_per_gather=0'];
+const KEYED_LOOKUPS = {
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  max_parallel_workers_per_gather: '0',
+};
 
-/**
- * A pool for the read side and for reads of the log. Connections set their isolation level, because the default of a
- * server or role may differ. Under `repeatable read`, checks for concurrent changes would miss the changes.
- */
+/** A pool for the read side and for reads of the log. */
 export function createPool(
   connectionString: string,
-  config: PoolConfig & { searchPath?: string } = {},
+  { searchPath = 'public', settings, ...config }: ConnectionConfig & { searchPath?: string } = {},
 ): Pool {
-  const { searchPath = 'public', ...rest } = config;
-  const pool = new Pool({
-    connectionString,
-    max: 10,
-    connectionTimeoutMillis: 5_000,
-    query_timeout: 10_000,
-    keepAlive: true,
-    application_name: APPLICATION_NAME,
-    options: ['default_transaction_isolation=read\\ committed', `search_path=${searchPath}`, ...KEYED_LOOKUPS]
-      .map((setting) => `-c ${setting}`)
-      .join(' '),
-    ...rest,
-  });
+  const pool = new Pool(
+    connectionOptions(connectionString, {
+      max: 10,
+      connectionTimeoutMillis: 5_000,
+      query_timeout: 10_000,
+      keepAlive: true,
+      application_name: APPLICATION_NAME,
+      settings: { search_path: searchPath, ...KEYED_LOOKUPS, ...settings },
+      ...config,
+    }),
+  );
   // The pool replaces an idle connection that the server ended. Without this listener the error would end the process.
   pool.on('error', () => undefined);
   return pool;
 }
 
-/** Opens a separate connection, for long work or work with session state. Times are in UTC. */
+/** Opens a separate connection, for long work or work with session state. */
 export async function connect(connectionString: string, name = APPLICATION_NAME): Promise<Client> {
-  const client = new Client({
-    connectionString,
-    connectionTimeoutMillis: 5_000,
-    keepAlive: true,
-    application_name: name,
-    options: '-c default_transaction_isolation=read\\ committed -c TimeZone=UTC -c DateStyle=ISO',
-  });
+  const client = new Client(
+    connectionOptions(connectionString, {
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+      application_name: name,
+    }),
+  );
   client.on('error', () => undefined);
   await client.connect();
   return client;

@@ -1,7 +1,10 @@
 import { join } from 'node:path';
 import { runner } from 'node-pg-migrate';
-import { Client } from 'pg';
+import { Client, DatabaseError } from 'pg';
 import { OperatorError } from '../errors.js';
+import { hidePassword } from '../secrets.js';
+import { connectionOptions } from './connection-options.js';
+import { APPLICATION_NAME, isUnavailable } from './database.js';
 
 const OLDEST_SERVER = 150_000;
 
@@ -25,10 +28,17 @@ const EVENT_STORE: Migrations = { schema: 'event_store', dir: join(import.meta.d
 
 /**
  * Brings a schema up to date, by default the event store's. Processes that start at the same time wait for one lock.
+ * @param signal ends the wait, and the migration.
  * @throws OperatorError like {@link checkServer}.
  */
-export async function migrate(connectionString: string, { schema, dir } = EVENT_STORE): Promise<void> {
+export async function migrate(
+  connectionString: string,
+  signal?: AbortSignal,
+  { schema, dir } = EVENT_STORE,
+): Promise<void> {
   const client = await connect(connectionString);
+  const leave = () => client.connection.stream.destroy();
+  signal?.addEventListener('abort', leave);
   try {
     await client.query(`select pg_advisory_lock(hashtext('colophon migrate'))`);
     await runner({
@@ -41,19 +51,45 @@ export async function migrate(connectionString: string, { schema, dir } = EVENT_
       noLock: true,
       log: () => undefined,
     });
+  } catch (error) {
+    throw refusalOf(error) ?? error;
   } finally {
+    signal?.removeEventListener('abort', leave);
     await client.end().catch(() => undefined);
   }
 }
 
+/** A right is missing. */
+const DENIED = '42501';
+/** 25006: the database is read-only; 0A000 and 58P01: the server lacks an extension. */
+const REFUSALS = new Set([DENIED, '25006', '0A000', '58P01']);
+
+/** The error in words for an operator, if the server refused what Colophon needs, or can't be reached. */
+export function refusalOf(error: unknown): OperatorError | undefined {
+  const code = error instanceof DatabaseError ? error.code : undefined;
+  if (code === undefined || !REFUSALS.has(code))
+    return isUnavailable(error)
+      ? new OperatorError(`the database is unavailable: ${reason(error)}`, { cause: error })
+      : undefined;
+  const advice =
+    code === DENIED ? '; Colophon’s role needs the right to create schemas: `grant create on database`' : '';
+  return new OperatorError(`PostgreSQL refuses: ${reason(error)}${advice}`, { cause: error });
+}
+
 async function connect(connectionString: string): Promise<Client> {
-  const client = new Client({ connectionString, connectionTimeoutMillis: 5_000 });
-  client.on('error', () => undefined);
+  let client: Client;
   try {
+    client = new Client(
+      connectionOptions(connectionString, {
+        connectionTimeoutMillis: 5_000,
+        application_name: APPLICATION_NAME,
+      }),
+    );
+    client.on('error', () => undefined);
     await client.connect();
   } catch (error) {
     throw new OperatorError(
-      `can't connect to PostgreSQL at ${withoutPassword(connectionString)}: ${reason(error)}`,
+      `can't connect to PostgreSQL at ${hidePassword(connectionString)}: ${reason(error)}`,
     );
   }
   const { rows } = await client.query<{ version: string }>(
@@ -62,12 +98,6 @@ async function connect(connectionString: string): Promise<Client> {
   if (Number(rows[0]?.version) >= OLDEST_SERVER) return client;
   await client.end();
   throw new OperatorError(`PostgreSQL 15 or newer is required; the server has version ${rows[0]?.version}`);
-}
-
-export function withoutPassword(connectionString: string): string {
-  const url = new URL(connectionString);
-  if (url.password) url.password = '***';
-  return url.href;
 }
 
 function reason(error: unknown): string {

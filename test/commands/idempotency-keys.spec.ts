@@ -21,7 +21,7 @@ let database: TestDatabase;
 let pool: Pool;
 beforeAll(async () => {
   database = await createDatabase();
-  await migrate(database.url, MIGRATIONS);
+  await migrate(database.url, undefined, MIGRATIONS);
   pool = createPool(database.url);
 });
 afterAll(async () => {

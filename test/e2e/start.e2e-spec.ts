@@ -4,8 +4,9 @@ import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { caughtUp } from '../support/catalogue.js';
-import { createDatabase, sql } from '../support/database.js';
+import { createDatabase, serverUrl, sql } from '../support/database.js';
 import { environment, ROOT, start, startService, type RunningService } from '../support/process.js';
 import { send } from '../support/service.js';
 
@@ -112,6 +113,23 @@ describe('on the embedded default', () => {
     expect(await names(two)).toEqual(['Kept']);
     two.process.kill('SIGTERM');
     expect(await two.ended).toBe(0);
+  });
+
+  test('a server that does not finish its stop is ended, and started again', async () => {
+    const first = await up();
+    await addAuthor(first, 'Kept');
+    const url = /SQL clients +(\S+)/.exec(first.output())?.[1] ?? '';
+    first.process.kill('SIGKILL');
+    await first.ended;
+    const pid = serverPid() ?? 0;
+    const guest = new Client({ connectionString: url });
+    guest.on('error', () => undefined);
+    await guest.connect();
+    // Takes no more connections, and waits for the guest to leave.
+    process.kill(pid, 'SIGTERM');
+    expect(await names(await up())).toEqual(['Kept']);
+    expect(serverPid()).not.toBe(pid);
+    await guest.end().catch(() => undefined);
   });
 
   test('when only its server is killed, it starts another and goes on', async () => {
@@ -233,6 +251,10 @@ describe('what it can not start with is told in one line', () => {
       { DATA_DIR: '/dev/null/data' },
       /^colophon: DATA_DIR \/dev\/null\/data can't be created: /,
     );
+    await failsWith(
+      { DATA_DIR: '/proc/nope/data' },
+      /^colophon: DATA_DIR \/proc\/nope\/data can't be created: /,
+    );
   });
 
   test.each<[Record<string, string>, RegExp]>([
@@ -267,6 +289,59 @@ describe('what it can not start with is told in one line', () => {
   });
 });
 
+test('a role that may not create schemas, and a database that is read-only, are told in one line', async () => {
+  const database = await createDatabase();
+  const role = `${database.name}_role`;
+  const url = new URL(database.url);
+  [url.username, url.password] = [role, 'secret'];
+  await sql(database.url, 'drop schema event_store cascade', `create role ${role} login password 'secret'`);
+  const denied = /^colophon: PostgreSQL refuses: permission denied for database .*grant create on database/;
+  await failsWith({ DATABASE_URL: url.href }, denied);
+  const status = start('dist/src/cli.js', ['status'], { DATABASE_URL: url.href });
+  expect([await status.ended, status.output()]).toEqual([1, expect.stringMatching(denied)]);
+  // The log is there, the tables are not.
+  await sql(database.url, `grant create on database ${database.name} to ${role}`);
+  const migrated = start('dist/src/cli.js', ['migrate'], { DATABASE_URL: url.href });
+  expect([await migrated.ended, migrated.output()]).toEqual([0, '']);
+  await sql(database.url, `alter database ${database.name} set default_transaction_read_only = on`);
+  await failsWith({ DATABASE_URL: url.href }, /^colophon: PostgreSQL refuses: .* read-only transaction$/);
+  await database.drop();
+  await sql(serverUrl(), `drop role ${role}`);
+});
+
+test('a password is never printed', async () => {
+  const database = await createDatabase();
+  const { password } = new URL(database.url);
+  await up({ DATABASE_URL: database.url });
+  expect(running?.output()).toMatch(/SQL clients +postgres:\/\/[^:]+:\*\*\*@/);
+  expect(running?.output()).not.toContain(password);
+  running?.process.kill('SIGTERM');
+  await running?.ended;
+  const OTHERS = [
+    { EVENTSTOREDB_URL: 'esdb://admin:se/cret@127.0.0.1:1?tls=false' },
+    { EVENTSTOREDB_URL: 'esdb://admin:sec@ret@127.0.0.1:1?tls=false' },
+    { EVENTSTOREDB_URL: 'esdb://admin:sec:ret@127.0.0.1:1?tls=false' },
+    { EVENTSTOREDB_URL: 'esdb://admin:se cret@127.0.0.1:1?tls=false' },
+    { EVENTSTOREDB_URL: 'esdb://admin:secret@127.0.0.1:1?tls=false&tlsVerifyCert=false' },
+    { EVENTSTOREDB_URL: 'esdb://admin:secret@127.0.0.1:1?tls=false&tlsVerifyCert=maybe' },
+    { EVENTSTOREDB_URL: 'esdb://admin:secret@127.0.0.1:1?tls=false&unknown=1' },
+    { EVENTSTOREDB_URL: 'esdb://admin:secret@127.0.0.1:http' },
+  ];
+  for (const other of OTHERS) {
+    const failed = start('dist/src/main.js', [], { PORT: '0', DATABASE_URL: database.url, ...other });
+    expect(await failed.ended).toBe(1);
+    expect(failed.output()).toMatch(
+      /^colophon: can't use EventStoreDB at esdb:\/\/admin:\*\*\*@127.0.0.1:.*\n$/m,
+    );
+    expect(failed.output()).not.toMatch(/cret|sec@|:sec|\n\s+at /);
+  }
+  await failsWith(
+    { DATABASE_URL: 'postgres://me:12/secret@h/db' },
+    /^colophon: can't connect to PostgreSQL at postgres:\/\/me:\*\*\*@h\/db: /,
+  );
+  await database.drop();
+});
+
 test('the password of a database may be in a file', async () => {
   const database = await createDatabase();
   const { password } = new URL(database.url);
@@ -277,9 +352,16 @@ test('the password of a database may be in a file', async () => {
   await failsWith(env, /^colophon: DATABASE_PASSWORD_FILE: ENOENT/);
   writeFileSync(file, `${decodeURIComponent(password)}\n`);
   expect(await addAuthor(await up(env), 'Kept')).toBe(201);
+  expect(running?.output()).not.toContain(decodeURIComponent(password));
   running?.process.kill('SIGTERM');
   expect(await running?.ended).toBe(0);
   await database.drop();
+});
+
+test('the command line tells its version', async () => {
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+  const told = start('dist/src/cli.js', ['--version'], {});
+  expect([await told.ended, told.output()]).toEqual([0, `${version}\n`]);
 });
 
 test('services that start at once on an empty database do not get in each other’s way', async () => {

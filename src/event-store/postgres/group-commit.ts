@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { connectionOptions } from '../../postgres/connection-options.js';
 import { APPLICATION_NAME, isUnavailable } from '../../postgres/database.js';
 import {
   EventStoreUnavailable,
@@ -171,15 +172,15 @@ export class GroupCommit {
   }
 
   private async connect(): Promise<Client> {
-    const client = new Client({
-      connectionString: this.connectionString,
-      connectionTimeoutMillis: 2_000,
-      query_timeout: 10_000,
-      keepAlive: true,
-      pipeline: true,
-      application_name: APPLICATION_NAME,
-      options: '-c default_transaction_isolation=read\\ committed',
-    });
+    const client = new Client(
+      connectionOptions(this.connectionString, {
+        connectionTimeoutMillis: 2_000,
+        query_timeout: 10_000,
+        keepAlive: true,
+        pipeline: true,
+        application_name: APPLICATION_NAME,
+      }),
+    );
     client.on('error', () => this.drop(client));
     await client.connect();
     this.client = client;

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { Client, type Pool } from 'pg';
+import { connectionOptions } from '../../postgres/connection-options.js';
 import { APPLICATION_NAME } from '../../postgres/database.js';
 
 const CHANNEL = 'colophon_events';
@@ -69,12 +70,13 @@ export class WakeUp {
 
   private async listen(): Promise<void> {
     if (this.listener || this.reconnect || this.closed) return;
-    const client = new Client({
-      connectionString: this.connectionString,
-      connectionTimeoutMillis: 2_000,
-      keepAlive: true,
-      application_name: APPLICATION_NAME,
-    });
+    const client = new Client(
+      connectionOptions(this.connectionString, {
+        connectionTimeoutMillis: 2_000,
+        keepAlive: true,
+        application_name: APPLICATION_NAME,
+      }),
+    );
     this.listener = client;
     const lost = () => {
       if (this.listener !== client) return;

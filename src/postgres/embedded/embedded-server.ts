@@ -1,25 +1,35 @@
-import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { OperatorError } from '../../errors.js';
+import { connectionOptions } from '../connection-options.js';
 import { APPLICATION_NAME } from '../database.js';
 import { initialise } from './initialise.js';
 import { locateBinaries, locateData, type Binaries } from './locations.js';
 import { passwordOf } from './password.js';
 import { choosePort } from './port.js';
-import { lastLogLines, runningPort } from './postmaster.js';
+import { isRunning, isStopping, lastLogLines, runningPort } from './postmaster.js';
+import { run } from './run.js';
 import { serverUser, type ServerUser } from './server-user.js';
 
-const run = promisify(execFile);
 const DATABASE = 'colophon';
 const WATCH_MS = 500;
 const START_SECONDS = 60;
 /** How long another start, or remains of a killed server, may block the folder before the start fails. */
 const SETTLE_MS = 15_000;
 const RETRY_MS = 200;
+const PROBE_MS = 2_000;
+const LEAVE_MS = 1_000;
+/**
+ * How the server is told to stop, and how long it may take. A fast stop rolls back, and writes everything to the tables'
+ * files. A server that is recovering from the crash of one of its processes may wait for ever instead. An immediate stop
+ * ends it: nothing is lost, and the next start recovers.
+ */
+const STOPS = [
+  ['fast', 15],
+  ['immediate', 15],
+] as const;
 const HELD = /lock file|shared memory block/;
 
 /**
@@ -31,6 +41,7 @@ const HELD = /lock file|shared memory block/;
  */
 export class EmbeddedServer {
   private watch: NodeJS.Timeout | undefined;
+  private reviving: Promise<void> | undefined;
   private stopping = false;
 
   private constructor(
@@ -43,9 +54,10 @@ export class EmbeddedServer {
 
   /**
    * Starts the server of this folder, or uses the running server.
+   * @param signal gives up. A server that was started meanwhile is stopped.
    * @throws OperatorError if the folder can't be used.
    */
-  static async start(dataDir: string): Promise<EmbeddedServer> {
+  static async start(dataDir: string, signal?: AbortSignal): Promise<EmbeddedServer> {
     const user = serverUser();
     const folder = locateData(dataDir, user);
     try {
@@ -55,7 +67,9 @@ export class EmbeddedServer {
     }
     const binaries = await locateBinaries(user);
     const password = passwordOf(dataDir);
+    signal?.throwIfAborted();
     if (!existsSync(join(folder, 'PG_VERSION'))) await initialise(binaries, user, folder, password);
+    signal?.throwIfAborted();
     const running = runningPort(folder);
     const server = new EmbeddedServer(
       binaries,
@@ -64,10 +78,16 @@ export class EmbeddedServer {
       running ?? (await choosePort(dataDir)),
       password,
     );
-    await server.up();
-    await server.createDatabase();
-    server.watch = setInterval(() => void server.revive(), WATCH_MS).unref();
-    return server;
+    await server.up(signal);
+    try {
+      signal?.throwIfAborted();
+      await server.createDatabase();
+      server.watchOver();
+      return server;
+    } catch (error) {
+      await server.stop().catch(() => undefined);
+      throw error;
+    }
   }
 
   /** URL for our own connections and for SQL clients. Stays the same across starts. */
@@ -79,15 +99,34 @@ export class EmbeddedServer {
     return `postgres://${APPLICATION_NAME}:${this.password}@127.0.0.1:${this.port}/${database}`;
   }
 
-  /** Stops the server, unless another Colophon process is connected to the server. */
+  /**
+   * Stops the server, unless another Colophon process is connected to the server.
+   * @throws OperatorError if the server doesn't stop in time.
+   */
   async stop(): Promise<void> {
     this.stopping = true;
     clearInterval(this.watch);
-    if (await this.inUse()) return;
-    await this.pgCtl('stop', '-m', 'fast', '-w', '-t', '60');
+    await this.reviving;
+    // Our own connections may take a moment to leave the server's list.
+    for (const deadline = Date.now() + LEAVE_MS; await this.inUse(); await setTimeout(RETRY_MS))
+      if (Date.now() > deadline) return;
+    let cause: unknown;
+    for (const [mode, seconds] of STOPS) {
+      if (!isRunning(this.folder)) return;
+      try {
+        await this.pgCtl('stop', '-m', mode, '-w', '-t', String(seconds));
+        return;
+      } catch (error) {
+        cause = error;
+      }
+    }
+    if (isRunning(this.folder))
+      throw new OperatorError(`the embedded PostgreSQL didn't stop (${lastLogLines(this.folder).at(-1)})`, {
+        cause,
+      });
   }
 
-  private async up(): Promise<void> {
+  private async up(signal?: AbortSignal): Promise<void> {
     const options = [
       `-p ${this.port}`,
       '-h 127.0.0.1',
@@ -96,7 +135,9 @@ export class EmbeddedServer {
       '-c max_wal_size=2GB',
     ];
     const start = ['start', '-w', '-t', String(START_SECONDS), '-l', join(this.folder, 'server.log')];
-    for (const deadline = Date.now() + SETTLE_MS; ; await setTimeout(RETRY_MS)) {
+    for (let deadline = Date.now() + SETTLE_MS; ; await setTimeout(RETRY_MS)) {
+      signal?.throwIfAborted();
+      if (this.stopping) return;
       // Another process may have started the server first, on another port.
       this.port = runningPort(this.folder) ?? this.port;
       if (await this.answers()) return;
@@ -105,24 +146,32 @@ export class EmbeddedServer {
         return;
       } catch (cause) {
         const said = lastLogLines(this.folder);
-        const held = HELD.test(said.join()) || runningPort(this.folder) !== undefined;
-        if (!held || Date.now() > deadline)
+        const held = HELD.test(said.join()) || isRunning(this.folder);
+        if (held && Date.now() <= deadline) continue;
+        if (!isStopping(this.folder))
           throw new OperatorError(`the embedded PostgreSQL didn't start (${said.at(-1)})`, { cause });
+        // A stop that an earlier process gave up, or that nobody waits for. Such a server never serves again.
+        const [mode, seconds] = STOPS[1];
+        await this.pgCtl('stop', '-m', mode, '-w', '-t', String(seconds)).catch(() => undefined);
+        deadline = Date.now() + SETTLE_MS;
       }
     }
   }
 
-  /** Restarts a server that died while we run. Meanwhile connections fail, and requests get a 503. */
-  private async revive(): Promise<void> {
-    if (this.stopping || runningPort(this.folder) !== undefined) return;
-    clearInterval(this.watch);
-    await this.up().catch(() => undefined);
-    if (!this.stopping) this.watch = setInterval(() => void this.revive(), WATCH_MS).unref();
+  /** Restarts a server that dies while we run. Meanwhile connections fail, and requests get a 503. */
+  private watchOver(): void {
+    if (this.stopping) return;
+    this.watch = setInterval(() => {
+      if (isRunning(this.folder)) return;
+      clearInterval(this.watch);
+      this.reviving = this.up()
+        .catch(() => undefined)
+        .then(() => this.watchOver());
+    }, WATCH_MS).unref();
   }
 
   private async answers(): Promise<boolean> {
-    const client = new Client({ connectionString: this.urlOf('postgres'), connectionTimeoutMillis: 2_000 });
-    client.on('error', () => undefined);
+    const client = this.probe();
     try {
       await client.connect();
       const { rows } = await client.query<{ folder: string }>(
@@ -137,7 +186,7 @@ export class EmbeddedServer {
   }
 
   private async createDatabase(): Promise<void> {
-    const client = new Client({ connectionString: this.urlOf('postgres') });
+    const client = this.probe();
     await client.connect();
     try {
       await client.query(`create database ${DATABASE}`);
@@ -151,8 +200,7 @@ export class EmbeddedServer {
   }
 
   private async inUse(): Promise<boolean> {
-    const client = new Client({ connectionString: this.urlOf('postgres'), connectionTimeoutMillis: 2_000 });
-    client.on('error', () => undefined);
+    const client = this.probe();
     try {
       await client.connect();
       const { rows } = await client.query(
@@ -167,7 +215,16 @@ export class EmbeddedServer {
     }
   }
 
-  private async pgCtl(...args: string[]): Promise<void> {
-    await run(this.binaries.pgCtl, ['-D', this.folder, ...args], { ...this.user, cwd: dirname(this.folder) });
+  /** A connection that doesn't count as a user of the server. */
+  private probe(): Client {
+    const client = new Client(
+      connectionOptions(this.urlOf('postgres'), { connectionTimeoutMillis: PROBE_MS, query_timeout: 10_000 }),
+    );
+    client.on('error', () => undefined);
+    return client;
+  }
+
+  private pgCtl(...args: string[]): Promise<void> {
+    return run(this.binaries.pgCtl, ['-D', this.folder, ...args], this.user, dirname(this.folder));
   }
 }

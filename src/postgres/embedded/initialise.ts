@@ -1,14 +1,11 @@
-import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { promisify } from 'node:util';
 import { OperatorError } from '../../errors.js';
 import { APPLICATION_NAME } from '../database.js';
 import { publish, type Binaries } from './locations.js';
+import { run } from './run.js';
 import type { ServerUser } from './server-user.js';
-
-const run = promisify(execFile);
 
 /** Sets up a temporary folder, then renames the folder: a start killed halfway leaves nothing that looks finished. */
 export async function initialise(
@@ -39,7 +36,8 @@ export async function initialise(
         '--no-locale',
         '--data-checksums',
       ],
-      { ...user, cwd: dirname(folder) },
+      user,
+      dirname(folder),
     );
     publish(fresh, folder);
   } catch (error) {

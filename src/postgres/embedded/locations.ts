@@ -7,6 +7,7 @@ import {
   readlinkSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -67,7 +68,7 @@ function copyOnce(native: string): string {
  */
 export function locateData(dataDir: string, user: ServerUser | undefined): string {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o755 });
+    makeFolder(dataDir);
   } catch (error) {
     throw new OperatorError(
       `DATA_DIR ${dataDir} can't be created: ${(error as Error).message} (or set DATABASE_URL to use your own server)`,
@@ -82,6 +83,19 @@ export function locateData(dataDir: string, user: ServerUser | undefined): strin
   chownSync(target, user.uid, user.gid);
   symlinkSync(join(target, 'postgres'), folder);
   return join(target, 'postgres');
+}
+
+/** Node's own recursive `mkdir` tries for ever to make a folder in a file system that makes none, such as `/proc`. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o755 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return;
+    if (code !== 'ENOENT' || existsSync(dirname(path))) throw error;
+    makeFolder(dirname(path));
+    makeFolder(path);
+  }
 }
 
 function linkTarget(path: string): string | undefined {
