@@ -11,7 +11,7 @@ import type { EventStore } from './event-store/event-store.js';
 import { EventStoreDbEventStore } from './event-store/eventstoredb/eventstoredb-event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
-import { createPool } from './postgres/database.js';
+import { createPool, POOLS } from './postgres/database.js';
 import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
 import { checkServer, migrate } from './postgres/migrate.js';
 
@@ -20,7 +20,7 @@ export interface Tables {
   readonly databaseUrl: string;
   readonly store: EventStore;
   readonly tokens: PositionTokens;
-  /** The search path is the schema of the tables. */
+  /** For the state of the tables, and for operators. The search path is the schema of the tables, as in other pools. */
   readonly pool: Pool;
   readonly maintenance: Maintenance;
   readonly close: () => Promise<void>;
@@ -30,6 +30,10 @@ export interface Tables {
 export interface Resources extends Tables {
   readonly config: Config;
   readonly projector: Projector;
+  /** For single authors and books. */
+  readonly reads: Pool;
+  /** For lists. */
+  readonly lists: Pool;
 }
 
 /** All categories of streams that the log may have. */
@@ -85,7 +89,7 @@ export async function openTables(config: Config): Promise<Tables> {
     opened.push(() => store.close());
     const log = await store.logId();
     const schema = config.catalogueSchema;
-    const pool = createPool(database.url, { searchPath: `${schema},public` });
+    const pool = createPool(database.url, { ...POOLS.operations, searchPath: `${schema},public` });
     opened.push(() => pool.end());
     const target = { projection: catalogue, schema, log };
     const maintenance = new Maintenance({ target, store, pool, connectionString: database.url });
@@ -108,10 +112,13 @@ export async function openResources(config: Config): Promise<Resources> {
     connectionString: databaseUrl,
     schema: config.catalogueSchema,
   });
-  const close = () => closeAll([tables.close, () => projector.close()]);
+  const searchPath = `${config.catalogueSchema},public`;
+  const reads = createPool(databaseUrl, { ...POOLS.reads, searchPath });
+  const lists = createPool(databaseUrl, { ...POOLS.lists, searchPath });
+  const close = () => closeAll([tables.close, () => reads.end(), () => lists.end(), () => projector.close()]);
   try {
     await projector.start();
-    return { ...tables, config, projector, close };
+    return { ...tables, config, projector, reads, lists, close };
   } catch (error) {
     await close().catch(() => undefined);
     if (!(error instanceof TablesOfAnotherLog)) throw error;

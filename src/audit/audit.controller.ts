@@ -8,6 +8,7 @@ import { BookNotFound } from '../books/book.js';
 import { bookStream } from '../books/book.events.js';
 import { EventStore, type RecordedEvent } from '../event-store/event-store.js';
 import { PositionTokens } from '../event-store/position-token.js';
+import { Caller } from '../http/caller.js';
 import { DescribeQuery } from '../http/describe.js';
 import { NDJSON } from '../http/server.js';
 import { pageSize, type Schemas, type Valid } from '../http/schemas.js';
@@ -64,8 +65,8 @@ export class AuditController {
     answer: history,
     problems: { 400: ['invalid-request'], 404: ['author-not-found'] },
   })
-  async authorHistory(@IdParam('id') id: string): Promise<History> {
-    const events = await this.store.readStream(authorStream(id));
+  async authorHistory(@IdParam('id') id: string, @Caller() caller: AbortSignal): Promise<History> {
+    const events = await this.store.readStream(authorStream(id), caller);
     if (events.length === 0) throw new AuthorNotFound();
     return { id, events: this.show(events) };
   }
@@ -78,8 +79,8 @@ export class AuditController {
     answer: history,
     problems: { 400: ['invalid-request'], 404: ['book-not-found'] },
   })
-  async bookHistory(@IdParam('id') id: string): Promise<History> {
-    const events = await this.store.readStream(bookStream(id));
+  async bookHistory(@IdParam('id') id: string, @Caller() caller: AbortSignal): Promise<History> {
+    const events = await this.store.readStream(bookStream(id), caller);
     if (events.length === 0) throw new BookNotFound();
     return { id, events: this.show(events) };
   }
@@ -98,16 +99,18 @@ export class AuditController {
     @ValidQuery(filter) { limit, ...which }: Valid<typeof filter>,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
+    @Caller() caller: AbortSignal,
   ): Promise<z.output<typeof eventPage> | Readable> {
     if (request.headers.accept?.toLowerCase().includes(NDJSON)) {
       // Read once before the headers are sent, so that an unavailable store still gives a 503.
       await this.store.head();
       reply.type(NDJSON);
-      return Readable.from(replay(this.store, this.tokens, which));
+      return Readable.from(replay(this.store, this.tokens, { ...which, caller }));
     }
     const { after, types, stream } = which;
+    const wanted = { from: after, types, stream, caller, batchSize: limit + 1 };
     // Read one event more than the limit: the extra event shows that a next page exists.
-    for await (const events of this.store.readAll({ from: after, types, stream, batchSize: limit + 1 })) {
+    for await (const events of this.store.readAll(wanted)) {
       const items = events.slice(0, limit);
       const last = items.at(-1);
       const next = events.length > limit && last ? this.tokens.format(last.position) : null;

@@ -71,7 +71,15 @@ export interface ReadAllOptions {
   readonly stream?: string | undefined;
   /** Largest number of events in a batch; 1,000 by default. */
   readonly batchSize?: number;
+  /**
+   * Set for a read on behalf of a caller; aborts when the caller leaves, which ends the read. Such reads share room of
+   * their own, and are refused if too many wait. The reads of followers and commands never wait for them.
+   */
+  readonly caller?: AbortSignal | undefined;
 }
+
+/** Why the store takes no appends: it is read-only, or its disk is full. */
+export type AppendObstacle = 'read-only' | 'disk-full';
 
 /** Events in order, and whether the batch reached the end of the log at the time of the read. */
 export interface Batch {
@@ -85,8 +93,9 @@ export abstract class EventStore {
    * Appends all events or none.
    * @throws RevisionConflict if the stream is not at `expected`. If the same events are already in the stream (same
    *         ids at the same revisions), returns the first append's result instead.
-   * @throws EventStoreUnavailable if the store can't be reached. The outcome is then unknown. The caller may safely
-   *         repeat the same call with the same ids.
+   * @throws EventStoreUnavailable if the store can't be reached, or the append didn't end in time. The time covers the
+   *         wait for other appends; an append that can't begin in time is never written. Otherwise the outcome is
+   *         unknown. The caller may safely repeat the same call with the same ids.
    * @throws AppendTooLarge if the data exceeds {@link MAX_APPEND_BYTES}.
    */
   abstract append(
@@ -95,8 +104,19 @@ export abstract class EventStore {
     events: readonly NewEvent[],
   ): Promise<AppendResult>;
 
-  /** All events of a stream in order; empty if no such stream. Sees every append acknowledged before the call. */
-  abstract readStream(stream: string): Promise<readonly RecordedEvent[]>;
+  /**
+   * Whether an append would work, without an append and without a read of the head. An answer may be a second old.
+   * Stores that can't say so in advance don't have this method.
+   * @returns the obstacle; undefined if there is none.
+   * @throws EventStoreUnavailable if the store can't be reached.
+   */
+  checkAppends?(): Promise<AppendObstacle | undefined>;
+
+  /**
+   * All events of a stream in order; empty if no such stream. Sees every append acknowledged before the call.
+   * @param caller like {@link ReadAllOptions.caller}, if the store has room apart for such reads.
+   */
+  abstract readStream(stream: string, caller?: AbortSignal): Promise<readonly RecordedEvent[]>;
 
   /** Batches of the log. Ends at the head as of the last read. Never yields an empty batch. */
   abstract readAll(options?: ReadAllOptions): AsyncIterable<readonly RecordedEvent[]>;

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { prepared } from '../../postgres/database.js';
+import { prepared, queryFor } from '../../postgres/database.js';
 import { decode } from '../decode.js';
 import type { Position, ReadAllOptions, RecordedEvent } from '../event-store.js';
 
@@ -46,7 +46,7 @@ export async function readStreams(pool: Pool, streams: readonly string[]): Promi
 /** One keyset page of the log. No cursor or transaction stays open between pages. */
 export async function readPage(
   pool: Pool,
-  { from, to, direction = 'forward', categories, types, stream }: ReadAllOptions,
+  { from, to, direction = 'forward', categories, types, stream, caller }: ReadAllOptions,
   limit: number,
 ): Promise<RecordedEvent[]> {
   const values: unknown[] = [limit];
@@ -61,8 +61,41 @@ export async function readPage(
   const filter = where.length > 0 ? `where ${where.join(' and ')}` : '';
   const text = `select ${COLUMNS} from event_store.events ${filter}
     order by position ${direction === 'forward' ? 'asc' : 'desc'} limit $1`;
-  const { rows } = await pool.query<Row>({ ...prepared(text, values), rowMode: 'array' });
-  return rows.map(toEvent);
+  const query = { ...prepared(text, values), rowMode: 'array' };
+  return (await queryFor<Row>(caller, pool, query)).map(toEvent);
+}
+
+/** Positions that one statement of {@link findPages} looks at: some tens of milliseconds. */
+const WINDOW = 100_000n;
+
+/**
+ * Pages of the events that pass a filter, forward. The log has no index for filters. One statement for each window of
+ * positions keeps every statement short: others get their turn in between, and a caller who leaves is noticed.
+ */
+export async function* findPages(
+  pool: Pool,
+  options: ReadAllOptions,
+  limit: number,
+): AsyncIterable<RecordedEvent[]> {
+  let found: RecordedEvent[] = [];
+  let from = options.from ?? 0n;
+  for (let end = options.to; ;) {
+    if (end === undefined || from >= end) {
+      end = options.to ?? (await readHead(pool)) ?? 0n;
+      if (from >= end) break;
+    }
+    const to = from + WINDOW < end ? from + WINDOW : end;
+    const events = await readPage(pool, { ...options, from, to }, limit - found.length);
+    found.push(...events);
+    if (found.length < limit) {
+      from = to;
+      continue;
+    }
+    yield found;
+    from = found.at(-1)?.position ?? to;
+    found = [];
+  }
+  if (found.length > 0) yield found;
 }
 
 export async function readHead(pool: Pool): Promise<Position | undefined> {

@@ -1,10 +1,12 @@
 import type DataLoader from 'dataloader';
 import type { Pool } from 'pg';
 import { batching } from '../../postgres/batching.js';
-import { createPool, isUnavailable } from '../../postgres/database.js';
+import { createPool, POOLS } from '../../postgres/database.js';
+import { isUnavailable } from '../../postgres/errors.js';
 import {
   EventStore,
   EventStoreUnavailable,
+  type AppendObstacle,
   type AppendResult,
   type Batch,
   type ExpectedRevision,
@@ -18,7 +20,7 @@ import { sortedByStream } from '../by-stream.js';
 import { checkAppend } from '../check-append.js';
 import { pause } from '../pause.js';
 import { GroupCommit } from './group-commit.js';
-import { readHead, readLogId, readPage, readPositionAt, readStreams } from './log-reader.js';
+import { findPages, readHead, readLogId, readPage, readPositionAt, readStreams } from './log-reader.js';
 import { WakeUp } from './wake-up.js';
 
 /** Shortest time between two reads of a follower at the head. With many writers, a read per event slows writers. */
@@ -35,17 +37,23 @@ const MAX_STREAMS = 500;
 
 /** The embedded default: the log as a table in PostgreSQL 15 or newer. The caller migrates the database first. */
 export class PostgresEventStore extends EventStore {
-  private readonly pool: Pool;
+  private readonly commands: Pool;
+  private readonly followers: Pool;
+  private readonly feeds: Pool;
   private readonly writer: GroupCommit;
   private readonly wakeUp: WakeUp;
   private readonly streams: DataLoader<string, RecordedEvent[]>;
+  private readonly callersStreams: DataLoader<string, RecordedEvent[]>;
 
   constructor(private readonly connectionString: string) {
     super();
-    this.pool = createPool(connectionString, { max: 4 });
-    this.wakeUp = new WakeUp(connectionString, this.pool);
+    this.commands = createPool(connectionString, POOLS.commands);
+    this.followers = createPool(connectionString, POOLS.followers);
+    this.feeds = createPool(connectionString, POOLS.feeds);
+    this.wakeUp = new WakeUp(connectionString, this.commands);
     this.writer = new GroupCommit(connectionString, () => this.wakeUp.appended());
-    this.streams = batching((names) => available(() => readStreams(this.pool, names)), MAX_STREAMS);
+    this.streams = batching((names) => readStreams(this.commands, names), MAX_STREAMS);
+    this.callersStreams = batching((names) => readStreams(this.feeds, names), MAX_STREAMS);
   }
 
   async append(
@@ -57,14 +65,34 @@ export class PostgresEventStore extends EventStore {
     return this.writer.append(stream, expected, events);
   }
 
-  readStream(stream: string): Promise<readonly RecordedEvent[]> {
-    return this.streams.load(stream);
+  override async checkAppends(): Promise<AppendObstacle | undefined> {
+    return available(() => this.writer.check());
+  }
+
+  readStream(stream: string, caller?: AbortSignal): Promise<readonly RecordedEvent[]> {
+    return available(() => (caller ? this.callersStreams : this.streams).load(stream));
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
-    const size = options.batchSize ?? READ_BATCH;
+    const {
+      batchSize: size = READ_BATCH,
+      direction = 'forward',
+      types,
+      categories,
+      stream,
+      caller,
+    } = options;
+    const pool = caller ? this.feeds : this.followers;
+    if ((types ?? categories) && stream === undefined && direction === 'forward') {
+      const pages = findPages(pool, options, size)[Symbol.asyncIterator]();
+      for (;;) {
+        const page = await available(() => pages.next());
+        if (page.done) return;
+        yield page.value;
+      }
+    }
     for (let from = options.from; ;) {
-      const events = await available(() => readPage(this.pool, { ...options, from }, size));
+      const events = await available(() => readPage(pool, { ...options, from }, size));
       if (events.length > 0) yield events;
       if (events.length < size) return;
       from = events.at(-1)?.position;
@@ -82,7 +110,7 @@ export class PostgresEventStore extends EventStore {
       const ticket = this.wakeUp.ticket;
       let events: RecordedEvent[];
       try {
-        events = await readPage(this.pool, { from }, SUBSCRIBE_BATCH);
+        events = await readPage(this.followers, { from }, SUBSCRIBE_BATCH);
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         await this.wakeUp.wait(ticket, RETRY_MS, signal);
@@ -101,21 +129,21 @@ export class PostgresEventStore extends EventStore {
   }
 
   positionAt(time: Date): Promise<Position | undefined> {
-    return available(() => readPositionAt(this.pool, time));
+    return available(() => readPositionAt(this.followers, time));
   }
 
   head(): Promise<Position | undefined> {
-    return available(() => readHead(this.pool));
+    return available(() => readHead(this.commands));
   }
 
   logId(): Promise<string> {
-    return available(() => readLogId(this.pool));
+    return available(() => readLogId(this.commands));
   }
 
   async close(): Promise<void> {
     await this.writer.close();
     await this.wakeUp.close();
-    await this.pool.end();
+    await Promise.all([this.commands, this.followers, this.feeds].map((pool) => pool.end()));
   }
 }
 
