@@ -1,18 +1,17 @@
 import type { ClientBase } from 'pg';
 import type { RecordedEvent } from '../src/event-store/event-store.js';
-import { isUnavailable } from '../src/postgres/database.js';
+import { classify, sqlState } from '../src/postgres/errors.js';
 import { CheckpointMoved, type Target } from './checkpoint.js';
 import type { Parked } from './parking.js';
 
-// Faults of one event: bad data (22), a row twice in one statement (21), a broken constraint (23), a limit of the
-// server (54). Other faults, such as a missing table, a full disk or a lost connection, would park the whole log.
-const OWN_FAULT = /^(21|22|23|54)/;
-
-/** Whether an error is the fault of one event, so that the event can be parked and the others can go on. */
+/**
+ * Whether an error is the fault of one event, so that the event can be parked and the others can go on: the fold's own
+ * error, or values that the server refuses. Other faults, such as a missing table, would park the whole log.
+ */
 export function isOwnFault(error: unknown): boolean {
-  if (error instanceof CheckpointMoved || isUnavailable(error)) return false;
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? OWN_FAULT.test(code) : true;
+  if (error instanceof CheckpointMoved) return false;
+  const fault = classify(error);
+  return fault === 'refused' || (fault === 'bug' && sqlState(error) === undefined);
 }
 
 /**

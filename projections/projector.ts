@@ -3,7 +3,7 @@ import type { Client, Pool } from 'pg';
 import type { EventStore, Position } from '../src/event-store/event-store.js';
 import { Follower, type FollowerOptions, type FollowerWork } from '../src/followers/follower.js';
 import type { LeaderLock } from '../src/followers/leader-lock.js';
-import { isUnavailable } from '../src/postgres/database.js';
+import { isUnavailable } from '../src/postgres/errors.js';
 import {
   CheckpointMoved,
   readCheckpoint,
@@ -104,6 +104,11 @@ export class Projector {
   /** Whether this version's queries can read the current tables. */
   get readable(): boolean {
     return (this.known.current?.version ?? 0) >= this.projection.readable;
+  }
+
+  /** Whether an error stops the tables. Tables of a newer version are left to newer processes, and don't stand still. */
+  get standsStill(): boolean {
+    return this.follower.error !== undefined && (this.known.current?.version ?? 0) <= this.projection.version;
   }
 
   /** @returns whether the tables reached the position within `patienceMs`. */

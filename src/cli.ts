@@ -122,15 +122,12 @@ if (stop.signal.aborted) process.exit();
 async function inWords(error: unknown): Promise<string> {
   if (error instanceof OperatorError || error instanceof Interrupted) return error.message;
   const { refusalOf } = await import('./postgres/migrate.js');
-  const { isUnavailable } = await import('./postgres/database.js');
   const { EventStoreUnavailable } = await import('./event-store/event-store.js');
   const refusal = refusalOf(error)?.message;
   if (refusal !== undefined) return refusal;
   if (!(error instanceof Error)) return String(error);
   if (error instanceof EventStoreUnavailable && error.cause instanceof Error)
     return `${error.message}: ${error.cause.message}`;
-  // The database went away.
-  if (isUnavailable(error)) return error.message;
   // The system refuses, such as to read a folder as a file.
   if ('syscall' in error) return error.message;
   return error.stack ?? error.message;

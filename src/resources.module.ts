@@ -1,7 +1,7 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { countBooksOfAuthor } from '../projections/catalogue/count-books-of-author.js';
 import { explain } from '../projections/catalogue/explain.js';
-import { CataloguePool } from '../projections/catalogue/read-model.js';
+import { CataloguePool, ListPool } from '../projections/catalogue/read-model.js';
 import { Maintenance } from '../projections/maintenance.js';
 import { ReadYourWrites } from '../projections/min-position.guard.js';
 import { Projector } from '../projections/projector.js';
@@ -18,21 +18,20 @@ import type { Resources } from './resources.js';
 /** Offers resources that outlive requests to every module. Also wires the questions of `src/` to the read side. */
 @Module({})
 export class ResourcesModule {
-  static of({ config, store, tokens, pool, maintenance, projector, keys }: Resources): DynamicModule {
+  static of(resources: Resources): DynamicModule {
+    const { config, store, tokens, pool, maintenance, projector, keys, reads, lists } = resources;
     const booksOfAuthor: BooksOfAuthor = { count: (id) => countBooksOfAuthor(id, pool, store, projector) };
-    const rowChanges: RowChanges = { of: (table, key) => explain(store, table, key) };
-    const dependencies: Dependencies = {
-      check: async () => {
-        await Promise.all([store.head(), projector.status()]);
-        if (!projector.readable) throw unavailable('The tables are being rebuilt for this version.');
-      },
+    const rowChanges: RowChanges = {
+      of: (table, key, caller) => explain(store, table, key, undefined, caller),
     };
+    const dependencies: Dependencies = { check: () => checkReady(resources) };
     const providers: Provider[] = [
       { provide: EventStore, useValue: store },
       { provide: IdempotencyKeys, useValue: keys },
       { provide: PositionTokens, useValue: tokens },
       { provide: Schemas, useValue: new Schemas(config.maxTextLength, tokens) },
-      { provide: CataloguePool, useValue: { pool } },
+      { provide: CataloguePool, useValue: { pool: reads } },
+      { provide: ListPool, useValue: { pool: lists } },
       { provide: Projector, useValue: projector },
       { provide: Maintenance, useValue: maintenance },
       { provide: ReadYourWrites, useValue: { patienceMs: config.minPositionWaitMs } },
@@ -42,4 +41,23 @@ export class ResourcesModule {
     ];
     return { module: ResourcesModule, global: true, providers, exports: providers };
   }
+}
+
+/**
+ * Checks that a command and a query would work.
+ * @throws Problem 503 with the reason.
+ */
+async function checkReady({ store, reads, projector }: Resources): Promise<void> {
+  const [obstacle] = await Promise.all([
+    store.checkAppends?.(),
+    projector.status(),
+    reads.query('select from checkpoint limit 1'),
+  ]);
+  if (obstacle === 'read-only')
+    throw unavailable('Commands do not work: the database of the events is read-only.');
+  if (obstacle === 'disk-full')
+    throw unavailable('Commands do not work: the disk of the database of the events is full.');
+  if (!projector.readable) throw unavailable('The tables are being rebuilt for this version.');
+  if (projector.standsStill)
+    throw unavailable('The tables do not follow the log: GET /projections shows the error.');
 }

@@ -13,7 +13,7 @@ import type { EventStore } from './event-store/event-store.js';
 import { EventStoreDbEventStore } from './event-store/eventstoredb/eventstoredb-event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
-import { createPool } from './postgres/database.js';
+import { createPool, POOLS } from './postgres/database.js';
 import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
 import { checkServer, migrate, refusalOf } from './postgres/migrate.js';
 import { hidePassword } from './secrets.js';
@@ -23,7 +23,7 @@ export interface Tables {
   readonly databaseUrl: string;
   readonly store: EventStore;
   readonly tokens: PositionTokens;
-  /** The search path is the schema of the tables. */
+  /** For the state of the tables, and for operators. The search path is the schema of the tables, as in other pools. */
   readonly pool: Pool;
   readonly maintenance: Maintenance;
   readonly close: () => Promise<void>;
@@ -34,6 +34,10 @@ export interface Resources extends Tables {
   readonly config: Config;
   readonly projector: Projector;
   readonly keys: IdempotencyKeys;
+  /** For single authors and books. */
+  readonly reads: Pool;
+  /** For lists. */
+  readonly lists: Pool;
 }
 
 /** All categories of streams that the log may have. */
@@ -113,7 +117,7 @@ export async function openTables(config: Config, signal?: AbortSignal): Promise<
     const log = await store.logId();
     signal?.throwIfAborted();
     const schema = config.catalogueSchema;
-    const pool = createPool(databaseUrl, { searchPath: `${schema},public` });
+    const pool = createPool(databaseUrl, { ...POOLS.operations, searchPath: `${schema},public` });
     opened.push(() => inTime('the connections to PostgreSQL', pool.end()));
     const target = { projection: catalogue, schema, log };
     const maintenance = new Maintenance({ target, store, pool, connectionString: databaseUrl });
@@ -138,15 +142,23 @@ export async function openResources(config: Config, signal?: AbortSignal): Promi
     connectionString: databaseUrl,
     schema: config.catalogueSchema,
   });
-  const keysPool = createPool(databaseUrl, { max: 4 });
+  const searchPath = `${config.catalogueSchema},public`;
+  const reads = createPool(databaseUrl, { ...POOLS.reads, searchPath });
+  const lists = createPool(databaseUrl, { ...POOLS.lists, searchPath });
+  const keysPool = createPool(databaseUrl, POOLS.keys);
+  const endPools = () => Promise.all([reads, lists, keysPool].map((one) => one.end()));
   const close = () =>
-    closeAll([tables.close, () => keysPool.end(), () => inTime('the projector', projector.close())]);
+    closeAll([
+      tables.close,
+      () => inTime('the connections to PostgreSQL', endPools()),
+      () => inTime('the projector', projector.close()),
+    ]);
   try {
     signal?.throwIfAborted();
     await migrate(databaseUrl, signal, MIGRATIONS);
     await projector.start();
     signal?.throwIfAborted();
-    return { ...tables, config, projector, keys: new IdempotencyKeys(keysPool), close };
+    return { ...tables, config, projector, keys: new IdempotencyKeys(keysPool), reads, lists, close };
   } catch (error) {
     await close().catch(() => undefined);
     signal?.throwIfAborted();

@@ -14,19 +14,19 @@ export class CatalogueAsOf {
   constructor(private readonly store: EventStore) {}
 
   /** @throws Problem 404 or 410 if the author did not exist at that moment. */
-  async author(id: string, asOf: Moment): Promise<AuthorView> {
-    const { standing, stale } = await this.fold(authorStream(id), asOf, foldAuthor);
+  async author(id: string, asOf: Moment, caller?: AbortSignal): Promise<AuthorView> {
+    const { standing, stale } = await this.fold(authorStream(id), asOf, foldAuthor, caller);
     return viewOf(thereOr('author', standing), stale);
   }
 
   /** @throws Problem 404 or 410 if the book did not exist at that moment. */
-  async book(id: string, asOf: Moment, includeAuthors: boolean): Promise<BookView> {
-    const { standing, stale } = await this.fold(bookStream(id), asOf, foldBook);
+  async book(id: string, asOf: Moment, includeAuthors: boolean, caller?: AbortSignal): Promise<BookView> {
+    const { standing, stale } = await this.fold(bookStream(id), asOf, foldBook, caller);
     const { links, ...book } = thereOr('book', standing);
     if (!includeAuthors) return viewOf(book, stale);
     const authors = await Promise.all(
       links.map(async ({ authorId, roles, creditedAs }, index) => {
-        const { standing: author } = await this.fold(authorStream(authorId), asOf, foldAuthor);
+        const { standing: author } = await this.fold(authorStream(authorId), asOf, foldAuthor, caller);
         if (!author || 'removed' in author) return [];
         return [{ id: authorId, name: author.row.name, position: index + 1, roles: [...roles], creditedAs }];
       }),
@@ -38,10 +38,11 @@ export class CatalogueAsOf {
     stream: string,
     asOf: Moment,
     fold: (standing: Standing<Row>, event: RecordedEvent) => Known<Row>,
+    caller: AbortSignal | undefined,
   ): Promise<{ standing: Standing<Row>; stale: boolean }> {
     if (await this.isToCome(asOf)) throw notYet();
     let standing: Standing<Row>;
-    for (const event of await this.store.readStream(stream)) {
+    for (const event of await this.store.readStream(stream, { caller })) {
       if ('time' in asOf ? event.recordedAt > asOf.time : event.position > asOf.position) break;
       try {
         standing = fold(standing, event);

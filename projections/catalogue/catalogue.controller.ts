@@ -2,6 +2,7 @@ import { Controller, Get, Headers, Res, UseGuards } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { Caller } from '../../src/http/caller.js';
 import { DescribeQuery } from '../../src/http/describe.js';
 import { flag, pageSize, uuid, type Schemas, type Valid } from '../../src/http/schemas.js';
 import { IdParam, ValidQuery } from '../../src/http/validate.js';
@@ -91,8 +92,11 @@ export class CatalogueController {
     minPosition: true,
     problems: { 400: ['invalid-request'] },
   })
-  listAuthors(@ValidQuery(authorList) query: Valid<typeof authorList>): Promise<Page<AuthorView>> {
-    return this.queries.execute(new ListAuthors(query));
+  listAuthors(
+    @ValidQuery(authorList) query: Valid<typeof authorList>,
+    @Caller() caller: AbortSignal,
+  ): Promise<Page<AuthorView>> {
+    return this.queries.execute(new ListAuthors(query, caller));
   }
 
   @Get('authors/:id')
@@ -109,9 +113,10 @@ export class CatalogueController {
     @IdParam('id') id: string,
     @ValidQuery(oneAuthor) { include, asOf: moment }: Valid<typeof oneAuthor>,
     @Headers('if-none-match') known: string | undefined,
+    @Caller() caller: AbortSignal,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AuthorView | undefined> {
-    const author = await this.queries.execute(new GetAuthor(id, include === 'books', moment));
+    const author = await this.queries.execute(new GetAuthor(id, include === 'books', moment, caller));
     return withTag(reply, author, include === undefined ? known : undefined);
   }
 
@@ -141,8 +146,11 @@ export class CatalogueController {
     minPosition: true,
     problems: { 400: ['invalid-request'] },
   })
-  listBooks(@ValidQuery(bookList) query: Valid<typeof bookList>): Promise<Page<BookView>> {
-    return this.queries.execute(new ListBooks(query));
+  listBooks(
+    @ValidQuery(bookList) query: Valid<typeof bookList>,
+    @Caller() caller: AbortSignal,
+  ): Promise<Page<BookView>> {
+    return this.queries.execute(new ListBooks(query, caller));
   }
 
   @Get('books/:id')
@@ -159,9 +167,10 @@ export class CatalogueController {
     @IdParam('id') id: string,
     @ValidQuery(oneBook) { include, asOf: moment }: Valid<typeof oneBook>,
     @Headers('if-none-match') known: string | undefined,
+    @Caller() caller: AbortSignal,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<BookView | undefined> {
-    const book = await this.queries.execute(new GetBook(id, include === 'authors', moment));
+    const book = await this.queries.execute(new GetBook(id, include === 'authors', moment, caller));
     return withTag(reply, book, include === undefined ? known : undefined);
   }
 

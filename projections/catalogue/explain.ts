@@ -47,14 +47,18 @@ function linkOf({ book }: Standings, { author_id, book_id }: Key): Row | null {
  * The events that changed a row, in order, with the row after each event. Folds the streams of the row's author and
  * book like the projection does. An event counts if the row differs after the event.
  * @param to ignores events after this position.
+ * @param caller aborts when the caller leaves, if the answer is for a caller.
  */
 export async function explain(
   store: EventStore,
   table: string,
   key: Key,
   to?: Position,
+  caller?: AbortSignal,
 ): Promise<RowChange[]> {
-  const events = (await Promise.all(streamsOf(table, key).map((stream) => store.readStream(stream))))
+  const events = (
+    await Promise.all(streamsOf(table, key).map((stream) => store.readStream(stream, { caller })))
+  )
     .flat()
     .filter((event) => to === undefined || event.position <= to)
     .toSorted((a, b) => (a.position < b.position ? -1 : 1));

@@ -9,6 +9,7 @@ export class GetAuthor extends Query<AuthorView> {
     readonly id: string,
     readonly includeBooks: boolean,
     readonly asOf?: Moment,
+    readonly caller?: AbortSignal,
   ) {
     super();
   }
@@ -21,8 +22,8 @@ export class GetAuthorHandler implements IQueryHandler<GetAuthor> {
     private readonly catalogueAsOf: CatalogueAsOf,
   ) {}
 
-  async execute({ id, includeBooks, asOf }: GetAuthor): Promise<AuthorView> {
-    if (asOf) return this.catalogueAsOf.author(id, asOf);
+  async execute({ id, includeBooks, asOf, caller }: GetAuthor): Promise<AuthorView> {
+    if (asOf) return this.catalogueAsOf.author(id, asOf, caller);
     const loader = includeBooks ? this.readModel.authorWithBooks : this.readModel.author;
     const author = await loader.load(id);
     if (!author) throw await this.readModel.missing('author', id);

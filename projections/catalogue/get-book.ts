@@ -9,6 +9,7 @@ export class GetBook extends Query<BookView> {
     readonly id: string,
     readonly includeAuthors: boolean,
     readonly asOf?: Moment,
+    readonly caller?: AbortSignal,
   ) {
     super();
   }
@@ -21,8 +22,8 @@ export class GetBookHandler implements IQueryHandler<GetBook> {
     private readonly catalogueAsOf: CatalogueAsOf,
   ) {}
 
-  async execute({ id, includeAuthors, asOf }: GetBook): Promise<BookView> {
-    if (asOf) return this.catalogueAsOf.book(id, asOf, includeAuthors);
+  async execute({ id, includeAuthors, asOf, caller }: GetBook): Promise<BookView> {
+    if (asOf) return this.catalogueAsOf.book(id, asOf, includeAuthors, caller);
     const loader = includeAuthors ? this.readModel.bookWithAuthors : this.readModel.book;
     const book = await loader.load(id);
     if (!book) throw await this.readModel.missing('book', id);

@@ -10,6 +10,9 @@ create index authors_by_name on authors (left(name_search, 200) collate "C", id)
 create index books_by_creation on books (created_at, id);
 create index authors_by_creation on authors (created_at, id);
 
+-- Books and authors by role.
+create index author_book_by_role on author_book using gin (roles);
+
 create index author_book_by_book on author_book (book_id, position);
 create index detached_links_by_book on detached_links (book_id);
 

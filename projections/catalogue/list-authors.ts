@@ -1,8 +1,9 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
-import { prepared } from '../../src/postgres/database.js';
+import { prepared, queryFor } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
-import { CataloguePool } from './read-model.js';
+import { pageByRole } from './page-by-role.js';
+import { ListPool } from './read-model.js';
 import { textConditions, type TextFilter } from './search.js';
 import {
   authorColumns,
@@ -28,7 +29,11 @@ export interface AuthorFilter extends TextFilter {
 }
 
 export class ListAuthors extends Query<Page<AuthorView>> {
-  constructor(readonly filter: AuthorFilter) {
+  /** @param caller aborts when the caller leaves. */
+  constructor(
+    readonly filter: AuthorFilter,
+    readonly caller?: AbortSignal,
+  ) {
     super();
   }
 }
@@ -44,15 +49,14 @@ const ORDERS: Record<AuthorFilter['sort'], Order> = {
 
 @QueryHandler(ListAuthors)
 export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
-  constructor(private readonly catalogue: CataloguePool) {}
+  constructor(private readonly lists: ListPool) {}
 
-  async execute({ filter }: ListAuthors): Promise<Page<AuthorView>> {
+  async execute({ filter, caller }: ListAuthors): Promise<Page<AuthorView>> {
     const { limit, sort, book, role, hasBooks, include } = filter;
     const parameters = new Parameters();
     const conditions = textConditions('a.name_search', filter, parameters);
-    if (book !== undefined || role !== undefined) {
-      const link = ['l.author_id = a.id'];
-      if (book !== undefined) link.push(`l.book_id = ${parameters.add(book)}`);
+    if (book !== undefined) {
+      const link = ['l.author_id = a.id', `l.book_id = ${parameters.add(book)}`];
       if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
       conditions.push(`exists (select from author_book l where ${link.join(' and ')})`);
     }
@@ -61,9 +65,15 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
     const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
     const { where, tail } = keyset(ORDERS[sort], 'a.id', limit, after, parameters);
     const included = include ? `, ${booksOfAuthor}` : '';
-    const text = `select ${authorColumns}${included}, left(a.name_search, 200) as key
-      from authors a where ${[...conditions, where].join(' and ')} ${tail}`;
-    const { rows } = await this.catalogue.pool.query<Row>(prepared(text, parameters.values));
+    const page = (source: string, ...more: string[]) =>
+      `select ${authorColumns}${included}, left(a.name_search, 200) as key
+       from ${source} where ${[...more, ...conditions, where].join(' and ')} ${tail}`;
+    const { values } = parameters;
+    const query =
+      role !== undefined && book === undefined
+        ? { text: pageByRole('authors a', 'author_id', role, page), values }
+        : prepared(page('authors a'), values);
+    const rows = await queryFor<Row>(caller, this.lists.pool, query);
     return toPage(
       rows,
       limit,

@@ -1,8 +1,9 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
-import { prepared } from '../../src/postgres/database.js';
+import { prepared, queryFor } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
-import { CataloguePool } from './read-model.js';
+import { pageByRole } from './page-by-role.js';
+import { ListPool } from './read-model.js';
 import { textConditions, type TextFilter } from './search.js';
 import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
 
@@ -20,7 +21,11 @@ export interface BookFilter extends TextFilter {
 }
 
 export class ListBooks extends Query<Page<BookView>> {
-  constructor(readonly filter: BookFilter) {
+  /** @param caller aborts when the caller leaves. */
+  constructor(
+    readonly filter: BookFilter,
+    readonly caller?: AbortSignal,
+  ) {
     super();
   }
 }
@@ -36,24 +41,29 @@ const ORDERS: Record<BookFilter['sort'], Order> = {
 
 @QueryHandler(ListBooks)
 export class ListBooksHandler implements IQueryHandler<ListBooks> {
-  constructor(private readonly catalogue: CataloguePool) {}
+  constructor(private readonly lists: ListPool) {}
 
-  async execute({ filter }: ListBooks): Promise<Page<BookView>> {
+  async execute({ filter, caller }: ListBooks): Promise<Page<BookView>> {
     const { limit, sort, author, role, include } = filter;
     const parameters = new Parameters();
     const conditions = textConditions('b.title_search', filter, parameters);
-    if (author !== undefined || role !== undefined) {
-      const link = ['l.book_id = b.id'];
-      if (author !== undefined) link.push(`l.author_id = ${parameters.add(author)}`);
+    if (author !== undefined) {
+      const link = ['l.book_id = b.id', `l.author_id = ${parameters.add(author)}`];
       if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
       conditions.push(`exists (select from author_book l where ${link.join(' and ')})`);
     }
     const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
     const { where, tail } = keyset(ORDERS[sort], 'b.id', limit, after, parameters);
     const included = include ? `, ${authorsOfBook}` : '';
-    const text = `select ${bookColumns}${included}, left(b.title_search, 200) as key
-      from books b where ${[...conditions, where].join(' and ')} ${tail}`;
-    const { rows } = await this.catalogue.pool.query<Row>(prepared(text, parameters.values));
+    const page = (source: string, ...more: string[]) =>
+      `select ${bookColumns}${included}, left(b.title_search, 200) as key
+       from ${source} where ${[...more, ...conditions, where].join(' and ')} ${tail}`;
+    const { values } = parameters;
+    const query =
+      role !== undefined && author === undefined
+        ? { text: pageByRole('books b', 'book_id', role, page), values }
+        : prepared(page('books b'), values);
+    const rows = await queryFor<Row>(caller, this.lists.pool, query);
     return toPage(
       rows,
       limit,

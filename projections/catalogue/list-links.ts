@@ -1,7 +1,7 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { prepared } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
-import { CataloguePool, ReadModel } from './read-model.js';
+import { ListPool, ReadModel } from './read-model.js';
 import type { LinkedAuthor, LinkedBook } from './views.js';
 
 interface PageRequest {
@@ -35,7 +35,7 @@ const BY_POSITION: Order = { expression: 'l.position', type: 'integer', descendi
 @QueryHandler(ListBooksOfAuthor)
 export class ListBooksOfAuthorHandler implements IQueryHandler<ListBooksOfAuthor> {
   constructor(
-    private readonly catalogue: CataloguePool,
+    private readonly lists: ListPool,
     private readonly readModel: ReadModel,
   ) {}
 
@@ -47,7 +47,7 @@ export class ListBooksOfAuthorHandler implements IQueryHandler<ListBooksOfAuthor
     const text = `select b.id, b.title, l.position, l.roles, l.credited_as as "creditedAs",
         left(b.title_search, 200) as key
       from author_book l join books b on b.id = l.book_id where l.author_id = ${owner} and ${where} ${tail}`;
-    const { rows } = await this.catalogue.pool.query<LinkedBook & { key: string }>(
+    const { rows } = await this.lists.pool.query<LinkedBook & { key: string }>(
       prepared(text, parameters.values),
     );
     if (rows.length === 0 && !(await this.readModel.author.load(authorId)))
@@ -65,7 +65,7 @@ export class ListBooksOfAuthorHandler implements IQueryHandler<ListBooksOfAuthor
 @QueryHandler(ListAuthorsOfBook)
 export class ListAuthorsOfBookHandler implements IQueryHandler<ListAuthorsOfBook> {
   constructor(
-    private readonly catalogue: CataloguePool,
+    private readonly lists: ListPool,
     private readonly readModel: ReadModel,
   ) {}
 
@@ -76,7 +76,7 @@ export class ListAuthorsOfBookHandler implements IQueryHandler<ListAuthorsOfBook
     const { where, tail } = keyset(BY_POSITION, 'a.id', limit, cursor, parameters);
     const text = `select a.id, a.name, l.position, l.roles, l.credited_as as "creditedAs"
       from author_book l join authors a on a.id = l.author_id where l.book_id = ${owner} and ${where} ${tail}`;
-    const { rows } = await this.catalogue.pool.query<LinkedAuthor>(prepared(text, parameters.values));
+    const { rows } = await this.lists.pool.query<LinkedAuthor>(prepared(text, parameters.values));
     if (rows.length === 0 && !(await this.readModel.book.load(bookId)))
       throw await this.readModel.missing('book', bookId);
     return toPage(

@@ -13,8 +13,13 @@ import {
   type BookRecord,
 } from './views.js';
 
-/** The pool whose search path is the catalogue's schema. */
+/** The pool for single authors and books. Its search path is the catalogue's schema. */
 export abstract class CataloguePool {
+  abstract readonly pool: Pool;
+}
+
+/** The pool for lists: however slow they are, single authors and books don't wait for them. */
+export abstract class ListPool {
   abstract readonly pool: Pool;
 }
 

@@ -6,8 +6,9 @@ import { AuthorNotFound } from '../authors/author.js';
 import { authorStream } from '../authors/author.events.js';
 import { BookNotFound } from '../books/book.js';
 import { bookStream } from '../books/book.events.js';
-import { EventStore, type RecordedEvent } from '../event-store/event-store.js';
+import { EventStore, type RecordedEvent, type StreamRange } from '../event-store/event-store.js';
 import { PositionTokens } from '../event-store/position-token.js';
+import { Caller } from '../http/caller.js';
 import { DescribeQuery } from '../http/describe.js';
 import { NDJSON } from '../http/server.js';
 import { pageSize, type Schemas, type Valid } from '../http/schemas.js';
@@ -85,8 +86,9 @@ export class AuditController {
   async authorHistory(
     @IdParam('id') id: string,
     @ValidQuery(historyPage) page: Valid<typeof historyPage>,
+    @Caller() caller: AbortSignal,
   ): Promise<History> {
-    return this.history(id, authorStream(id), page, () => new AuthorNotFound());
+    return this.history(id, authorStream(id), { ...page, caller }, () => new AuthorNotFound());
   }
 
   @Get('books/:id')
@@ -101,8 +103,9 @@ export class AuditController {
   async bookHistory(
     @IdParam('id') id: string,
     @ValidQuery(historyPage) page: Valid<typeof historyPage>,
+    @Caller() caller: AbortSignal,
   ): Promise<History> {
-    return this.history(id, bookStream(id), page, () => new BookNotFound());
+    return this.history(id, bookStream(id), { ...page, caller }, () => new BookNotFound());
   }
 
   @Get('events')
@@ -119,17 +122,19 @@ export class AuditController {
     @ValidQuery(filter) { limit, ...which }: Valid<typeof filter>,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
+    @Caller() caller: AbortSignal,
   ): Promise<z.output<typeof eventPage> | Readable> {
     if (request.headers.accept?.toLowerCase().includes(NDJSON)) {
       // Read once before the headers are sent, so that an unavailable store still gives a 503.
       await this.store.head();
       reply.type(NDJSON);
-      return Readable.from(replay(this.store, this.tokens, which));
+      return Readable.from(replay(this.store, this.tokens, { ...which, caller }));
     }
     const { after, types, stream } = which;
+    const wanted = { from: after, types, stream, caller, batchSize: limit + 1 };
     // Read one event more than the limit: the extra event shows that a next page exists.
     let items: readonly RecordedEvent[] = [];
-    for await (const events of this.store.readAll({ from: after, types, stream, batchSize: limit + 1 })) {
+    for await (const events of this.store.readAll(wanted)) {
       // A batch of large events is smaller than asked for. Then the second batch shows that a next page exists.
       const second = items.length > 0;
       if (!second) items = events.slice(0, limit);
@@ -143,17 +148,18 @@ export class AuditController {
   private async history(
     id: string,
     stream: string,
-    { after, limit }: Valid<typeof historyPage>,
+    { after, limit, caller }: StreamRange,
     notFound: () => Error,
   ): Promise<History> {
-    const events = await this.store.readStream(stream, { after, limit });
+    const events = await this.store.readStream(stream, { after, limit, caller });
     const last = events.at(-1);
     if (!last) {
-      const exists = after !== undefined && (await this.store.readStream(stream, { limit: 1 })).length > 0;
+      const exists =
+        after !== undefined && (await this.store.readStream(stream, { limit: 1, caller })).length > 0;
       if (!exists) throw notFound();
       return { id, events: [], next: null };
     }
-    const following = await this.store.readStream(stream, { after: last.revision, limit: 1 });
+    const following = await this.store.readStream(stream, { after: last.revision, limit: 1, caller });
     return { id, events: this.show(events), next: following.length > 0 ? last.revision.toString() : null };
   }
 

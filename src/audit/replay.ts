@@ -7,16 +7,18 @@ export interface ReplayFilter {
   readonly after?: Position | undefined;
   readonly types?: readonly string[] | undefined;
   readonly stream?: string | undefined;
+  /** Aborts when the caller leaves. */
+  readonly caller?: AbortSignal | undefined;
 }
 
 /** The log as NDJSON, many lines per string, up to the head as of the start. Memory stays flat. */
 export async function* replay(
   store: EventStore,
   tokens: PositionTokens,
-  { after, types, stream }: ReplayFilter,
+  { after, types, stream, caller }: ReplayFilter,
 ): AsyncIterable<string> {
   const head = await store.head();
   if (head === undefined) return;
-  for await (const events of store.readAll({ from: after, to: head, types, stream }))
+  for await (const events of store.readAll({ from: after, to: head, types, stream, caller }))
     yield events.map((event) => `${JSON.stringify(toAuditEvent(event, tokens))}\n`).join('');
 }

@@ -12,9 +12,11 @@ export abstract class RowChanges {
   /**
    * The events that changed a row, in order.
    * @param key values of the primary key columns, by column name.
+   * @param caller aborts when the caller leaves.
    */
   abstract of(
     table: 'authors' | 'books' | 'author_book',
     key: Readonly<Record<string, string>>,
+    caller: AbortSignal,
   ): Promise<readonly RowChange[]>;
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { PositionTokens } from '../event-store/position-token.js';
 import { auditEvent, toAuditEvent } from './audit-event.js';
 import { RowChanges, type RowChange } from './row-changes.js';
+import { Caller } from '../http/caller.js';
 import { DescribeQuery } from '../http/describe.js';
 import { Problem } from '../http/problem.js';
 import { IdParam } from '../http/validate.js';
@@ -35,8 +36,8 @@ export class RowsController {
     answer: rowHistory,
     problems: { 400: ['invalid-request'], 404: ['author-not-found'] },
   })
-  async authorRow(@IdParam('id') id: string): Promise<RowHistory> {
-    return this.show('author', await this.rowChanges.of('authors', { id }));
+  async authorRow(@IdParam('id') id: string, @Caller() caller: AbortSignal): Promise<RowHistory> {
+    return this.show('author', await this.rowChanges.of('authors', { id }, caller));
   }
 
   @Get('books/:id/row')
@@ -47,8 +48,8 @@ export class RowsController {
     answer: rowHistory,
     problems: { 400: ['invalid-request'], 404: ['book-not-found'] },
   })
-  async bookRow(@IdParam('id') id: string): Promise<RowHistory> {
-    return this.show('book', await this.rowChanges.of('books', { id }));
+  async bookRow(@IdParam('id') id: string, @Caller() caller: AbortSignal): Promise<RowHistory> {
+    return this.show('book', await this.rowChanges.of('books', { id }, caller));
   }
 
   @Get('links/:authorId/:bookId')
@@ -62,9 +63,10 @@ export class RowsController {
   async linkRow(
     @IdParam('authorId') authorId: string,
     @IdParam('bookId') bookId: string,
+    @Caller() caller: AbortSignal,
   ): Promise<RowHistory> {
     const key = { author_id: authorId, book_id: bookId };
-    return this.show('link', await this.rowChanges.of('author_book', key));
+    return this.show('link', await this.rowChanges.of('author_book', key, caller));
   }
 
   private show(what: string, changes: readonly RowChange[]): RowHistory {

@@ -71,6 +71,11 @@ export interface ReadAllOptions {
   readonly stream?: string | undefined;
   /** Largest number of events in a batch; 1,000 by default. */
   readonly batchSize?: number;
+  /**
+   * Set for a read on behalf of a caller; aborts when the caller leaves, which ends the read. Such reads share room of
+   * their own, and are refused if too many wait. The reads of followers and commands never wait for them.
+   */
+  readonly caller?: AbortSignal | undefined;
 }
 
 /** A part of a stream. */
@@ -79,7 +84,12 @@ export interface StreamRange {
   readonly after?: Revision | undefined;
   /** Largest number of events. Fewer are returned if they are large, but at least one if there is one. */
   readonly limit?: number | undefined;
+  /** Like {@link ReadAllOptions.caller}, if the store has room apart for such reads. */
+  readonly caller?: AbortSignal | undefined;
 }
+
+/** Why the store takes no appends: it is read-only, or its disk is full. */
+export type AppendObstacle = 'read-only' | 'disk-full';
 
 /** Events in order, and whether the batch reached the end of the log at the time of the read. */
 export interface Batch {
@@ -93,8 +103,9 @@ export abstract class EventStore {
    * Appends all events or none.
    * @throws RevisionConflict if the stream is not at `expected`. If the same events are already in the stream (same
    *         ids at the same revisions), returns the first append's result instead.
-   * @throws EventStoreUnavailable if the store can't be reached. The outcome is then unknown. The caller may safely
-   *         repeat the same call with the same ids.
+   * @throws EventStoreUnavailable if the store can't be reached, or the append didn't end in time. The time covers the
+   *         wait for other appends; an append that can't begin in time is never written. Otherwise the outcome is
+   *         unknown. The caller may safely repeat the same call with the same ids.
    * @throws AppendTooLarge if the data exceeds {@link MAX_APPEND_BYTES}.
    */
   abstract append(
@@ -102,6 +113,14 @@ export abstract class EventStore {
     expected: ExpectedRevision,
     events: readonly NewEvent[],
   ): Promise<AppendResult>;
+
+  /**
+   * Whether an append would work, without an append and without a read of the head. An answer may be a second old.
+   * Stores that can't say so in advance don't have this method.
+   * @returns the obstacle; undefined if there is none.
+   * @throws EventStoreUnavailable if the store can't be reached.
+   */
+  checkAppends?(): Promise<AppendObstacle | undefined>;
 
   /**
    * The events of a stream in order, by default all; empty if no such stream. Sees every append acknowledged before the

@@ -1,7 +1,8 @@
 import { Logger } from '@nestjs/common';
 import type { Client } from 'pg';
 import { pause } from '../event-store/pause.js';
-import { connect, isUnavailable } from '../postgres/database.js';
+import { connect } from '../postgres/database.js';
+import { isUnavailable } from '../postgres/errors.js';
 import { LeaderSession, type LeaderLock } from './leader-lock.js';
 
 /** What a follower does with the log. */

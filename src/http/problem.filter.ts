@@ -9,7 +9,8 @@ import {
   StreamDeleted,
 } from '../event-store/event-store.js';
 import { IdempotencyKeyReused, PreconditionFailed, TooMuchContention } from '../commands/handle-command.js';
-import { isUnavailable } from '../postgres/database.js';
+import { isUnavailable, PoolCrowded } from '../postgres/errors.js';
+import { CallerLeft } from './caller.js';
 import { invalidRequest, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
 
 const STATUS = { 'not-found': 404, conflict: 409, unprocessable: 422 } as const;
@@ -23,6 +24,10 @@ export class ProblemFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
     const reply = http.getResponse<FastifyReply>();
+    if (error instanceof CallerLeft) {
+      reply.raw.destroy();
+      return;
+    }
     const problem = this.toProblem(error, request);
     if (reply.raw.headersSent) {
       reply.raw.destroy();
@@ -55,6 +60,8 @@ export class ProblemFilter implements ExceptionFilter {
     if (error instanceof StreamDeleted) return new Problem(410, 'stream-deleted', error.message);
     if (error instanceof NoSuchPosition)
       return invalidRequest([{ pointer: 'query/after', rule: 'position', detail: error.message }]);
+    if (error instanceof PoolCrowded || (error instanceof Error && error.cause instanceof PoolCrowded))
+      return unavailable('Too many requests wait for the database; nothing was done.');
     if (error instanceof EventStoreUnavailable || isUnavailable(error)) {
       this.logger.warn(`${request.method} ${request.url}: ${describe(error)}`);
       return unavailable('The database is unavailable; the outcome of the request is unknown.');

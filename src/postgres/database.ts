@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { isNativeError } from 'node:util/types';
-import { Client, Pool, type PoolClient } from 'pg';
+import { Client, Pool, type PoolClient, type PoolConfig, type QueryConfig, type QueryResultRow } from 'pg';
 import { connectionOptions, type ConnectionConfig } from './connection-options.js';
+import { PoolCrowded, sqlState } from './errors.js';
 
 /** The query interface that a pool and its clients share. */
 export interface Queryable {
@@ -20,25 +20,131 @@ const KEYED_LOOKUPS = {
   max_parallel_workers_per_gather: '0',
 };
 
-/** A pool for the read side and for reads of the log. */
+/** Longest wait for a connection, of the server or of the pool. */
+const CONNECT_MS = 5_000;
+/** The server ends a statement first. This limit is for a server that doesn't answer at all. */
+const SILENCE_MS = 1_000;
+
+/** The limits of one kind of work: how many connections, how many callers that wait for one, how long a statement. */
+interface PoolLimits extends ConnectionConfig {
+  readonly max: number;
+  /** Callers that may wait for a connection. The next one gets {@link PoolCrowded}. */
+  readonly waiting?: number;
+  readonly statement_timeout?: number;
+}
+
+/**
+ * Each kind of work has connections of its own, so that no kind can take another kind's. A page of the documentation
+ * lists them. Two expensive statements at a time use two processors, and leave the others to commands and single reads.
+ */
+export const POOLS = {
+  /** Streams that commands read before they decide. Keys are gathered, so some connections serve any number. */
+  commands: { max: 3, waiting: 1_000, statement_timeout: 5_000 },
+  /** Claims of idempotency keys. */
+  keys: { max: 2, waiting: 1_000, statement_timeout: 5_000 },
+  /** What the projection and operators read from the log. */
+  followers: { max: 2, statement_timeout: 30_000 },
+  /** What callers read from the log: the feed, the history of a stream. */
+  feeds: { max: 2, waiting: 256, statement_timeout: 5_000 },
+  /** Single authors and books. */
+  reads: { max: 6, waiting: 1_000, statement_timeout: 5_000 },
+  /** Lists. */
+  lists: { max: 3, waiting: 64, statement_timeout: 5_000 },
+  /** The state of the tables, and operators' work on them. */
+  operations: { max: 3 },
+} satisfies Record<string, PoolLimits>;
+
+/** A pool whose waiting callers are limited in number; `connectionTimeoutMillis` limits their time. */
+class BoundedPool extends Pool {
+  constructor(
+    config: PoolConfig,
+    private readonly mostWaiting: number,
+  ) {
+    super(config);
+  }
+
+  override connect(): Promise<PoolClient>;
+  override connect(callback: Parameters<Pool['connect']>[0]): void;
+  override connect(callback?: Parameters<Pool['connect']>[0]): Promise<PoolClient> | void {
+    const full = this.waitingCount >= this.mostWaiting;
+    if (callback)
+      return full ? callback(new PoolCrowded(), undefined, () => undefined) : super.connect(callback);
+    return full ? Promise.reject(new PoolCrowded()) : super.connect();
+  }
+}
+
+/** A pool for reads of the log and the read side. */
 export function createPool(
   connectionString: string,
-  { searchPath = 'public', settings, ...config }: ConnectionConfig & { searchPath?: string } = {},
+  config: Partial<PoolLimits> & { searchPath?: string } = {},
 ): Pool {
-  const pool = new Pool(
+  const { searchPath = 'public', waiting = Infinity, settings, ...rest } = config;
+  const pool = new BoundedPool(
     connectionOptions(connectionString, {
       max: 10,
-      connectionTimeoutMillis: 5_000,
-      query_timeout: 10_000,
+      connectionTimeoutMillis: CONNECT_MS,
+      query_timeout: rest.statement_timeout === undefined ? 10_000 : rest.statement_timeout + SILENCE_MS,
       keepAlive: true,
       application_name: APPLICATION_NAME,
       settings: { search_path: searchPath, ...KEYED_LOOKUPS, ...settings },
-      ...config,
+      ...rest,
     }),
+    waiting,
   );
   // The pool replaces an idle connection that the server ended. Without this listener the error would end the process.
   pool.on('error', () => undefined);
   return pool;
+}
+
+/**
+ * Runs one statement for a caller. If the caller leaves, the server stops the statement.
+ * @param caller aborts when the caller leaves; undefined if somebody needs the result in any case.
+ * @throws the reason of the signal after the caller left.
+ */
+export async function queryFor<Row extends object>(
+  caller: AbortSignal | undefined,
+  pool: Pool,
+  query: QueryConfig,
+): Promise<Row[]> {
+  if (!caller) return (await pool.query<QueryResultRow>(query)).rows as Row[];
+  caller.throwIfAborted();
+  const client = await pool.connect();
+  const stopping: Promise<void>[] = [];
+  const stop = () => stopping.push(cancel(pool, client));
+  let broken = false;
+  // The statement gets the error too. Without this listener, a lost connection would end the process.
+  client.on('error', ignore);
+  try {
+    caller.throwIfAborted();
+    caller.addEventListener('abort', stop);
+    return (await client.query<QueryResultRow>(query)).rows as Row[];
+  } catch (error) {
+    caller.throwIfAborted();
+    broken = sqlState(error) === undefined;
+    throw error;
+  } finally {
+    caller.removeEventListener('abort', stop);
+    await Promise.all(stopping);
+    client.off('error', ignore);
+    // A cancellation may arrive late. It must not meet the connection's next statement.
+    client.release(broken || stopping.length > 0);
+  }
+}
+
+const ignore = () => undefined;
+
+/** Asks the server, over another connection, to stop what the client's session is doing. */
+async function cancel(pool: Pool, client: PoolClient): Promise<void> {
+  const other = new Client(pool.options);
+  other.on('error', ignore);
+  try {
+    await other.connect();
+    await other.query('select pg_cancel_backend($1)', ['processID' in client ? client.processID : null]);
+  } catch {
+    // The time limit of the statement stops it.
+  } finally {
+    await other.end().catch(() => undefined);
+  }
 }
 
 /** Opens a separate connection, for long work or work with session state. */
@@ -90,32 +196,4 @@ export function prepared(text: string, values: unknown[]) {
     names.set(text, name);
   }
   return { name, text, values };
-}
-
-// Classes 08 (connection), 53 (resources), 57P (shutdown, crash, not yet accepting), and 25006 (a primary that became
-// a standby). 3D000 and 28xxx can mean that the server was restored or reconfigured while we run.
-const UNAVAILABLE_STATES = /^(08|53|57P|25006|3D000|28)/;
-const UNAVAILABLE_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ENOENT',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
-const UNAVAILABLE_MESSAGES =
-  /Connection terminated|timeout exceeded when trying to connect|Query read timeout|not queryable|connection error|Cannot use a pool after calling end/i;
-
-/** Whether the server can't be reached or went away, so that a later attempt may succeed. */
-export function isUnavailable(error: unknown): boolean {
-  // Not `instanceof`: in a test runner with a separate realm, Node's own errors have another `Error` class.
-  if (!isNativeError(error)) return false;
-  if ('errors' in error && Array.isArray(error.errors)) return error.errors.some(isUnavailable);
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return (
-    UNAVAILABLE_CODES.has(code) || UNAVAILABLE_STATES.test(code) || UNAVAILABLE_MESSAGES.test(error.message)
-  );
 }

@@ -4,7 +4,8 @@ import { Client, DatabaseError } from 'pg';
 import { OperatorError } from '../errors.js';
 import { hidePassword } from '../secrets.js';
 import { connectionOptions } from './connection-options.js';
-import { APPLICATION_NAME, isUnavailable } from './database.js';
+import { APPLICATION_NAME } from './database.js';
+import { isUnavailable } from './errors.js';
 
 const OLDEST_SERVER = 150_000;
 

@@ -4,7 +4,7 @@ import { migrate } from '../../src/postgres/migrate.js';
 import { sql } from '../support/database.js';
 import { start, startService } from '../support/process.js';
 import { writeLog } from './log.js';
-import { report, round, withServer } from './support.js';
+import { quantiles, report, seconds, withServer } from './support.js';
 
 // What people wait for: an answer while the tables are being rebuilt, beside the same without; and a command's row to be
 // visible, at a steady rate of commands. Calls are made by the clock, whether or not those before are done.
@@ -52,13 +52,6 @@ async function steadily(
   await Promise.all(calls);
 }
 
-function quantiles(values: readonly number[]) {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number) =>
-    round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN, 1);
-  return { 'p50, ms': at(0.5), 'p99, ms': at(0.99), 'max, ms': at(1) };
-}
-
 await withServer(async (databaseUrl) => {
   await migrate(databaseUrl);
   await writeLog(databaseUrl, EVENTS);
@@ -81,10 +74,6 @@ await withServer(async (databaseUrl) => {
       goOn,
     );
     return latencies;
-  };
-  const seconds = (count: number) => {
-    const end = performance.now() + count * 1_000;
-    return () => performance.now() < end;
   };
   await read(seconds(3));
   const quiet = await read(seconds(SECONDS));

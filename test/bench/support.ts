@@ -14,6 +14,20 @@ export const median = (values: readonly number[]): number =>
 
 export const round = (value: number, digits = 0): number => Number(value.toFixed(digits));
 
+/** In milliseconds. */
+export function quantiles(values: readonly number[]) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number) =>
+    round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN, 1);
+  return { 'p50, ms': at(0.5), 'p99, ms': at(0.99), 'max, ms': at(1) };
+}
+
+/** Whether the time from now isn't over. */
+export function seconds(count: number): () => boolean {
+  const end = performance.now() + count * 1_000;
+  return () => performance.now() < end;
+}
+
 /** Work with an embedded PostgreSQL of its own, in a folder that is gone afterwards. */
 export async function withServer(
   work: (databaseUrl: string, folder: string) => Promise<void>,

@@ -113,6 +113,39 @@ test('a database that freezes is given up in time, and taken up when it thaws', 
   await expectExactly(2);
 });
 
+test('commands that meet a frozen database are told to come back, and none that could not begin is written', async () => {
+  await insist(0);
+  proxy.freeze();
+  const body = (n: number) => ({ body: { name: `N ${n}` } });
+  const answers = await Promise.all(
+    Array.from({ length: 10 }, (_, n) =>
+      request(
+        'POST',
+        '/authors',
+        n < 9 ? body(n + 1) : { ...body(10), headers: { 'idempotency-key': 'key 10' } },
+      ),
+    ),
+  );
+  for (const { status, body: problem, headers } of answers)
+    expect({ status, type: problem.type, retry: headers.get('retry-after') }).toEqual({
+      status: 503,
+      type: 'urn:colophon:problem:unavailable',
+      retry: '1',
+    });
+  // The second ten come when the first group has been in trouble for long: they can't begin.
+  const late = await Promise.all(
+    Array.from({ length: 10 }, (_, n) => request('POST', '/authors', { body: { name: `Late ${n}` } })),
+  );
+  expect(late.map(({ status }) => status)).toEqual(late.map(() => 503));
+  proxy.pass();
+  await insist(11);
+  await caughtUp({ request });
+  const { authors } = await readTables(database.url);
+  const names = authors.map((author: any) => author.name);
+  expect(names).toEqual(expect.arrayContaining(['N 0', 'N 11']));
+  expect(names.filter((name: string) => name.startsWith('Late'))).toEqual([]);
+});
+
 test('a service killed under writers comes back with all it acknowledged', async () => {
   const acknowledged: number[] = [];
   let next = 0;

@@ -1,8 +1,9 @@
 import { Client } from 'pg';
-import { RevisionConflict, type NewEvent } from '../../src/event-store/event-store.js';
+import { EventStoreUnavailable, RevisionConflict, type NewEvent } from '../../src/event-store/event-store.js';
 import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';
 import { createDatabase, serverUrl, sql, type TestDatabase } from '../support/database.js';
 import { follow, newEvent, newStream, readLog } from '../support/events.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { boundedBatches, eventStoreContract } from './event-store.contract.js';
 
 const databases: TestDatabase[] = [];
@@ -181,4 +182,164 @@ test('a subscriber whose connection is killed goes on where it was', async () =>
   });
   expect(seen.map((event) => event.revision)).toEqual([0n, 1n]);
   await store.close();
+});
+
+/** Holds a lock on the log, so that statements wait in the server, until it is released. */
+async function lockLog(url: string, mode: 'exclusive' | 'access exclusive') {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  await client.query(`begin; lock table event_store.events in ${mode} mode`);
+  return async () => {
+    await client.query('rollback');
+    await client.end();
+  };
+}
+
+const waitingFor = (text: string) => `select pid from pg_stat_activity
+  where datname = current_database() and wait_event_type = 'Lock' and query like '%${text}%'`;
+
+test('an append that can not begin in time is never written, and one deadline covers waiting and writing', async () => {
+  const { url } = await fresh();
+  const { hostname, port } = new URL(url);
+  const proxy = await TcpProxy.to({ host: hostname, port: Number(port) });
+  const store = new PostgresEventStore(proxy.through(url));
+  await store.append(newStream(), 'no-stream', [newEvent()]);
+  proxy.freeze();
+  // The first is on its way to the server when the others come.
+  const begun = store.append(newStream(), 'no-stream', [newEvent()]);
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  const waiting = Array.from({ length: 6 }, () => newStream());
+  const outcomes = await Promise.allSettled([
+    begun,
+    ...waiting.map((stream) => store.append(stream, 'no-stream', [newEvent()])),
+  ]);
+  for (const outcome of outcomes)
+    expect(outcome).toEqual({ status: 'rejected', reason: expect.any(EventStoreUnavailable) });
+  proxy.pass();
+  const later = newStream();
+  for (;;)
+    try {
+      await store.append(later, 'no-stream', [newEvent()]);
+      break;
+    } catch (error) {
+      expect(error).toBeInstanceOf(EventStoreUnavailable);
+    }
+  const written = new Set((await readLog(store)).map(({ stream }) => stream));
+  expect(written).toContain(later);
+  for (const stream of waiting) expect(written).not.toContain(stream);
+  await store.close();
+  await proxy.close();
+});
+
+test('a statement that is cancelled fails none of the appends in its group', async () => {
+  const { url } = await fresh();
+  const store = new PostgresEventStore(url);
+  const release = await lockLog(url, 'exclusive');
+  const streams = Array.from({ length: 5 }, () => newStream());
+  const appends = Promise.all(streams.map((stream) => store.append(stream, 'no-stream', [newEvent()])));
+  let pid: number | undefined;
+  while (pid === undefined) pid = (await sql<{ pid: number }>(url, waitingFor('append_events')))[0]?.pid;
+  await sql(url, `select pg_cancel_backend(${pid})`);
+  await release();
+  expect((await appends).map(({ revision }) => revision)).toEqual(streams.map(() => 0n));
+  expect(await readLog(store)).toHaveLength(5);
+  await store.close();
+});
+
+test('an append that the server refuses fails none of the others in its group', async () => {
+  const { url } = await fresh();
+  const store = new PostgresEventStore(url);
+  const good = Array.from({ length: 5 }, () => newStream());
+  const outcomes = await Promise.allSettled([
+    ...good.map((stream) => store.append(stream, 'no-stream', [newEvent()])),
+    store.append(newStream(), 'no-stream', [{ ...newEvent(), id: 'not a UUID' }]),
+  ]);
+  expect(outcomes.map(({ status }) => status)).toEqual([...good.map(() => 'fulfilled'), 'rejected']);
+  expect(await readLog(store)).toHaveLength(5);
+  await store.close();
+});
+
+test('commands and followers have room while callers crowd the log, and the crowd is limited', async () => {
+  const { url } = await fresh();
+  const store = new PostgresEventStore(url);
+  const stream = newStream();
+  await store.append(stream, 'no-stream', [newEvent()]);
+  const release = await lockLog(url, 'access exclusive');
+  const { signal } = new AbortController();
+  const feed = async () => {
+    const events = [];
+    for await (const page of store.readAll({ caller: signal, types: ['AuthorAdded'] })) events.push(...page);
+    return events.length;
+  };
+  const feeds = Promise.allSettled(Array.from({ length: 400 }, feed));
+  // The feeds hold their connections: these statements must reach the server over others.
+  const read = store.readStream(stream);
+  const appended = store.append(stream, 0n, [newEvent('AuthorRenamed')]);
+  const all = readLog(store);
+  for (const text of ['stream = any', 'append_events', 'order by position asc limit'])
+    while ((await sql(url, waitingFor(text))).length === 0);
+  await release();
+  expect((await read).length).toBeGreaterThan(0);
+  expect((await appended).revision).toBe(1n);
+  expect((await all).length).toBeGreaterThan(0);
+  const outcomes = await feeds;
+  for (const outcome of outcomes)
+    if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(EventStoreUnavailable);
+    else expect(outcome.value).toBe(1);
+  expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['fulfilled', 'rejected']));
+  await store.close();
+});
+
+test('a filter finds every event, over any number of windows of positions', async () => {
+  const { url } = await fresh();
+  await sql(
+    url,
+    `insert into event_store.events (position, stream, revision, id, type, data, metadata, recorded_at)
+     select n, 'alpha-' || n, 0, gen_random_uuid(), case when n % 90001 = 1 then 'Rare' else 'Often' end, '{}',
+            '{"commandId":"c","actor":"a","correlationId":"c","causationId":"c","schemaVersion":1}', now()
+     from generate_series(1, 250000) n`,
+  );
+  const store = new PostgresEventStore(url);
+  const found = async (options: Parameters<typeof store.readAll>[0]) => {
+    const pages = [];
+    for await (const page of store.readAll(options)) pages.push(page.map(({ position }) => position));
+    return pages;
+  };
+  const types = ['Rare'];
+  expect(await found({ types })).toEqual([[1n, 90_002n, 180_003n]]);
+  expect(await found({ types, batchSize: 2 })).toEqual([[1n, 90_002n], [180_003n]]);
+  expect(await found({ types, from: 1n, to: 180_002n })).toEqual([[90_002n]]);
+  expect(await found({ types, to: 180_003n, batchSize: 1 })).toEqual([[1n], [90_002n], [180_003n]]);
+  expect(await found({ types: ['Never'] })).toEqual([]);
+  expect(await found({ types, from: 250_000n })).toEqual([]);
+  await store.close();
+});
+
+test('a caller who leaves ends the read of the log', async () => {
+  const { url } = await fresh();
+  const store = new PostgresEventStore(url);
+  await store.append(newStream(), 'no-stream', [newEvent()]);
+  const release = await lockLog(url, 'access exclusive');
+  const caller = new AbortController();
+  const left = new Error('left');
+  const read = store.readAll({ caller: caller.signal })[Symbol.asyncIterator]().next();
+  while ((await sql(url, waitingFor('order by position'))).length === 0);
+  caller.abort(left);
+  await expect(read).rejects.toBe(left);
+  await release();
+  await store.close();
+});
+
+test('a read-only server is told before an append is tried', async () => {
+  const { name, url } = await fresh();
+  const store = new PostgresEventStore(url);
+  expect(await store.checkAppends()).toBeUndefined();
+  await sql(serverUrl(), `alter database ${name} set default_transaction_read_only to on`);
+  const readOnly = new PostgresEventStore(url);
+  expect(await readOnly.checkAppends()).toBe('read-only');
+  await expect(readOnly.append(newStream(), 'no-stream', [newEvent()])).rejects.toThrow(
+    EventStoreUnavailable,
+  );
+  await Promise.all([store.close(), readOnly.close()]);
 });

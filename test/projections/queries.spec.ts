@@ -143,6 +143,7 @@ test.each([
     `select from author_book l where l.book_id = '${id(1)}' order by position`,
     'author_book_by_book',
   ],
+  ['who has a role', `select from author_book l where l.roles @> array['narrator']`, 'author_book_by_role'],
 ])('%s is found by an index', async (_, text, index) => {
   // So small a table is read whole by choice; whether the index can serve is what counts.
   const plan = await sql<{ 'QUERY PLAN': string }>(
@@ -153,4 +154,48 @@ test.each([
     `explain ${text}`,
   );
   expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toContain(index);
+});
+
+test('pages of books and authors in a role are the same, whether few or many links have the role', async () => {
+  // 12,000 links in one role, 20 in another, and none in a third.
+  await sql(
+    database.url,
+    'set search_path to catalogue, public',
+    `insert into authors (id, name, name_search, revision, created_at, updated_at)
+     select ('10000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'N ' || n, 'n ' || n, 0, now(), now()
+     from generate_series(1, 20) n`,
+    `insert into author_book (author_id, book_id, position, roles, linked_at, linked_by, event_id)
+     select a.id, b.id, 3, case when b.title in ('Book 7', 'Book 70') and a.name < 'N 15' then '{narrator,contributor}'::text[] else '{contributor}' end,
+            now(), 'test', gen_random_uuid()
+     from authors a, books b where a.name like 'N %'`,
+  );
+  const { listAuthors, listBooks } = handlers();
+  for (const role of ['contributor', 'narrator', 'afterword', 'editor'] as const) {
+    const expected = async (text: string) =>
+      (await sql<{ id: string }>(database.url, 'set search_path to catalogue, public', text)).map(
+        (row) => row.id,
+      );
+    const inRole = (link: string) =>
+      `exists (select from author_book l where ${link} and '${role}' = any(l.roles))`;
+    const books = await expected(
+      `select b.id from books b where ${inRole('l.book_id = b.id')} order by title_search collate "C", id`,
+    );
+    const authors = await expected(
+      `select a.id from authors a where ${inRole('l.author_id = a.id')} order by name_search collate "C" desc, id desc`,
+    );
+    const found: { books: string[]; authors: string[] } = { books: [], authors: [] };
+    for (let after: string | undefined, more = true; more;) {
+      const page = await listBooks.execute(new ListBooks({ limit: 130, sort: 'title', role, after }));
+      found.books.push(...page.items.map((book) => book.id));
+      more = page.next !== null;
+      after = page.next ?? undefined;
+    }
+    for (let after: string | undefined, more = true; more;) {
+      const page = await listAuthors.execute(new ListAuthors({ limit: 130, sort: '-name', role, after }));
+      found.authors.push(...page.items.map((author) => author.id));
+      more = page.next !== null;
+      after = page.next ?? undefined;
+    }
+    expect({ role, ...found }).toEqual({ role, books, authors });
+  }
 });

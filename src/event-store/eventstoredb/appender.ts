@@ -10,7 +10,7 @@ import {
   type ExpectedRevision,
   type NewEvent,
 } from '../event-store.js';
-import { isPassing, isStreamDeleted, isTooLarge, isWrongExpectedVersion } from './errors.js';
+import { isPassing, isRefused, isStreamDeleted, isTooLarge, isWrongExpectedVersion } from './errors.js';
 import type { Reader } from './reader.js';
 import type { StreamNames } from './stream-names.js';
 
@@ -57,7 +57,9 @@ export class Appender {
         if (isStreamDeleted(error)) throw new StreamDeleted(stream);
         if (isTooLarge(error)) throw new AppendTooLarge(MAX_APPEND_BYTES);
         if (error instanceof EventStoreUnavailable) throw error;
-        if (!isPassing(error)) throw error;
+        if (isRefused(error)) throw error;
+        // An error that nobody knows may come after the write. The outcome is unknown.
+        if (!isPassing(error)) throw new EventStoreUnavailable(error);
         if (Date.now() >= deadline || this.closing.aborted) throw new EventStoreUnavailable(error);
         await setTimeout(RETRY_MS);
       }

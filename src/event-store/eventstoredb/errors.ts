@@ -45,10 +45,15 @@ const NOT_READY = /not ready|Failed to discover|closed channel|Channel has been 
 export function isPassing(error: unknown): boolean {
   if (PASSING_TYPES.has(typeOf(error))) return true;
   if (typeOf(error) === ErrorType.ACCESS_DENIED) return true;
-  if (codeOf(error) === status.UNKNOWN || codeOf(error) === undefined)
+  const code = codeOf(error);
+  if (code === status.UNKNOWN || code === undefined)
     return isNativeError(error) && NOT_READY.test(error.message);
-  return PASSING_CODES.has(codeOf(error)) && typeOf(error) !== ErrorType.WRONG_EXPECTED_VERSION;
+  return PASSING_CODES.has(code) && typeOf(error) !== ErrorType.WRONG_EXPECTED_VERSION;
 }
+
+/** Whether the server refuses what it was sent, and certainly wrote nothing. */
+export const isRefused = (error: unknown): boolean =>
+  typeOf(error) === ErrorType.INVALID_ARGUMENT || codeOf(error) === status.INVALID_ARGUMENT;
 
 /** A read from a position that no event has. The server gives nothing but this text. */
 export const isNoSuchPosition = (error: unknown): boolean =>

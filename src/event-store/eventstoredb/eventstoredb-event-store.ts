@@ -4,6 +4,7 @@ import { checkAppend } from '../check-append.js';
 import {
   categoryOf,
   EventStore,
+  type AppendObstacle,
   type AppendResult,
   type Batch,
   type ExpectedRevision,
@@ -18,7 +19,7 @@ import { Appender } from './appender.js';
 import { Feed } from './feed.js';
 import { nameLog, type LogName } from './log-name.js';
 import { Reader } from './reader.js';
-import { StreamNames } from './stream-names.js';
+import { LOG_STREAM, StreamNames } from './stream-names.js';
 
 const RESUBSCRIBE_MS = 250;
 /** Shortest time between two batches to a follower at the head, so that a busy log arrives in batches. */
@@ -68,6 +69,12 @@ export class EventStoreDbEventStore extends EventStore {
     const result = await this.appender.append(stream, expected, events);
     this.see(result.position);
     return result;
+  }
+
+  /** Asks the leader, who takes the appends, for the stream of the log's name, which has one event. */
+  override async checkAppends(): Promise<AppendObstacle | undefined> {
+    await this.reader.stream(LOG_STREAM);
+    return undefined;
   }
 
   async readStream(stream: string, range?: StreamRange): Promise<readonly RecordedEvent[]> {

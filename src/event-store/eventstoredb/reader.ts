@@ -18,6 +18,7 @@ import {
   type RecordedEvent,
   type StreamRange,
 } from '../event-store.js';
+import { ReadLimiter } from './read-limiter.js';
 import { isAccessDenied, isNoSuchPosition, isPassing, isStreamDeleted, isStreamNotFound } from './errors.js';
 import type { StreamNames } from './stream-names.js';
 
@@ -32,6 +33,8 @@ const SMALLEST_PAGE = 32;
 
 /** Reads streams and the log from the leader, so every acknowledged append is visible. */
 export class Reader {
+  private readonly limiter = new ReadLimiter();
+
   constructor(
     private readonly client: EventStoreDBClient,
     private readonly names: StreamNames,
@@ -61,7 +64,7 @@ export class Reader {
    * @param lowest a backward read ends with the page that reaches this position.
    */
   async *pages(
-    { direction = 'forward', from, batchSize = READ_BATCH }: ReadAllOptions,
+    { direction = 'forward', from, batchSize = READ_BATCH, caller }: ReadAllOptions,
     origin: Position,
     lowest: Position,
   ): AsyncIterable<RecordedEvent[]> {
@@ -70,7 +73,7 @@ export class Reader {
     const size = Math.max(batchSize, SMALLEST_PAGE) + 1;
     for (let last = from ?? (forward ? origin : undefined); ;) {
       const start = last;
-      const page = await this.patiently(() =>
+      const read = () =>
         this.collect(
           this.client.readAll({
             direction: forward ? FORWARDS : BACKWARDS,
@@ -79,8 +82,8 @@ export class Reader {
             requiresLeader: true,
           }),
           (event) => this.names.hasEvent(event),
-        ),
-      );
+        );
+      const page = await this.limiter.run(caller, () => this.patiently(read));
       const ours = page.events
         .map((event) => this.toEvent(event))
         .filter(({ position }) => !forward || start === undefined || position > start);

@@ -1,9 +1,11 @@
 import { Client } from 'pg';
 import { connectionOptions } from '../../postgres/connection-options.js';
-import { APPLICATION_NAME, isUnavailable } from '../../postgres/database.js';
+import { APPLICATION_NAME } from '../../postgres/database.js';
+import { classify, isUnavailable, PoolCrowded, sqlState } from '../../postgres/errors.js';
 import {
   EventStoreUnavailable,
   RevisionConflict,
+  type AppendObstacle,
   type AppendResult,
   type ExpectedRevision,
   type NewEvent,
@@ -13,6 +15,9 @@ interface Append {
   readonly stream: string;
   readonly expected: ExpectedRevision;
   readonly events: readonly NewEvent[];
+  /** The events' data and metadata as JSON, one event a line. */
+  readonly data: string;
+  readonly metadata: string;
   readonly deadline: number;
   readonly resolve: (result: AppendResult) => void;
   readonly reject: (error: unknown) => void;
@@ -27,11 +32,26 @@ interface Outcome {
 
 /** Events in one commit. Above some hundreds, a larger group gains nothing and delays every other writer. */
 const MAX_GROUP_EVENTS = 1_000;
+/** Characters of JSON in one commit. A statement must stay far below the longest string of Node, 512 MiB. */
+const MAX_GROUP_TEXT = 8 * 1_048_576;
+/** Characters of JSON that may wait for a commit. The next append is refused. */
+const MAX_WAITING_TEXT = 64 * 1_048_576;
 /** From this number of waiting appends, half go first and the others follow in a second group. */
 const SPLIT_FROM = 16;
-/** How long an append with unknown outcome is retried before the caller gets EventStoreUnavailable. */
+/** From its call, an append has this time to wait and to be written. Then the caller gets EventStoreUnavailable. */
 const SETTLE_MS = 5_000;
+/** The server's limit for a group. Shorter than the callers' time, so that no group is written after the callers left. */
+const STATEMENT_MS = 4_500;
+/** A group that takes longer is in trouble. No second group follows: the server would write it at any later time. */
+const TROUBLED_MS = 500;
+const CONNECT_MS = 2_000;
 const RECONNECT_MS = 100;
+/** Deadlines are checked this often. One timer for each append would cost more. */
+const SWEEP_MS = 100;
+/** How long a full disk is remembered if no append has succeeded since. Nobody may append meanwhile. */
+const REMEMBER_MS = 10_000;
+const CHECK_MS = 1_000;
+const DISK_FULL = '53100';
 
 /**
  * Gathers appends that arrive during a commit, and writes them in the next commit. All appends share one round trip and
@@ -41,10 +61,18 @@ const RECONNECT_MS = 100;
  *
  * If the connection breaks during a group, the group's outcome is unknown. The group is sent again with the same event
  * ids. An append that finds its own event ids at the expected revisions had already succeeded.
+ *
+ * One deadline covers an append's wait and its work. An append that still waits at its deadline is never sent. If the
+ * append was sent by then, its outcome is unknown, and nobody waits for it any longer.
  */
 export class GroupCommit {
   private queue: Append[] = [];
-  private readonly underWay = new Map<Append[], Promise<void>>();
+  private waitingText = 0;
+  /** The groups that were taken from the queue, each with the time when it was taken. */
+  private readonly underWay = new Map<Append[], { readonly work: Promise<void>; readonly since: number }>();
+  private sweeping: NodeJS.Timeout | undefined;
+  private diskFull: number | undefined;
+  private checked: { readonly at: number; readonly result: Promise<AppendObstacle | undefined> } | undefined;
   private scheduled: NodeJS.Immediate | undefined;
   private connection: Promise<Client> | undefined;
   private client: Client | undefined;
@@ -55,17 +83,50 @@ export class GroupCommit {
   ) {}
 
   append(stream: string, expected: ExpectedRevision, events: readonly NewEvent[]): Promise<AppendResult> {
+    const data = events.map((event) => JSON.stringify(event.data)).join('\n');
+    const metadata = events.map((event) => JSON.stringify(event.metadata)).join('\n');
     return new Promise((resolve, reject) => {
-      this.queue.push({ stream, expected, events, deadline: Date.now() + SETTLE_MS, resolve, reject });
+      if (this.waitingText > MAX_WAITING_TEXT) throw new EventStoreUnavailable(new PoolCrowded());
+      const deadline = Date.now() + SETTLE_MS;
+      this.waitingText += data.length + metadata.length;
+      this.queue.push({ stream, expected, events, data, metadata, deadline, resolve, reject });
+      this.sweeping ??= setInterval(() => this.sweep(), SWEEP_MS).unref();
       // Callers that run in the same tick share a group.
       this.scheduled ??= setImmediate(() => this.send());
     });
   }
 
+  /**
+   * Whether appends would work, by the connection that writes them. The answer is kept for a second.
+   * @throws if the server can't be reached.
+   */
+  check(): Promise<AppendObstacle | undefined> {
+    if (!this.checked || Date.now() - this.checked.at >= CHECK_MS)
+      this.checked = { at: Date.now(), result: this.findObstacle() };
+    return this.checked.result;
+  }
+
+  private async findObstacle(): Promise<AppendObstacle | undefined> {
+    try {
+      const client = await this.connected();
+      const { rows } = await client.query<{ refused: boolean }>(
+        `select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as refused`,
+      );
+      if (rows[0]?.refused) return 'read-only';
+      return this.diskFull !== undefined && Date.now() - this.diskFull < REMEMBER_MS
+        ? 'disk-full'
+        : undefined;
+    } catch (error) {
+      this.checked = undefined;
+      throw error;
+    }
+  }
+
   /** Closes the connection after all accepted appends are written. */
   async close(): Promise<void> {
     if (this.queue.length > 0) this.send();
-    while (this.underWay.size > 0) await Promise.race(this.underWay.values());
+    while (this.underWay.size > 0) await Promise.race([...this.underWay.values()].map((group) => group.work));
+    clearInterval(this.sweeping);
     await this.client?.end().catch(() => undefined);
     this.client = undefined;
     this.connection = undefined;
@@ -80,15 +141,27 @@ export class GroupCommit {
         this.underWay.delete(group);
         this.send();
       });
-      this.underWay.set(group, work);
+      this.underWay.set(group, { work, since: Date.now() });
     }
   }
 
   /** A second group must be at least half as large as the first: a small group costs a flush of the same length. */
   private worthSending(): boolean {
-    const [first] = this.underWay.keys();
+    const [first] = this.underWay;
     if (!first) return this.queue.length > 0;
-    return this.underWay.size === 1 && this.queue.length >= Math.max(SPLIT_FROM / 2, first.length / 2);
+    const [group, { since }] = first;
+    if (this.underWay.size > 1 || Date.now() - since > TROUBLED_MS) return false;
+    return this.queue.length >= Math.max(SPLIT_FROM / 2, group.length / 2);
+  }
+
+  /** Answers every caller whose time is over. Appends that still wait are dropped. */
+  private sweep(): void {
+    for (const group of this.underWay.keys()) inTime(group);
+    this.queue = inTime(this.queue);
+    this.waitingText = this.queue.reduce((sum, append) => sum + sizeOf(append), 0);
+    if (this.queue.length > 0 || this.underWay.size > 0) return;
+    clearInterval(this.sweeping);
+    this.sweeping = undefined;
   }
 
   /** As many appends as fit, in order. An append to a stream of a group in progress waits for a later group. */
@@ -99,27 +172,36 @@ export class GroupCommit {
     const split = this.underWay.size === 0 && this.queue.length >= SPLIT_FROM;
     const limit = split ? Math.ceil(this.queue.length / 2) : Infinity;
     let events = 0;
+    let text = 0;
     for (const append of this.queue) {
       const fits =
-        group.length === 0 || (group.length < limit && events + append.events.length <= MAX_GROUP_EVENTS);
+        group.length === 0 ||
+        (group.length < limit &&
+          events + append.events.length <= MAX_GROUP_EVENTS &&
+          text + sizeOf(append) <= MAX_GROUP_TEXT);
       if (!fits || streams.has(append.stream)) {
         rest.push(append);
       } else {
         group.push(append);
         events += append.events.length;
+        text += sizeOf(append);
       }
       streams.add(append.stream);
     }
     this.queue = rest;
+    this.waitingText -= text;
     return group;
   }
 
-  private async commit(group: Append[]): Promise<void> {
-    for (let open = group; open.length > 0;) {
+  private async commit(group: readonly Append[]): Promise<void> {
+    for (let open = group; ;) {
       let client: Client | undefined;
       try {
         client = await this.connected();
+        open = inTime(open);
+        if (open.length === 0) return;
         const outcomes = await send(client, open);
+        this.diskFull = undefined;
         this.committed();
         for (const [index, append] of open.entries()) {
           const outcome = outcomes[index];
@@ -129,15 +211,21 @@ export class GroupCommit {
         return;
       } catch (error) {
         if (client) this.drop(client);
-        if (!isUnavailable(error)) {
-          for (const append of open) append.reject(error);
+        if (sqlState(error) === DISK_FULL) this.diskFull = Date.now();
+        // One append that the server refuses must not fail the others.
+        if (classify(error) === 'refused' && open.length > 1) {
+          for (const append of open) await this.commit([append]);
           return;
         }
-        const now = Date.now();
-        for (const append of open)
-          if (append.deadline <= now) append.reject(new EventStoreUnavailable(error));
-        open = open.filter((append) => append.deadline > now);
-        if (open.length > 0) await new Promise((retry) => setTimeout(retry, RECONNECT_MS));
+        if (!isUnavailable(error)) {
+          // Without an answer of the server the outcome is unknown, whatever the error.
+          const told = sqlState(error) === undefined ? new EventStoreUnavailable(error) : error;
+          for (const append of open) append.reject(told);
+          return;
+        }
+        open = inTime(open, error);
+        if (open.length === 0) return;
+        await new Promise((retry) => setTimeout(retry, RECONNECT_MS));
       }
     }
   }
@@ -174,8 +262,9 @@ export class GroupCommit {
   private async connect(): Promise<Client> {
     const client = new Client(
       connectionOptions(this.connectionString, {
-        connectionTimeoutMillis: 2_000,
-        query_timeout: 10_000,
+        connectionTimeoutMillis: CONNECT_MS,
+        query_timeout: SETTLE_MS,
+        statement_timeout: STATEMENT_MS,
         keepAlive: true,
         pipeline: true,
         application_name: APPLICATION_NAME,
@@ -217,8 +306,8 @@ async function send(client: Client, group: readonly Append[]): Promise<(AppendRe
       offsets,
       events.map((event) => event.id),
       events.map((event) => event.type),
-      events.map((event) => JSON.stringify(event.data)).join('\n'),
-      events.map((event) => JSON.stringify(event.metadata)).join('\n'),
+      group.map((append) => append.data).join('\n'),
+      group.map((append) => append.metadata).join('\n'),
     ],
   });
   const results: (AppendResult | undefined)[] = group.map(() => undefined);
@@ -227,3 +316,18 @@ async function send(client: Client, group: readonly Append[]): Promise<(AppendRe
       results[Number(n) - 1] = { revision: BigInt(revision), position: BigInt(position) };
   return results;
 }
+
+/** The appends whose time isn't over. The callers of the others are told. */
+function inTime(
+  appends: readonly Append[],
+  cause: unknown = new Error('the append took too long'),
+): Append[] {
+  const now = Date.now();
+  return appends.filter((append) => {
+    if (append.deadline > now) return true;
+    append.reject(new EventStoreUnavailable(cause));
+    return false;
+  });
+}
+
+const sizeOf = ({ data, metadata }: Append): number => data.length + metadata.length;

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { prepared } from '../../postgres/database.js';
+import { prepared, queryFor } from '../../postgres/database.js';
 import { decode } from '../decode.js';
 import type { Position, ReadAllOptions, RecordedEvent, StreamRange } from '../event-store.js';
 
@@ -50,12 +50,12 @@ export async function readStreams(pool: Pool, streams: readonly string[]): Promi
 export async function readRange(
   pool: Pool,
   stream: string,
-  { after = -1n, limit }: StreamRange,
+  { after = -1n, limit, caller }: StreamRange,
 ): Promise<RecordedEvent[]> {
   const text = sized('where stream = $3 and revision > $4', 'order by revision');
   const values = [limit ?? null, limit === undefined ? null : PAGE_BYTES, stream, after.toString()];
-  const { rows } = await pool.query<SizedRow>({ ...prepared(text, values), rowMode: 'array' });
-  return rows.map(toEvent);
+  const query = { ...prepared(text, values), rowMode: 'array' };
+  return (await queryFor<SizedRow>(caller, pool, query)).map(toEvent);
 }
 
 type SizedRow = [...Row, bytes: string];
@@ -99,6 +99,8 @@ export class PageSize {
 
 export interface Page {
   readonly events: RecordedEvent[];
+  /** Of data and metadata, as JSON. */
+  readonly bytes: number;
   /** Whether more events may follow. */
   readonly more: boolean;
 }
@@ -109,7 +111,7 @@ export interface Page {
  */
 export async function readPage(
   pool: Pool,
-  { from, to, direction = 'forward', categories, types, stream }: ReadAllOptions,
+  { from, to, direction = 'forward', categories, types, stream, caller }: ReadAllOptions,
   size: PageSize,
 ): Promise<Page> {
   const limit = size.next;
@@ -124,18 +126,52 @@ export async function readPage(
   if (stream !== undefined) where.push(`stream = ${value(stream)}`);
   const filter = where.length > 0 ? `where ${where.join(' and ')}` : '';
   const order = `order by position ${direction === 'forward' ? 'asc' : 'desc'}`;
-  const text = sized(filter, order);
+  const query = { ...prepared(sized(filter, order), values), rowMode: 'array' };
   let rows: SizedRow[];
   try {
-    ({ rows } = await pool.query<SizedRow>({ ...prepared(text, values), rowMode: 'array' }));
+    rows = await queryFor<SizedRow>(caller, pool, query);
   } catch (error) {
     size.shrink();
     throw error;
   }
-  const full = Number(rows.at(-1)?.[8] ?? 0) >= PAGE_BYTES;
+  const bytes = Number(rows.at(-1)?.[8] ?? 0);
+  const full = bytes >= PAGE_BYTES;
   if (full) size.shrink();
   else if (rows.length === limit) size.grow();
-  return { events: rows.map((row) => toEvent(row)), more: full || rows.length === limit };
+  return { events: rows.map((row) => toEvent(row)), bytes, more: full || rows.length === limit };
+}
+
+/** Positions that one statement of {@link findPages} looks at: some tens of milliseconds. */
+const WINDOW = 100_000n;
+
+/**
+ * Pages of the events that pass a filter, forward. The log has no index for filters. One statement for each window of
+ * positions keeps every statement short: others get their turn in between, and a caller who leaves is noticed.
+ */
+export async function* findPages(
+  pool: Pool,
+  options: ReadAllOptions,
+  limit: number,
+): AsyncIterable<RecordedEvent[]> {
+  let found: RecordedEvent[] = [];
+  let bytes = 0;
+  let from = options.from ?? 0n;
+  for (let end = options.to; ;) {
+    if (end === undefined || from >= end) {
+      end = options.to ?? (await readHead(pool)) ?? 0n;
+      if (from >= end) break;
+    }
+    const to = from + WINDOW < end ? from + WINDOW : end;
+    const page = await readPage(pool, { ...options, from, to }, new PageSize(limit - found.length));
+    found.push(...page.events);
+    bytes += page.bytes;
+    from = page.more ? (found.at(-1)?.position ?? to) : to;
+    if (found.length < limit && bytes < PAGE_BYTES) continue;
+    yield found;
+    found = [];
+    bytes = 0;
+  }
+  if (found.length > 0) yield found;
 }
 
 export async function readHead(pool: Pool): Promise<Position | undefined> {

@@ -1,10 +1,12 @@
 import type DataLoader from 'dataloader';
 import type { Pool } from 'pg';
 import { batching } from '../../postgres/batching.js';
-import { createPool, isUnavailable } from '../../postgres/database.js';
+import { createPool, POOLS } from '../../postgres/database.js';
+import { isUnavailable } from '../../postgres/errors.js';
 import {
   EventStore,
   EventStoreUnavailable,
+  type AppendObstacle,
   type AppendResult,
   type Batch,
   type ExpectedRevision,
@@ -20,6 +22,7 @@ import { checkAppend } from '../check-append.js';
 import { pause } from '../pause.js';
 import { GroupCommit } from './group-commit.js';
 import {
+  findPages,
   PageSize,
   readHead,
   readLogId,
@@ -47,17 +50,23 @@ const MAX_STREAMS = 500;
 
 /** The embedded default: the log as a table in PostgreSQL 15 or newer. The caller migrates the database first. */
 export class PostgresEventStore extends EventStore {
-  private readonly pool: Pool;
+  private readonly commands: Pool;
+  private readonly followers: Pool;
+  private readonly feeds: Pool;
   private readonly writer: GroupCommit;
   private readonly wakeUp: WakeUp;
   private readonly streams: DataLoader<string, RecordedEvent[]>;
+  private readonly callersStreams: DataLoader<string, RecordedEvent[]>;
 
   constructor(private readonly connectionString: string) {
     super();
-    this.pool = createPool(connectionString, { max: 4 });
-    this.wakeUp = new WakeUp(connectionString, this.pool);
+    this.commands = createPool(connectionString, POOLS.commands);
+    this.followers = createPool(connectionString, POOLS.followers);
+    this.feeds = createPool(connectionString, POOLS.feeds);
+    this.wakeUp = new WakeUp(connectionString, this.commands);
     this.writer = new GroupCommit(connectionString, () => this.wakeUp.appended());
-    this.streams = batching((names) => available(() => readStreams(this.pool, names)), MAX_STREAMS);
+    this.streams = batching((names) => readStreams(this.commands, names), MAX_STREAMS);
+    this.callersStreams = batching((names) => readStreams(this.feeds, names), MAX_STREAMS);
   }
 
   async append(
@@ -69,14 +78,31 @@ export class PostgresEventStore extends EventStore {
     return this.writer.append(stream, expected, events);
   }
 
-  readStream(stream: string, range?: StreamRange): Promise<readonly RecordedEvent[]> {
-    return range ? available(() => readRange(this.pool, stream, range)) : this.streams.load(stream);
+  override async checkAppends(): Promise<AppendObstacle | undefined> {
+    return available(() => this.writer.check());
+  }
+
+  readStream(stream: string, range: StreamRange = {}): Promise<readonly RecordedEvent[]> {
+    const { after, limit, caller } = range;
+    if (after === undefined && limit === undefined)
+      return available(() => (caller ? this.callersStreams : this.streams).load(stream));
+    return available(() => readRange(caller ? this.feeds : this.commands, stream, range));
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
-    const size = new PageSize(options.batchSize ?? READ_BATCH);
+    const { batchSize = READ_BATCH, direction = 'forward', types, categories, stream, caller } = options;
+    const pool = caller ? this.feeds : this.followers;
+    if ((types ?? categories) && stream === undefined && direction === 'forward') {
+      const pages = findPages(pool, options, batchSize)[Symbol.asyncIterator]();
+      for (;;) {
+        const page = await available(() => pages.next());
+        if (page.done) return;
+        yield page.value;
+      }
+    }
+    const size = new PageSize(batchSize);
     for (let from = options.from, more = true; more;) {
-      const page = await available(() => readPage(this.pool, { ...options, from }, size));
+      const page = await available(() => readPage(pool, { ...options, from }, size));
       if (page.events.length > 0) yield page.events;
       from = page.events.at(-1)?.position;
       ({ more } = page);
@@ -95,7 +121,7 @@ export class PostgresEventStore extends EventStore {
       const ticket = this.wakeUp.ticket;
       let page: Page;
       try {
-        page = await readPage(this.pool, { from }, size);
+        page = await readPage(this.followers, { from }, size);
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         await this.wakeUp.wait(ticket, RETRY_MS, signal);
@@ -115,21 +141,21 @@ export class PostgresEventStore extends EventStore {
   }
 
   positionAt(time: Date): Promise<Position | undefined> {
-    return available(() => readPositionAt(this.pool, time));
+    return available(() => readPositionAt(this.followers, time));
   }
 
   head(): Promise<Position | undefined> {
-    return available(() => readHead(this.pool));
+    return available(() => readHead(this.commands));
   }
 
   logId(): Promise<string> {
-    return available(() => readLogId(this.pool));
+    return available(() => readLogId(this.commands));
   }
 
   async close(): Promise<void> {
     await this.writer.close();
     await this.wakeUp.close();
-    await this.pool.end();
+    await Promise.all([this.commands, this.followers, this.feeds].map((pool) => pool.end()));
   }
 }
 
