@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { TooMuchContention } from '../src/commands/handle-command.js';
+import { TooMuchContention } from '../src/commands/keyed-queue.js';
 import { loadConfig } from '../src/config.js';
 import { caughtUp } from './support/catalogue.js';
 import { sql } from './support/database.js';

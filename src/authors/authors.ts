@@ -13,8 +13,9 @@ export class Authors {
     id: string,
     context: CommandContext,
     decide: (author: Author) => AuthorEvent[] | Promise<AuthorEvent[]>,
+    patienceMs?: number,
   ): Promise<CommandResult> {
-    return this.handling.handle({ id, ...decider(id), decide }, context);
+    return this.handling.handle({ id, ...decider(id), decide }, context, patienceMs);
   }
 
   /** Whether the author can be linked now. */

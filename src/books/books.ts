@@ -25,6 +25,7 @@ export class Books {
     id: string,
     context: CommandContext,
     decide: (book: Book) => BookEvent[] | Promise<BookEvent[]>,
+    patienceMs?: number,
   ): Promise<CommandResult> {
     return this.handling.handle(
       {
@@ -36,6 +37,7 @@ export class Books {
         decide,
       },
       context,
+      patienceMs,
     );
   }
 

@@ -1,10 +1,18 @@
+import { setTimeout } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { DomainError, type RefusalKind } from '../domain-error.js';
-import { categoryOf, EventStore, RevisionConflict, type RecordedEvent } from '../event-store/event-store.js';
+import {
+  categoryOf,
+  EventStore,
+  EventStoreUnavailable,
+  RevisionConflict,
+  type RecordedEvent,
+} from '../event-store/event-store.js';
+import { within } from '../event-store/within.js';
 import { newId } from '../ids.js';
 import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
 import { IdempotencyKeys, type RememberedAnswer } from './idempotency-keys.js';
-import { KeyedQueue } from './keyed-queue.js';
+import { KeyedQueue, TooMuchContention } from './keyed-queue.js';
 
 /** An event that a decision returns. The handler adds id and metadata at the append. */
 export interface DecidedEvent {
@@ -68,13 +76,19 @@ class Refusal extends DomainError {
   }
 }
 
-/** Other writers appended first, in each of the {@link MAX_ATTEMPTS} attempts. */
-export class TooMuchContention extends Error {
-  override message = 'Other changes to the same resource were faster every time.';
-}
-
-/** Commands of one process take turns on a stream, so only another process can cause a conflict. Two are rare. */
-const MAX_ATTEMPTS = 8;
+/**
+ * How long a command may take, the wait for other commands on its stream included. A store repeats an append for 6
+ * seconds at most. Its own answer should come first.
+ */
+const PATIENCE_MS = 8_000;
+/** Commands that wait for one stream. Each holds a body of 1 MiB at most. */
+const MAX_WAITING = 256;
+/**
+ * Commands of one process take turns on a stream, so only another process can cause a conflict. The pause after a
+ * conflict is random, and grows to this length. A longer pause would leave the stream to the other process.
+ */
+const FIRST_PAUSE_MS = 4;
+const LONGEST_PAUSE_MS = 64;
 /** From this revision on, a stream's state is kept between commands: reading 1,000 events takes some milliseconds. */
 const LONG_STREAM = 1_000n;
 /** Largest number of states kept. A state has at most some MB: 1,000 links with long credits. */
@@ -85,7 +99,7 @@ const MAX_SERIES = 1_000;
 /** Runs a command: load the stream, fold, decide, append. Starts over if another append moved the stream meanwhile. */
 @Injectable()
 export class CommandHandling {
-  private readonly queue = new KeyedQueue();
+  private readonly queue = new KeyedQueue(MAX_WAITING);
   /** States of long streams, the ones used last at the end. */
   private readonly long = new Map<string, Folded<unknown>>();
   /** Series, each of one category, whose last command created a stream: see {@link isLikelyNew}. */
@@ -97,15 +111,22 @@ export class CommandHandling {
   ) {}
 
   /**
+   * @param patienceMs covers the wait for other commands on the stream, and the work. A command that is late is not
+   *        begun, and an append that is late is not begun.
    * @throws DomainError if a rule refuses the command. Nothing was written.
-   * @throws PreconditionFailed, IdempotencyKeyReused, TooMuchContention, and the errors of {@link EventStore.append}.
+   * @throws TooMuchContention if the command's turn did not come in time. Nothing was written.
+   * @throws PreconditionFailed, IdempotencyKeyReused, and the errors of {@link EventStore.append}.
    */
   async handle<State, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
+    patienceMs = PATIENCE_MS,
   ): Promise<CommandResult> {
-    const guessed = this.isLikelyNew(handling, context) ? await this.begin(handling, context) : undefined;
-    const result = guessed ?? (await this.change(handling, context));
+    const deadline = Date.now() + patienceMs;
+    const guessed = this.isLikelyNew(handling, context)
+      ? await within(deadline, this.begin(handling, context, deadline))
+      : undefined;
+    const result = guessed ?? (await this.change(handling, context, deadline));
     this.remember(handling, context, result);
     return result;
   }
@@ -142,24 +163,26 @@ export class CommandHandling {
   private change<State, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
+    deadline: number,
   ): Promise<CommandResult> {
-    return this.queue.run(handling.stream, async () => {
-      for (let attempt = 1; ; attempt += 1) {
+    const work = async () => {
+      for (let longest = FIRST_PAUSE_MS; ; longest = Math.min(2 * longest, LONGEST_PAUSE_MS)) {
         try {
           if (context.digest === undefined)
-            return await this.attempt(handling, context, await this.fold(handling));
+            return await this.attempt(handling, context, await this.fold(handling), deadline);
           // A command that may be a repeat is looked for in all of the stream.
           const history = await this.store.readStream(handling.stream);
           const repeated = findCommand(handling.id, context, history);
-          return (
-            repeated ?? (await this.attempt(handling, context, foldOn(handling, begun(handling), history)))
-          );
+          const folded = () => foldOn(handling, begun(handling), history);
+          return repeated ?? (await this.attempt(handling, context, folded(), deadline));
         } catch (error) {
           if (!(error instanceof RevisionConflict)) throw error;
-          if (attempt === MAX_ATTEMPTS) throw new TooMuchContention();
+          if (Date.now() + longest >= deadline) throw new TooMuchContention();
+          await setTimeout(Math.random() * longest);
         }
       }
-    });
+    };
+    return this.queue.run(handling.stream, work, deadline);
   }
 
   /**
@@ -179,9 +202,10 @@ export class CommandHandling {
   private async begin<State, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
+    deadline: number,
   ): Promise<CommandResult | undefined> {
     try {
-      return await this.attempt(handling, context, begun(handling));
+      return await this.attempt(handling, context, begun(handling), deadline);
     } catch (error) {
       if (error instanceof RevisionConflict || error instanceof DomainError) return undefined;
       throw error;
@@ -203,11 +227,14 @@ export class CommandHandling {
     handling: Handling<State, Event>,
     context: CommandContext,
     folded: Folded<State>,
+    deadline: number,
   ): Promise<CommandResult> {
     const before = folded.last;
     const decision = await decide(handling, context, folded);
     const answer = await this.claim(handling.stream, context, before?.revision ?? -1n, decision);
     if (answer) return resultOf(answer);
+    // By now the caller has been told that the outcome is unknown.
+    if (Date.now() >= deadline) throw new EventStoreUnavailable(new Error('too late to append'));
     const decided = 'events' in decision ? decision.events : [];
     const metadata = metadataOf(context);
     const events = decided.map(({ type, data }) => ({ id: newId(), type, data, metadata }));

@@ -1,15 +1,58 @@
-/** Runs tasks of the same key one after another, tasks of different keys concurrently. */
-export class KeyedQueue {
-  private readonly tails = new Map<string, Promise<unknown>>();
+import { within } from '../event-store/within.js';
 
-  async run<T>(key: string, task: () => Promise<T>): Promise<T> {
-    const before = this.tails.get(key);
-    const turn = before ? before.then(task, task) : task();
-    this.tails.set(key, turn);
+/** A task was not begun: too many others wait, or its turn did not come in time. Nothing was changed. */
+export class TooMuchContention extends Error {
+  override message = 'Too many changes of the same resource are under way; this one was not made.';
+}
+
+/**
+ * Runs tasks of the same key one after another, tasks of different keys concurrently. One deadline covers a task's wait
+ * and its work.
+ */
+export class KeyedQueue {
+  /** What begins the tasks that wait, in order, by the key of the task that runs. */
+  private readonly waiting = new Map<string, Set<() => void>>();
+
+  /** @param maxWaiting largest number of tasks that wait for one key. */
+  constructor(private readonly maxWaiting = Infinity) {}
+
+  /**
+   * @param deadline in milliseconds since the epoch. Work that is late keeps its turn until it ends.
+   * @throws TooMuchContention if the task was not begun.
+   * @throws EventStoreUnavailable if the task was begun, and did not end in time.
+   */
+  async run<T>(key: string, task: () => Promise<T>, deadline = Infinity): Promise<T> {
+    const others = this.waiting.get(key);
+    if (others) await this.turn(others, deadline);
+    else this.waiting.set(key, new Set());
+    return within(deadline, this.begin(key, task));
+  }
+
+  private async begin<T>(key: string, task: () => Promise<T>): Promise<T> {
     try {
-      return await turn;
+      return await task();
     } finally {
-      if (this.tails.get(key) === turn) this.tails.delete(key);
+      const others = this.waiting.get(key);
+      const [next] = others ?? [];
+      if (next) next();
+      else this.waiting.delete(key);
     }
+  }
+
+  private turn(others: Set<() => void>, deadline: number): Promise<void> {
+    if (others.size >= this.maxWaiting) throw new TooMuchContention();
+    return new Promise((resolve, reject) => {
+      const begin = () => {
+        others.delete(begin);
+        clearTimeout(timer);
+        resolve();
+      };
+      const giveUp = () => {
+        others.delete(begin);
+        reject(new TooMuchContention());
+      };
+      const timer = deadline === Infinity ? undefined : setTimeout(giveUp, deadline - Date.now());
+      others.add(begin);
+    });
   }
 }

@@ -8,7 +8,8 @@ import {
   NoSuchPosition,
   StreamDeleted,
 } from '../event-store/event-store.js';
-import { IdempotencyKeyReused, PreconditionFailed, TooMuchContention } from '../commands/handle-command.js';
+import { IdempotencyKeyReused, PreconditionFailed } from '../commands/handle-command.js';
+import { TooMuchContention } from '../commands/keyed-queue.js';
 import { isUnavailable, PoolCrowded } from '../postgres/errors.js';
 import { CallerLeft } from './caller.js';
 import { invalidRequest, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';

@@ -6,8 +6,7 @@ import { Books } from '../books/books.js';
 import { DomainError } from '../domain-error.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { AppendTooLarge } from '../event-store/event-store.js';
-import { TooMuchContention } from '../commands/handle-command.js';
-import { KeyedQueue } from '../commands/keyed-queue.js';
+import { KeyedQueue, TooMuchContention } from '../commands/keyed-queue.js';
 import { Schemas } from '../http/schemas.js';
 import { importedIdOf, newId } from '../ids.js';
 import { lineParser, MalformedLine, type ImportLine, type LineParser } from './import-line.js';
@@ -26,6 +25,8 @@ export interface LineResult {
 
 /** Lines in progress at once: enough to fill group commits, few enough to hold in memory. */
 const WINDOW = 512;
+/** How long a line may take. A window of the largest lines, half a million events, takes half a minute. */
+const LINE_PATIENCE_MS = 60_000;
 /** Authors remembered as linkable within one import. */
 const MAX_REMEMBERED = 200_000;
 
@@ -95,6 +96,8 @@ const settlesFirst = (one: Promise<unknown>, other: Promise<unknown>): Promise<b
 class ImportRun {
   private readonly queue = new KeyedQueue();
   private readonly known = new Map<string, Promise<Author['status']>>();
+  /** The error outside the lines that ends the import. Lines that still wait are not begun. */
+  private fault: Error | undefined;
 
   constructor(
     private readonly authors: Authors,
@@ -117,21 +120,38 @@ class ImportRun {
     const { key, type } = parsed;
     const id = importedIdOf(type, key);
     const work = this.queue.run(id, () => this.write(id, parsed));
-    if (type === 'author') this.remember(id, work);
+    // Books on later lines ask the author's line, in progress or done, instead of the store.
+    if (type === 'author')
+      void this.remember(
+        id,
+        work.then(
+          () => 'live',
+          () => this.authors.statusOf(id),
+        ),
+      );
     try {
       const result = await work;
       const status = result.created ? 'added' : result.unchanged ? 'unchanged' : 'changed';
       return { line, key, id, status, position: result.position };
     } catch (error) {
-      return { line, key, id, status: 'failed', error: explain(error) };
+      const reason = explain(error);
+      if (reason) return { line, key, id, status: 'failed', error: reason };
+      this.fault = error as Error;
+      throw error;
     }
   }
 
-  private write(id: string, line: ImportLine): Promise<CommandResult> {
+  private async write(id: string, line: ImportLine): Promise<CommandResult> {
+    if (this.fault) throw this.fault;
     const commandId = newId();
     const context = { ...this.context, commandId };
     if (line.type === 'author')
-      return this.authors.change(id, context, (author) => importAuthor(author, { name: line.name }));
+      return this.authors.change(
+        id,
+        context,
+        (author) => importAuthor(author, { name: line.name }),
+        LINE_PATIENCE_MS,
+      );
     const decide = async (book: Book) => {
       const authors = line.authors?.map(({ author, ...listed }) => ({
         // The line states the whole link: a field that the line leaves out gets the default, not the current value.
@@ -144,38 +164,22 @@ class ImportRun {
       );
       return importBook(book, { title: line.title, authors: authors && asked });
     };
-    return this.books.change(id, context, decide);
-  }
-
-  /** Books on later lines ask the author's line, in progress or done, instead of the store. */
-  private remember(id: string, work: Promise<unknown>): void {
-    this.forgetSome();
-    this.known.set(
-      id,
-      work.then(
-        () => 'live',
-        () => this.authors.statusOf(id),
-      ),
-    );
+    return this.books.change(id, context, decide, LINE_PATIENCE_MS);
   }
 
   private statusOf(id: string): Promise<Author['status']> {
-    const known = this.known.get(id);
-    if (known) return known;
-    const asked = this.authors.statusOf(id);
-    this.forgetSome();
-    this.known.set(id, asked);
-    // Forget a missing author, since a later line may add that author. Forget a failed read, so the next book retries.
-    asked.then(
-      (status) => status !== 'live' && this.known.delete(id),
-      () => this.known.delete(id),
-    );
-    return asked;
+    return this.known.get(id) ?? this.remember(id, this.authors.statusOf(id));
   }
 
-  private forgetSome(): void {
+  private remember(id: string, asked: Promise<Author['status']>): Promise<Author['status']> {
     const oldest = this.known.size < MAX_REMEMBERED ? undefined : this.known.keys().next().value;
     if (oldest !== undefined) this.known.delete(oldest);
+    this.known.set(id, asked);
+    const forget = () => this.known.get(id) === asked && this.known.delete(id);
+    // Forget a missing author, since a later line may add that author. Forget a failed read, so the next book retries.
+    // This also hears the failure of an author's line that no book asks about.
+    asked.then((status) => status !== 'live' && forget(), forget);
+    return asked;
   }
 }
 
@@ -186,14 +190,11 @@ function textOf(raw: RawLine): string {
   return raw.text;
 }
 
-/**
- * The reason why a line failed.
- * @throws any error that isn't the line's fault, which ends the import.
- */
-function explain(error: unknown): { rule: string; detail: string } {
+/** The reason why a line failed; undefined for an error that isn't the line's fault, which ends the import. */
+function explain(error: unknown): LineResult['error'] {
   if (error instanceof DomainError)
     return { rule: error.rule, detail: `${error.pointer ?? ''} ${error.message}`.trim() };
   if (error instanceof AppendTooLarge) return { rule: 'too-large', detail: error.message };
   if (error instanceof TooMuchContention) return { rule: 'contention', detail: error.message };
-  throw error;
+  return undefined;
 }

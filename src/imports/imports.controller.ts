@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { Controller, HttpCode, Logger, Post, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse } from '@nestjs/swagger';
@@ -7,6 +6,7 @@ import { readContext } from '../http/request-context.js';
 import { invalidRequest, Problem, unavailable } from '../http/problem.js';
 import { NDJSON } from '../http/server.js';
 import { Importer } from './importer.js';
+import { PatientWriter } from './patient-writer.js';
 
 @Controller('imports')
 export class ImportsController {
@@ -52,26 +52,29 @@ export class ImportsController {
     const results = this.importer.run(body, readContext(request));
     const out = reply.raw;
     const begin = () => {
-      if (out.headersSent) return;
       reply.hijack();
       out.writeHead(200, { 'content-type': NDJSON });
+      return new PatientWriter(out);
     };
+    let writer: PatientWriter | undefined;
     try {
       for await (const { position: _, ...result } of results) {
-        begin();
-        if (!out.write(`${JSON.stringify(result)}\n`))
-          await Promise.race([once(out, 'drain'), once(out, 'close')]);
+        writer ??= begin();
+        const full = writer.write(`${JSON.stringify(result)}\n`);
+        if (full) await full;
         // The client disconnected: nobody reads the results, and the rest of the lines won't arrive.
-        if (out.destroyed) return;
+        if (out.destroyed) return this.logger.warn(`the client left an import after line ${result.line}`);
       }
-      begin();
-      out.end();
+      writer ??= begin();
+      await writer.end();
     } catch (error) {
       this.logger.warn(`an import failed: ${(error as Error).message}`);
       // The status is sent with the first result. After that, only a broken connection can signal the failure.
       if (out.headersSent) out.destroy();
       else if (body.errored) out.destroy();
       else throw error instanceof Problem ? error : unavailable('The event store is unavailable.');
+    } finally {
+      await writer?.close();
     }
   }
 }

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { createService, type TestService } from '../support/service.js';
+import { TooMuchContention } from '../../src/commands/keyed-queue.js';
+import { startService } from '../support/process.js';
+import { createService, send, type Answer, type TestService } from '../support/service.js';
 
 let service: TestService;
 beforeAll(async () => {
@@ -214,6 +216,32 @@ test('of commands that meet at one author, none is lost', async () => {
   expect(answers.map(({ status }) => status)).toEqual(names.map(() => 200));
   const { body } = await service.request('GET', `/audit/authors/${id}`);
   expect(body.events.map((event: any) => event.data.name).toSorted()).toEqual(['Name', ...names].toSorted());
+});
+
+test('of commands that meet at one author through two instances, each is made once or refused', async () => {
+  const id = await addAuthor('Name');
+  const other = await startService(service.env);
+  const answers: { name: string; answer: Answer }[] = [];
+  const caller = async (_: unknown, n: number) => {
+    for (let turn = 0; turn < 6; turn += 1) {
+      const name = `Name ${n} ${turn}`;
+      const url = n % 2 === 0 ? service.url : other.url;
+      answers.push({ name, answer: await send(`${url}/authors/${id}`, 'PATCH', { body: { name } }) });
+    }
+  };
+  await Promise.all(Array.from({ length: 32 }, caller));
+  other.process.kill('SIGTERM');
+  expect(await other.ended).toBe(0);
+  const made = answers.filter(({ answer }) => answer.status === 200);
+  for (const { answer } of answers)
+    if (answer.status !== 200)
+      expect(answer).toMatchObject({ status: 503, body: { detail: new TooMuchContention().message } });
+  const { body } = await service.request('GET', `/audit/authors/${id}`);
+  expect(body.events.map((event: any) => event.data.name).toSorted()).toEqual(
+    ['Name', ...made.map(({ name }) => name)].toSorted(),
+  );
+  // Conflicts end: what one instance does never keeps the other from its turn for long.
+  expect(made.length).toBeGreaterThan(answers.length / 2);
 });
 
 test('who, why and as part of what travel as headers into the event', async () => {

@@ -1,7 +1,10 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { TooMuchContention } from '../../src/commands/keyed-queue.js';
 import { readTables } from '../support/tables.js';
 import { caughtUp } from '../support/catalogue.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
-import { startService, type RunningService } from '../support/process.js';
+import { ROOT, startService, type RunningService } from '../support/process.js';
 import { send, type Answer } from '../support/service.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
@@ -9,18 +12,23 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 let database: TestDatabase;
 let proxy: TcpProxy;
 let service: RunningService;
+const unheard = pathToFileURL(join(ROOT, 'test', 'support', 'unheard.mjs'));
+const start = () =>
+  startService({ DATABASE_URL: proxy.through(database.url), NODE_OPTIONS: `--import=${unheard.href}` });
 beforeEach(async () => {
   database = await createDatabase();
   const { hostname, port } = new URL(database.url);
   proxy = await TcpProxy.to({ host: hostname, port: Number(port) });
-  service = await startService({ DATABASE_URL: proxy.through(database.url) });
+  service = await start();
 });
 afterEach(async () => {
   proxy.pass();
   service.process.kill('SIGTERM');
-  expect([await service.ended, service.output()]).toEqual([0, expect.not.stringContaining('Error')]);
+  const code = await service.ended;
   await proxy.close();
   await database.drop();
+  // The service ends when told to, and no promise has rejected unheard.
+  expect([code, service.output()]).toEqual([0, expect.not.stringContaining('Error')]);
 });
 
 const request = (method: string, path: string, options?: Parameters<typeof send>[2]) =>
@@ -163,10 +171,106 @@ test('a service killed under writers comes back with all it acknowledged', async
   down = true;
   await service.ended;
   await Promise.all(writers);
-  service = await startService({ DATABASE_URL: proxy.through(database.url) });
+  service = await start();
   await caughtUp({ request });
   const { authors } = await readTables(database.url);
   const names = new Set(authors.map((author: any) => author.name));
   expect(names.size).toBe(authors.length);
   for (const n of acknowledged) expect(names).toContain(`N ${n}`);
+});
+
+const linesOf = (from: number, count: number) =>
+  Array.from({ length: count }, (_, index) => from + index)
+    .flatMap((n) => [
+      { type: 'author', key: `a${n}`, name: `A ${n}` },
+      { type: 'book', key: `b${n}`, title: `B ${n}`, authors: [{ author: `a${n}` }] },
+    ])
+    .map((line) => `${JSON.stringify(line)}\n`)
+    .join('');
+
+/** An import that goes on until it is told to end. @returns its status; undefined if its connection broke. */
+function importing(): { ended: Promise<number | undefined>; working: Promise<unknown>; end: () => void } {
+  let ending = false;
+  let begun = () => {};
+  const working = new Promise<void>((resolve) => (begun = resolve));
+  async function* body() {
+    for (let n = 0; !ending; n += 10) {
+      yield Buffer.from(linesOf(n, 10));
+      await new Promise(setImmediate);
+    }
+  }
+  const run = async () => {
+    const response = await fetch(`${service.url}/imports`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: ReadableStream.from(body()),
+      duplex: 'half',
+    });
+    for await (const _ of response.body ?? []) begun();
+    return response.status;
+  };
+  const ended = run()
+    .catch(() => undefined)
+    .finally(() => (ending = true));
+  return { ended, working: Promise.race([working, ended]), end: () => (ending = true) };
+}
+
+test.each<[string, () => unknown]>([
+  ['killed', () => proxy.down()],
+  ['frozen', () => proxy.freeze()],
+  ['cut again and again', () => proxy.cut()],
+])('imports and commands outlive a database that is %s', async (how, strike) => {
+  await insist(0);
+  const [before, other] = [importing(), importing()];
+  await Promise.all([before.working, other.working]);
+  const feed = fetch(`${service.url}/audit/events`, { headers: { accept: 'application/x-ndjson' } })
+    .then((response) => response.text())
+    .catch(() => undefined);
+  const rebuilds = [await request('POST', '/projections/catalogue/rebuild')];
+  strike();
+  const cutting = how.startsWith('cut') ? setInterval(strike, 40) : undefined;
+  const during = importing();
+  const rebuilding = request('POST', '/projections/catalogue/rebuild');
+  const commands = Array.from({ length: 16 }, (_, n) => add(n + 1));
+  // Imports break or are refused by themselves while the database is away. A cut connection may come back in time.
+  if (cutting) {
+    await Promise.all(commands);
+    for (const one of [before, other, during]) one.end();
+  }
+  for (const { ended } of [before, other, during]) expect([200, 503, undefined]).toContain(await ended);
+  for (const { status } of await Promise.all(commands)) expect([201, 503]).toContain(status);
+  expect((await request('GET', '/health/live')).status).toBe(200);
+  clearInterval(cutting);
+  proxy.pass();
+  await feed;
+  rebuilds.push(await rebuilding);
+  for (const { status } of rebuilds) expect([202, 409, 503]).toContain(status);
+  await insist(1);
+  const again = await request('POST', '/imports', {
+    raw: linesOf(0, 100),
+    headers: { 'content-type': 'application/x-ndjson' },
+  });
+  expect(again.status).toBe(200);
+  expect(again.text.match(/"status":"(added|unchanged)"/g)).toHaveLength(200);
+});
+
+test('of commands that meet at one author while the database is frozen, each is answered, and none that was refused is made', async () => {
+  const { id } = (await insist(0)).body;
+  const rename = (name: string) => request('PATCH', `/authors/${id}`, { body: { name } });
+  proxy.freeze();
+  const names = Array.from({ length: 10 }, (_, n) => `Frozen ${n}`);
+  const answers = await Promise.all(names.map(rename));
+  for (const answer of answers) {
+    expect(answer).toMatchObject({ status: 503, body: { type: 'urn:colophon:problem:unavailable' } });
+    expect(answer.headers.get('retry-after')).toBe('1');
+  }
+  const refused = names.filter((_, n) => answers[n]?.body.detail === new TooMuchContention().message);
+  // The others were begun one after another, and their outcome is unknown.
+  expect(refused.length).toBeGreaterThan(0);
+  proxy.pass();
+  for (let status = 503; status !== 200; { status } = await rename('Thawed'));
+  const { events } = (await request('GET', `/audit/authors/${id}`)).body;
+  const written = events.map(({ data }: any) => data.name);
+  expect(written.at(-1)).toBe('Thawed');
+  for (const name of refused) expect(written).not.toContain(name);
 });

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { caughtUp } from '../support/catalogue.js';
@@ -136,6 +138,41 @@ test('a line’s result is not held back for the next line', async () => {
   expect((await reader?.read())?.value).toContain('"held 2"');
   end();
   expect((await reader?.read())?.done).toBe(true);
+});
+
+test('a client that sends everything before it reads anything gets every result, and every line is in', async () => {
+  // The results are larger than all that the sockets of both sides can hold.
+  const COUNT = 200_000;
+  const bad = (n: number) => `${JSON.stringify({ type: 'author', key: `${n} ${'k'.repeat(200)}` })}\n`;
+  const good = asLines(
+    ...Array.from({ length: 500 }, (_, n) => ({ type: 'author', key: `late ${n}`, name: `Late ${n}` })),
+  );
+  const { hostname, port } = new URL(service.url);
+  const socket = connect(Number(port), hostname);
+  const send = async (text: string) => {
+    if (!socket.write(text)) await once(socket, 'drain');
+  };
+  await send(
+    `POST /imports HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/x-ndjson\r\n` +
+      'transfer-encoding: chunked\r\nconnection: close\r\n\r\n',
+  );
+  const chunk = (text: string) => send(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
+  for (let n = 0; n < COUNT; n += 1_000)
+    await chunk(Array.from({ length: 1_000 }, (_, offset) => bad(n + offset)).join(''));
+  await chunk(good);
+  await send('0\r\n\r\n');
+  let failed = 0;
+  let added = 0;
+  let rest = '';
+  for await (const data of socket) {
+    const lines = `${rest}${data}`.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (line.includes('"status":"failed"')) failed += 1;
+      if (line.includes('"status":"added"')) added += 1;
+    }
+  }
+  expect({ failed, added }).toEqual({ failed: COUNT, added: 500 });
 });
 
 test('two imports of the same lines at once add each line once', async () => {

@@ -205,6 +205,56 @@ test('a body too large is refused', async () => {
   await refused('POST', '/authors', { body }, 413, 'too-large');
 });
 
+// In quadratic time, one of these bodies would keep the service busy for minutes.
+test.each([' ', '\t ', '\n ', '\u0301\u0323'])(
+  'texts full of %j are refused in every field',
+  async (units) => {
+    const long = `a${units.repeat(400_000 / units.length)}b`;
+    const short = `a${units.repeat(4_000 / units.length)}b`;
+    const path = `/books/${book}/authors/${author}`;
+    expect(await invalid('POST', '/authors', { body: { name: long } })).toEqual(['/name too-long']);
+    expect(await invalid('PATCH', `/authors/${author}`, { body: { name: long } })).toEqual([
+      '/name too-long',
+    ]);
+    expect(await invalid('POST', '/books', { body: { title: long } })).toEqual(['/title too-long']);
+    expect(await invalid('PUT', path, { body: { creditedAs: long } })).toEqual(['/creditedAs too-long']);
+    const authors = Array.from({ length: 100 }, () => ({ authorId: randomUUID(), creditedAs: short }));
+    expect(await invalid('POST', '/books', { body: { title: 'x', authors } })).toEqual(
+      authors.map((_, index) => `/authors/${index}/creditedAs too-long`),
+    );
+    const line = `${JSON.stringify({ type: 'author', key: 'k', name: long })}\n`;
+    const headers = { 'content-type': 'application/x-ndjson' };
+    const { text } = await service.request('POST', '/imports', { raw: line.repeat(20), headers });
+    expect(text.match(/"rule":"too-long"/g)).toHaveLength(20);
+  },
+);
+
+// Headers and addresses have at most 16 KiB. No expression may take longer than linear time for them.
+test.each<[string, RequestOptions]>([
+  [`/authors?after=${'A'.repeat(8_000)}`, {}],
+  [
+    `/authors?sort=createdAt&after=${Buffer.from(`["createdAt","${'1'.repeat(1_000)}"]`).toString('base64url')}`,
+    {},
+  ],
+  [`/audit/events?after=${'1'.repeat(8_000)}`, {}],
+  [`/audit/events?types=${'a,'.repeat(4_000)}`, {}],
+  [`/audit/events?stream=${'a-'.repeat(4_000)};`, {}],
+  [`/authors/${randomUUID()}?asOf=2026-01-01T00:00:00.${'0'.repeat(8_000)}x`, {}],
+  ['/authors', { headers: { 'min-position': '1'.repeat(8_000) } }],
+  ['/authors', { headers: { 'min-position': `${'1.'.repeat(4_000)}` } }],
+])('a query as long as a request can be is refused: %.60s', async (path, options) => {
+  for (let time = 0; time < 20; time += 1)
+    expect((await invalid('GET', path, options)).length).toBeGreaterThan(0);
+});
+
+test('a list of entity tags as long as a request can be is refused', async () => {
+  const headers = { 'if-match': `${'"1",'.repeat(2_000)}1"` };
+  for (let time = 0; time < 20; time += 1)
+    expect(await invalid('PATCH', `/authors/${author}`, { body: { name: 'x' }, headers })).toEqual([
+      'header/If-Match entity-tag',
+    ]);
+});
+
 test('a body that is not JSON is refused', async () => {
   const headers = { 'content-type': 'text/plain' };
   await refused('POST', '/authors', { raw: 'x', headers }, 415, 'unsupported-media-type');

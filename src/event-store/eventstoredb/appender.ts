@@ -10,6 +10,7 @@ import {
   type ExpectedRevision,
   type NewEvent,
 } from '../event-store.js';
+import { within } from '../within.js';
 import { isPassing, isRefused, isStreamDeleted, isTooLarge, isWrongExpectedVersion } from './errors.js';
 import type { Reader } from './reader.js';
 import type { StreamNames } from './stream-names.js';
@@ -49,7 +50,7 @@ export class Appender {
           deadline: APPEND_DEADLINE_MS,
         });
         // The call's own deadline doesn't cover the search for a leader, which can take minutes.
-        const { nextExpectedRevision, position } = await within(2 * APPEND_DEADLINE_MS, append);
+        const { nextExpectedRevision, position } = await within(Date.now() + 2 * APPEND_DEADLINE_MS, append);
         if (!position) throw new Error('the server gave no position');
         return { revision: nextExpectedRevision, position: position.commit };
       } catch (error) {
@@ -81,13 +82,4 @@ export class Appender {
       return { revision: last.revision, position: last.position };
     throw new RevisionConflict(stream, expected, recorded.at(-1)?.revision ?? 'no-stream');
   }
-}
-
-/** @throws EventStoreUnavailable if the work takes longer. */
-function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = () => reject(new EventStoreUnavailable(new Error('no answer in time')));
-    const timer = globalThis.setTimeout(late, milliseconds);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }
