@@ -1,6 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { DomainError } from '../domain-error.js';
-import { categoryOf, EventStore, RevisionConflict, type RecordedEvent } from '../event-store/event-store.js';
+import {
+  categoryOf,
+  EventStore,
+  RevisionConflict,
+  type RecordedEvent,
+  type Revision,
+} from '../event-store/event-store.js';
 import { newId } from '../ids.js';
 import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
 import { KeyedQueue } from './keyed-queue.js';
@@ -11,8 +17,13 @@ export interface DecidedEvent {
   readonly data: object;
 }
 
+/** The part of a state that conditions ask about: whether the resource can be read. */
+export interface Standing {
+  readonly status: 'unknown' | 'live' | 'removed';
+}
+
 /** The parts of a command: the stream, how to fold the stream, and the pure decision. */
-export interface Handling<State, Event extends DecidedEvent> {
+export interface Handling<State extends Standing, Event extends DecidedEvent> {
   readonly id: string;
   readonly stream: string;
   readonly initial: State;
@@ -23,7 +34,7 @@ export interface Handling<State, Event extends DecidedEvent> {
 }
 
 /** What it takes to fold a stream. */
-type StreamOf<State, Event extends DecidedEvent> = Pick<
+type StreamOf<State extends Standing, Event extends DecidedEvent> = Pick<
   Handling<State, Event>,
   'stream' | 'initial' | 'evolve' | 'flawOf'
 >;
@@ -41,11 +52,18 @@ export class StreamNotUnderstood extends DomainError {
   }
 }
 
-/** `If-Match` named revisions, and the stream is at another revision. */
+/** `If-Match` or `If-None-Match` doesn't hold for the stream. */
 export class PreconditionFailed extends Error {
   /** @param actual the stream's revision; undefined if the stream doesn't exist. */
-  constructor(readonly actual: bigint | undefined) {
-    super(actual === undefined ? 'The resource does not exist yet.' : `The revision is ${actual}.`);
+  constructor(
+    { status }: Standing,
+    readonly actual: bigint | undefined,
+  ) {
+    super(
+      actual === undefined
+        ? 'The resource does not exist yet.'
+        : `The ${status === 'live' ? 'resource exists' : 'resource has been removed'}; its revision is ${actual}.`,
+    );
   }
 }
 
@@ -77,7 +95,7 @@ export class CommandHandling {
    * @throws DomainError if a rule refuses the command. Nothing was written.
    * @throws PreconditionFailed, IdempotencyKeyReused, TooMuchContention, and the errors of {@link EventStore.append}.
    */
-  async handle<State, Event extends DecidedEvent>(
+  async handle<State extends Standing, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
   ): Promise<CommandResult> {
@@ -88,11 +106,13 @@ export class CommandHandling {
   }
 
   /** The current state of a stream, for a decision about another stream. */
-  async load<State, Event extends DecidedEvent>(handling: StreamOf<State, Event>): Promise<State> {
+  async load<State extends Standing, Event extends DecidedEvent>(
+    handling: StreamOf<State, Event>,
+  ): Promise<State> {
     return fold(handling, await this.store.readStream(handling.stream));
   }
 
-  private change<State, Event extends DecidedEvent>(
+  private change<State extends Standing, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
   ): Promise<CommandResult> {
@@ -122,7 +142,7 @@ export class CommandHandling {
   }
 
   /** @returns undefined if the guess was wrong: the stream exists, or the decision refuses an empty stream. */
-  private async begin<State, Event extends DecidedEvent>(
+  private async begin<State extends Standing, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
   ): Promise<CommandResult | undefined> {
@@ -145,7 +165,7 @@ export class CommandHandling {
     else this.beginning.delete(seriesOf(stream, context));
   }
 
-  private async attempt<State, Event extends DecidedEvent>(
+  private async attempt<State extends Standing, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
     history: readonly RecordedEvent[],
@@ -155,17 +175,16 @@ export class CommandHandling {
     if (repeated) return repeated;
 
     const state = fold(handling, history);
-    const { ifMatch } = context;
-    if (before && ifMatch && ifMatch !== 'any' && !ifMatch.includes(before.revision))
-      throw new PreconditionFailed(before.revision);
+    if (before && !holds(context, state, before.revision))
+      throw new PreconditionFailed(state, before.revision);
     const decided = await handling.decide(state);
     if (decided.length === 0) {
       if (!before) throw new Error('a decision about an unknown stream must refuse or write');
       const { revision, position } = before;
       return { id: handling.id, revision, position, created: false, unchanged: true };
     }
-    // Any `If-Match`, even `*`, requires that the resource exists.
-    if (!before && ifMatch) throw new PreconditionFailed(undefined);
+    // Any `If-Match`, even `*`, requires that the resource exists. An unknown resource (404) comes first.
+    if (!before && context.ifMatch) throw new PreconditionFailed(state, undefined);
     const metadata = metadataOf(context);
     const events = decided.map(({ type, data }) => ({ id: newId(), type, data, metadata }));
     const result = await this.store.append(handling.stream, before?.revision ?? 'no-stream', events);
@@ -173,10 +192,20 @@ export class CommandHandling {
   }
 }
 
+/**
+ * Whether the conditions hold for a stream that exists. A removed resource has no representation, so `*` does not match
+ * (RFC 9110 §13.1). Revisions are compared all the same, because the answer to the removal names the revision.
+ */
+function holds({ ifMatch, ifNoneMatch }: CommandContext, { status }: Standing, revision: Revision): boolean {
+  const matches = (wanted: 'any' | readonly Revision[]) =>
+    wanted === 'any' ? status === 'live' : wanted.includes(revision);
+  return (!ifMatch || matches(ifMatch)) && !(ifNoneMatch && matches(ifNoneMatch));
+}
+
 const seriesOf = (stream: string, { correlationId }: CommandContext): string =>
   `${categoryOf(stream)} ${correlationId}`;
 
-function fold<State, Event extends DecidedEvent>(
+function fold<State extends Standing, Event extends DecidedEvent>(
   { initial, evolve, flawOf }: StreamOf<State, Event>,
   history: readonly RecordedEvent[],
 ): State {

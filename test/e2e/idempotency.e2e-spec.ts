@@ -64,8 +64,8 @@ test('the order of fields does not matter, another request under the key is refu
   });
   await keyed('POST', '/authors', { name: 'Derived' }, 'derived');
   expect((await keyed('POST', '/authors', { name: 'Other' }, 'derived')).status).toBe(422);
-  await keyed('DELETE', `/authors/${id}?books=unlink`, undefined, 'removal');
-  expect((await keyed('DELETE', `/authors/${id}?books=remove-all`, undefined, 'removal')).status).toBe(422);
+  await keyed('DELETE', `/authors/${id}`, undefined, 'removal');
+  expect((await keyed('POST', `/authors/${id}/restore`, undefined, 'removal')).status).toBe(422);
 });
 
 test('keys are their actor’s own', async () => {
