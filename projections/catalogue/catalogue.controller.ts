@@ -107,6 +107,7 @@ export class CatalogueController {
     query: oneAuthor,
     answer: authorView,
     minPosition: true,
+    tagged: true,
     problems: AUTHOR_PROBLEMS,
   })
   async getAuthor(
@@ -157,6 +158,7 @@ export class CatalogueController {
     query: oneBook,
     answer: bookView,
     minPosition: true,
+    tagged: true,
     problems: BOOK_PROBLEMS,
   })
   async getBook(

@@ -78,6 +78,8 @@ export function DescribeProblems(...some: readonly (Problems | undefined)[]): Me
 const parameters = (names: readonly string[] = []): MethodDecorator[] =>
   names.map((name) => ApiParam({ name, schema: { type: 'string', format: 'uuid' } }) as MethodDecorator);
 
+const REVISION = { description: 'the revision', schema: { type: 'string' as const } };
+
 interface Description {
   readonly summary: string;
   readonly tag: 'commands' | 'queries' | 'audit' | 'operation';
@@ -92,7 +94,7 @@ export function DescribeCommand(
   const { summary, ids, body, query, creates } = description;
   const headers = {
     position: { description: 'the position of the answer', schema: { type: 'string' as const } },
-    etag: { description: 'the revision', schema: { type: 'string' as const } },
+    etag: REVISION,
   };
   const content = { [JSON_TYPE]: { schema: outputSchema(commandAnswer) as never } };
   return applyDecorators(
@@ -123,6 +125,8 @@ export function DescribeCommand(
       : []),
     ApiResponse({ status: 200, description: 'done, or nothing to change', content, headers }),
     DescribeProblems(OF_COMMANDS, description.problems, {
+      409: ['stream-not-understood'],
+      410: ['stream-deleted'],
       412: ['revision-mismatch'],
       422: ['idempotency-key-reused'],
     }),
@@ -135,11 +139,13 @@ export function DescribeQuery(
     query?: Schema<z.ZodObject>;
     answer: z.ZodType;
     minPosition?: boolean;
+    /** The answer has an ETag, and obeys conditions. */
+    tagged?: boolean;
     ndjson?: boolean;
     status?: number;
   },
 ): MethodDecorator {
-  const { summary, tag, ids, query, answer, minPosition, ndjson, status = 200 } = description;
+  const { summary, tag, ids, query, answer, minPosition, tagged, ndjson, status = 200 } = description;
   const schema = outputSchema(answer) as never;
   return applyDecorators(
     Offers({
@@ -153,15 +159,23 @@ export function DescribeQuery(
     ...(minPosition
       ? [ApiHeader({ name: 'Min-Position', description: 'wait until the tables have reached this position' })]
       : []),
+    ...(tagged
+      ? [
+          ApiHeader({ name: 'If-None-Match', description: 'the ETag of the answer that the client has' }),
+          ApiHeader({ name: 'If-Match', description: 'the ETag that the answer must have; otherwise 412' }),
+          ApiResponse({ status: 304, description: 'the client has the answer' }),
+        ]
+      : []),
     ApiResponse({
       status,
       description: 'the answer',
+      ...(tagged && { headers: { etag: REVISION } }),
       content: {
         [JSON_TYPE]: { schema },
         ...(ndjson && { [NDJSON]: { schema: { type: 'string' } } }),
       },
     }),
-    DescribeProblems(description.problems),
+    DescribeProblems(description.problems, tagged ? { 412: ['revision-mismatch'] } : undefined),
   );
 }
 

@@ -4,7 +4,7 @@ import { Controller, HttpCode, Logger, Post, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse } from '@nestjs/swagger';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { DescribeProblems, OF_COMMANDS } from '../http/describe.js';
+import { DescribeProblems } from '../http/describe.js';
 import { NDJSON, unsupportedType } from '../http/media-types.js';
 import { Offers } from '../http/offer.guard.js';
 import { readContext } from '../http/request-context.js';
@@ -35,7 +35,7 @@ export class ImportsController {
     description: 'one result a line',
     content: { [NDJSON]: { schema: { type: 'string' } } },
   })
-  @DescribeProblems(OF_COMMANDS)
+  @DescribeProblems({ 403: ['foreign-origin'], 415: ['unsupported-media-type'] })
   async importLines(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const body = request.body as Readable | undefined;
     if (typeof body?.pipe !== 'function') throw unsupportedType(request.routeOptions.config);
