@@ -233,18 +233,27 @@ describe('methods', () => {
 });
 
 describe('malformed requests', () => {
-  test.each(['Host', 'X-Actor', 'Reason', 'Idempotency-Key', 'X-Correlation-Id', 'Origin', 'Content-Type'])(
+  test.each(['X-Actor', 'Reason', 'Idempotency-Key', 'X-Correlation-Id', 'Origin', 'Content-Type'])(
     'two headers %s are refused',
     async (name) => {
       const before = await head();
-      const value =
-        { Host: 'localhost', 'Content-Type': 'application/json', Origin: service.url }[name] ?? 'a';
+      const value = { 'Content-Type': 'application/json', Origin: service.url }[name] ?? 'a';
       const answer = await call('POST', '/authors', { [name]: [value, value] }, { name: 'x' });
       expect(slugOf(answer)).toBe('400 invalid-request');
       expect(answer.body.errors).toMatchObject([{ pointer: `header/${name}`, rule: 'repeated' }]);
       expect(await head()).toBe(before);
     },
   );
+
+  test('two hosts are refused', async () => {
+    const connection = open(service.url);
+    connection.socket.write(
+      'GET /authors HTTP/1.1\r\nHost: localhost\r\nHost: elsewhere.example\r\nConnection: close\r\n\r\n',
+    );
+    const answer = await connection.closed;
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer).toContain('"pointer":"header/Host","rule":"repeated"');
+  });
 
   test('two headers of a query are refused', async () => {
     const position = await head();
