@@ -1,13 +1,14 @@
 import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
-import { Controller, Get, HttpCode, Post, Req, Res } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Controller, Get, HttpCode, Post, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { EventStore } from '../src/event-store/event-store.js';
 import { PositionTokens } from '../src/event-store/position-token.js';
-import { DescribeQuery } from '../src/http/describe.js';
+import { DescribeQuery, OF_COMMANDS } from '../src/http/describe.js';
+import { NDJSON } from '../src/http/media-types.js';
+import { MediaType } from '../src/http/offer.guard.js';
 import { Problem } from '../src/http/problem.js';
-import { NDJSON } from '../src/http/server.js';
 import { flag } from '../src/http/schemas.js';
 import { IdParam, ValidQuery } from '../src/http/validate.js';
 import { Maintenance } from './maintenance.js';
@@ -95,7 +96,7 @@ export class ProjectionsController {
     status: 202,
     query: rebuildQuery,
     answer: job,
-    problems: { 400: ['invalid-request'], 409: ['rebuild-running'] },
+    problems: { ...OF_COMMANDS, 409: ['rebuild-running'] },
   })
   async startRebuild(
     @ValidQuery(rebuildQuery) options: z.output<typeof rebuildQuery>,
@@ -123,11 +124,11 @@ export class ProjectionsController {
   })
   async getRebuild(
     @IdParam('id') id: string,
-    @Req() request: FastifyRequest,
+    @MediaType() mediaType: string,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Job | Readable> {
     const first = await this.job(id);
-    if (!request.headers.accept?.toLowerCase().includes(NDJSON)) return first;
+    if (mediaType !== NDJSON) return first;
     reply.type(NDJSON);
     return Readable.from(this.follow(first));
   }

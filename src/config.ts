@@ -12,6 +12,27 @@ const integer = (fallback: number, min: number, max: number) =>
     .pipe(z.number().min(min).max(max))
     .default(fallback);
 
+/** Items between commas; blanks around an item don't count. */
+const list = (item: z.ZodType<string, string>) =>
+  z
+    .string()
+    .transform((text) => text.split(',').flatMap((part) => part.trim() || []))
+    .pipe(z.array(item))
+    .default([]);
+
+const hostName = z
+  .string()
+  .regex(/^(\*|[\w-]+(\.[\w-]+)*)$/, 'must be host names without port, separated by commas, or *')
+  .toLowerCase();
+
+const origin = z
+  .string()
+  .refine(
+    (value) => URL.canParse(value) && /^https?:\/\/[^/?#]+\/?$/.test(value),
+    'must be origins such as https://books.example, separated by commas',
+  )
+  .transform((value) => new URL(value).origin);
+
 const postgresUrl = z.string().refine((value) => {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   return url?.protocol === 'postgres:' || url?.protocol === 'postgresql:';
@@ -20,6 +41,8 @@ const postgresUrl = z.string().refine((value) => {
 const environment = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: integer(3000, 0, 65_535),
+  ALLOWED_HOSTS: list(hostName),
+  ALLOWED_ORIGINS: list(origin),
   DATABASE_URL: postgresUrl.optional(),
   DATABASE_PASSWORD_FILE: z.string().min(1).optional(),
   EVENTSTOREDB_URL: z
@@ -38,6 +61,7 @@ const environment = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   MAX_TEXT_LENGTH: integer(MAX_TEXT_LENGTH, 1, 10_000),
   MAX_BODY_BYTES: integer(1_048_576, 1_024, 16_777_216),
+  BODY_TIMEOUT_MS: integer(30_000, 100, 3_600_000),
   MIN_POSITION_WAIT_MS: integer(1_000, 0, 60_000),
   SHUTDOWN_GRACE_MS: integer(10_000, 0, 600_000),
 });
@@ -46,6 +70,10 @@ const environment = z.object({
 export interface Config {
   readonly host: string;
   readonly port: number;
+  /** Further names that the service goes by, in lower case; `*` for any name. */
+  readonly allowedHosts: readonly string[];
+  /** Further origins whose pages may send commands. */
+  readonly allowedOrigins: readonly string[];
   /** Undefined: the embedded server. */
   readonly databaseUrl: string | undefined;
   /** Undefined: the log is in PostgreSQL. */
@@ -59,6 +87,8 @@ export interface Config {
   readonly logLevel: string;
   readonly maxTextLength: number;
   readonly maxBodyBytes: number;
+  /** Longest time of a request body, except for imports. */
+  readonly bodyTimeoutMs: number;
   readonly minPositionWaitMs: number;
   readonly shutdownGraceMs: number;
 }
@@ -77,6 +107,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return {
     host: data.HOST,
     port: data.PORT,
+    allowedHosts: data.ALLOWED_HOSTS,
+    allowedOrigins: data.ALLOWED_ORIGINS,
     databaseUrl: withPassword(data.DATABASE_URL, data.DATABASE_PASSWORD_FILE),
     eventStoreDbUrl: data.EVENTSTOREDB_URL,
     eventStoreDbPrefix: data.EVENTSTOREDB_PREFIX,
@@ -85,6 +117,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     logLevel: data.LOG_LEVEL,
     maxTextLength: data.MAX_TEXT_LENGTH,
     maxBodyBytes: data.MAX_BODY_BYTES,
+    bodyTimeoutMs: data.BODY_TIMEOUT_MS,
     minPositionWaitMs: data.MIN_POSITION_WAIT_MS,
     shutdownGraceMs: data.SHUTDOWN_GRACE_MS,
   };

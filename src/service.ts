@@ -52,7 +52,7 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
   const logger = createLogger(config.logLevel === 'info' ? 'warn' : config.logLevel);
   const resources = await openResources(config, signal);
   try {
-    const adapter = createAdapter(config.maxBodyBytes);
+    const adapter = createAdapter(config);
     const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(resources), adapter, {
       bodyParser: false,
       abortOnError: false,

@@ -1,8 +1,9 @@
-import { Controller, Get, Headers, Res, UseGuards } from '@nestjs/common';
+import { Controller, Get, Req, Res, UseGuards } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Caller } from '../../src/http/caller.js';
+import { isKnown } from '../../src/http/conditions.js';
 import { DescribeQuery } from '../../src/http/describe.js';
 import { flag, pageSize, uuid, type Schemas, type Valid } from '../../src/http/schemas.js';
 import { IdParam, ValidQuery } from '../../src/http/validate.js';
@@ -65,7 +66,10 @@ const asOf = ({ moment }: Schemas) => ({
 });
 const oneAuthor = (schemas: Schemas) =>
   z
-    .strictObject({ include: z.literal('books').optional(), ...asOf(schemas) })
+    .strictObject({
+      include: z.literal('books').optional().describe('not together with `asOf`'),
+      ...asOf(schemas),
+    })
     // An author's books as of a moment are in the streams of all books. `rebuild --as-of` reads all streams.
     .refine(({ include, asOf: moment }) => !include || !moment, {
       message: 'can not be combined with `asOf`; `colophon rebuild --as-of` builds the books as of a moment',
@@ -107,17 +111,18 @@ export class CatalogueController {
     query: oneAuthor,
     answer: authorView,
     minPosition: true,
+    tagged: true,
     problems: AUTHOR_PROBLEMS,
   })
   async getAuthor(
     @IdParam('id') id: string,
     @ValidQuery(oneAuthor) { include, asOf: moment }: Valid<typeof oneAuthor>,
-    @Headers('if-none-match') known: string | undefined,
+    @Req() request: FastifyRequest,
     @Caller() caller: AbortSignal,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<AuthorView | undefined> {
     const author = await this.queries.execute(new GetAuthor(id, include === 'books', moment, caller));
-    return withTag(reply, author, include === undefined ? known : undefined);
+    return withTag(request, reply, author, include === undefined);
   }
 
   @Get('authors/:id/books')
@@ -161,17 +166,18 @@ export class CatalogueController {
     query: oneBook,
     answer: bookView,
     minPosition: true,
+    tagged: true,
     problems: BOOK_PROBLEMS,
   })
   async getBook(
     @IdParam('id') id: string,
     @ValidQuery(oneBook) { include, asOf: moment }: Valid<typeof oneBook>,
-    @Headers('if-none-match') known: string | undefined,
+    @Req() request: FastifyRequest,
     @Caller() caller: AbortSignal,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<BookView | undefined> {
     const book = await this.queries.execute(new GetBook(id, include === 'authors', moment, caller));
-    return withTag(reply, book, include === undefined ? known : undefined);
+    return withTag(request, reply, book, include === undefined);
   }
 
   @Get('books/:id/authors')
@@ -197,14 +203,14 @@ export class CatalogueController {
  * answer without inclusions may become a 304 for `If-None-Match`.
  */
 function withTag<View extends { revision: string }>(
+  request: FastifyRequest,
   reply: FastifyReply,
   view: View,
-  known: string | undefined,
+  covered: boolean,
 ): View | undefined {
   const tag = `"${view.revision}"`;
   reply.header('etag', tag);
-  const tags = known?.split(',').map((item) => item.trim().replace(/^W\//, ''));
-  if (!tags?.includes(tag) && known?.trim() !== '*') return view;
+  if (!isKnown(request, tag, covered)) return view;
   reply.status(304);
   return undefined;
 }

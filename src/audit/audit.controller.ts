@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
-import { Controller, Get, Req, Res } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Controller, Get, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { AuthorNotFound } from '../authors/author.js';
 import { authorStream } from '../authors/author.events.js';
@@ -10,7 +10,8 @@ import { EventStore, type RecordedEvent, type StreamRange } from '../event-store
 import { PositionTokens } from '../event-store/position-token.js';
 import { Caller } from '../http/caller.js';
 import { DescribeQuery } from '../http/describe.js';
-import { NDJSON } from '../http/server.js';
+import { NDJSON } from '../http/media-types.js';
+import { MediaType } from '../http/offer.guard.js';
 import { pageSize, type Schemas, type Valid } from '../http/schemas.js';
 import { IdParam, ValidQuery } from '../http/validate.js';
 import { auditEvent, toAuditEvent, type AuditEvent } from './audit-event.js';
@@ -120,11 +121,11 @@ export class AuditController {
   })
   async listEvents(
     @ValidQuery(filter) { limit, ...which }: Valid<typeof filter>,
-    @Req() request: FastifyRequest,
+    @MediaType() mediaType: string,
     @Res({ passthrough: true }) reply: FastifyReply,
     @Caller() caller: AbortSignal,
   ): Promise<z.output<typeof eventPage> | Readable> {
-    if (request.headers.accept?.toLowerCase().includes(NDJSON)) {
+    if (mediaType === NDJSON) {
       // Read once before the headers are sent, so that an unavailable store still gives a 503.
       await this.store.head();
       reply.type(NDJSON);

@@ -17,7 +17,7 @@ const newAuthor = ({ text }: Schemas) => z.strictObject({ id: uuid.optional(), n
 const authorChange = ({ text }: Schemas) => z.strictObject({ name: text });
 const merge = z.strictObject({ into: uuid });
 const removal = z.strictObject({
-  books: z.enum(['unlink', 'remove-sole-authored', 'remove-all']).default('unlink'),
+  books: z.literal('refuse').default('refuse').describe('what happens while books are linked to the author'),
 });
 const KNOWN = { 404: ['author-not-found'] };
 

@@ -5,7 +5,7 @@ import { Commands } from '../commands/commands.js';
 import { CommandAnswers, type CommandAnswer } from '../http/command-answer.js';
 import { Context, type HttpCommandContext } from '../http/request-context.js';
 import { DescribeCommand } from '../http/describe.js';
-import { uuid, type Schemas, type Valid } from '../http/schemas.js';
+import { list, uuid, type Schemas, type Valid } from '../http/schemas.js';
 import { IdParam, ValidBody } from '../http/validate.js';
 import { AddBook } from './add-book.js';
 import { LinkAuthor } from './link-author.js';
@@ -29,16 +29,13 @@ const newBook = (schemas: Schemas) =>
   z.strictObject({
     id: uuid.optional(),
     title: schemas.text,
-    authors: z
-      .array(z.strictObject({ authorId: uuid, ...newLink(schemas) }))
-      .max(MAX_AUTHORS)
-      .optional(),
+    authors: list(z.strictObject({ authorId: uuid, ...newLink(schemas) }), { max: MAX_AUTHORS }).optional(),
   });
 const bookChange = ({ text }: Schemas) => z.strictObject({ title: text });
 const linkChange = (schemas: Schemas) =>
   z.strictObject({ ...link(schemas), position: z.int().min(1).max(MAX_AUTHORS).optional() });
 const linkChangeOrNone = (schemas: Schemas) => linkChange(schemas).optional();
-const order = z.strictObject({ authorIds: z.array(uuid).max(MAX_AUTHORS) });
+const order = z.strictObject({ authorIds: list(uuid, { max: MAX_AUTHORS }) });
 const KNOWN = { 404: ['book-not-found'] };
 const LIVE = { ...KNOWN, 409: ['book-removed'] };
 

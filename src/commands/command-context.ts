@@ -16,8 +16,10 @@ export interface CommandContext {
   /** A fresh id for the resource that this command may create. */
   readonly newResourceId?: string;
   readonly traceParent?: string;
-  /** `If-Match`: the revisions that the caller accepts; `any` means the resource must exist. */
+  /** `If-Match`: the revisions that the caller accepts; `any` means that the resource must be live. */
   readonly ifMatch?: 'any' | readonly Revision[];
+  /** `If-None-Match`: the revisions that the caller refuses; `any` means that no live resource may be there. */
+  readonly ifNoneMatch?: 'any' | readonly Revision[];
 }
 
 /** The result of a command. */

@@ -18,7 +18,11 @@ export class Commands {
 
 function withDigest(command: ContextualCommand): ContextualCommand {
   const { context, ...fields } = command;
-  const digest = digestOf(command.constructor.name, { ...fields, ifMatch: context.ifMatch });
+  const digest = digestOf(command.constructor.name, {
+    ...fields,
+    ifMatch: context.ifMatch,
+    ifNoneMatch: context.ifNoneMatch,
+  });
   return Object.assign(Object.create(Object.getPrototypeOf(command) as object), command, {
     context: { ...context, digest },
   }) as ContextualCommand;

@@ -7,54 +7,42 @@ import {
   EventStoreUnavailable,
   RevisionConflict,
   type RecordedEvent,
+  type Revision,
 } from '../event-store/event-store.js';
 import { within } from '../event-store/within.js';
 import { newId } from '../ids.js';
 import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
 import { IdempotencyKeys, type RememberedAnswer } from './idempotency-keys.js';
 import { KeyedQueue, TooMuchContention } from './keyed-queue.js';
-
-/** An event that a decision returns. The handler adds id and metadata at the append. */
-export interface DecidedEvent {
-  readonly type: string;
-  readonly data: object;
-}
+import {
+  begun,
+  foldOn,
+  StreamNotUnderstood,
+  Streams,
+  type DecidedEvent,
+  type Folded,
+  type Standing,
+  type StreamOf,
+} from './streams.js';
 
 /** The parts of a command: the stream, how to fold the stream, and the pure decision. */
-export interface Handling<State, Event extends DecidedEvent> {
+export interface Handling<State extends Standing, Event extends DecidedEvent> extends StreamOf<State, Event> {
   readonly id: string;
-  readonly stream: string;
-  readonly initial: State;
-  readonly evolve: (state: State, event: Event) => State;
   readonly decide: (state: State) => readonly Event[] | Promise<readonly Event[]>;
-  /** Why an event can't be one of such a stream; undefined if the event can be one. */
-  readonly flawOf: (event: DecidedEvent) => string | undefined;
 }
 
-/** What it takes to fold a stream. */
-type StreamOf<State, Event extends DecidedEvent> = Pick<
-  Handling<State, Event>,
-  'stream' | 'initial' | 'evolve' | 'flawOf'
->;
-
-/** An event of the stream can't be folded. Deciding without that event could undo what it did. */
-export class StreamNotUnderstood extends DomainError {
-  readonly kind = 'conflict';
-  readonly rule = 'stream-not-understood';
-
-  constructor({ type, revision }: RecordedEvent, flaw: string) {
-    super(
-      `This version can't read the ${type} at revision ${revision}: ${flaw}. ` +
-        'A newer version of Colophon, or another program, wrote into the stream or deleted from the stream.',
-    );
-  }
-}
-
-/** `If-Match` named revisions, and the stream is at another revision. */
+/** `If-Match` or `If-None-Match` doesn't hold for the stream. */
 export class PreconditionFailed extends Error {
   /** @param actual the stream's revision; undefined if the stream doesn't exist. */
-  constructor(readonly actual: bigint | undefined) {
-    super(actual === undefined ? 'The resource does not exist yet.' : `The revision is ${actual}.`);
+  constructor(
+    status: Standing['status'],
+    readonly actual: bigint | undefined,
+  ) {
+    super(
+      actual === undefined
+        ? 'The resource does not exist yet.'
+        : `The ${status === 'live' ? 'resource exists' : 'resource has been removed'}; its revision is ${actual}.`,
+    );
   }
 }
 
@@ -89,10 +77,6 @@ const MAX_WAITING = 256;
  */
 const FIRST_PAUSE_MS = 4;
 const LONGEST_PAUSE_MS = 64;
-/** From this revision on, a stream's state is kept between commands: reading 1,000 events takes some milliseconds. */
-const LONG_STREAM = 1_000n;
-/** Largest number of states kept. A state has at most some MB: 1,000 links with long credits. */
-const MAX_LONG = 100;
 /** Largest number of series in {@link CommandHandling.beginning}. */
 const MAX_SERIES = 1_000;
 
@@ -100,15 +84,16 @@ const MAX_SERIES = 1_000;
 @Injectable()
 export class CommandHandling {
   private readonly queue = new KeyedQueue(MAX_WAITING);
-  /** States of long streams, the ones used last at the end. */
-  private readonly long = new Map<string, Folded<unknown>>();
+  private readonly streams: Streams;
   /** Series, each of one category, whose last command created a stream: see {@link isLikelyNew}. */
   private readonly beginning = new Set<string>();
 
   constructor(
     private readonly store: EventStore,
     private readonly keys: IdempotencyKeys,
-  ) {}
+  ) {
+    this.streams = new Streams(store);
+  }
 
   /**
    * @param patienceMs covers the wait for other commands on the stream, and the work. A command that is late is not
@@ -117,7 +102,7 @@ export class CommandHandling {
    * @throws TooMuchContention if the command's turn did not come in time. Nothing was written.
    * @throws PreconditionFailed, IdempotencyKeyReused, and the errors of {@link EventStore.append}.
    */
-  async handle<State, Event extends DecidedEvent>(
+  async handle<State extends Standing, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
     patienceMs = PATIENCE_MS,
@@ -132,35 +117,11 @@ export class CommandHandling {
   }
 
   /** The current state of a stream, for a decision about another stream. */
-  async load<State, Event extends DecidedEvent>(handling: StreamOf<State, Event>): Promise<State> {
-    return (await this.fold(handling)).state;
+  async load<State extends Standing, Event extends DecidedEvent>(of: StreamOf<State, Event>): Promise<State> {
+    return (await this.streams.fold(of)).state;
   }
 
-  /** Folds a stream. Of a long stream, only what came since the last fold of this process is read. */
-  private async fold<State, Event extends DecidedEvent>(
-    handling: StreamOf<State, Event>,
-  ): Promise<Folded<State>> {
-    const { stream } = handling;
-    const kept = this.long.get(stream) as Folded<State> | undefined;
-    if (kept?.last) {
-      const { last } = kept;
-      // The last event is read again: a stream that was deleted or cut behind our back is folded anew.
-      const [again, ...since] = await this.store.readStream(stream, { after: last.revision - 1n });
-      this.long.delete(stream);
-      if (again?.id === last.id) return this.keep(stream, foldOn(handling, kept, since));
-    }
-    return this.keep(stream, foldOn(handling, begun(handling), await this.store.readStream(stream)));
-  }
-
-  private keep<State>(stream: string, folded: Folded<State>): Folded<State> {
-    if (!folded.last || folded.last.revision < LONG_STREAM) return folded;
-    const oldest = this.long.size < MAX_LONG ? undefined : this.long.keys().next().value;
-    if (oldest !== undefined) this.long.delete(oldest);
-    this.long.set(stream, folded);
-    return folded;
-  }
-
-  private change<State, Event extends DecidedEvent>(
+  private change<State extends Standing, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
     deadline: number,
@@ -169,12 +130,12 @@ export class CommandHandling {
       for (let longest = FIRST_PAUSE_MS; ; longest = Math.min(2 * longest, LONGEST_PAUSE_MS)) {
         try {
           if (context.digest === undefined)
-            return await this.attempt(handling, context, await this.fold(handling), deadline);
+            return await this.attempt(handling, context, await this.streams.fold(handling), deadline);
           // A command that may be a repeat is looked for in all of the stream.
           const history = await this.store.readStream(handling.stream);
           const repeated = findCommand(handling.id, context, history);
-          const folded = () => foldOn(handling, begun(handling), history);
-          return repeated ?? (await this.attempt(handling, context, folded(), deadline));
+          if (repeated) return repeated;
+          return await this.attempt(handling, context, foldOn(handling, begun(handling), history), deadline);
         } catch (error) {
           if (!(error instanceof RevisionConflict)) throw error;
           if (Date.now() + longest >= deadline) throw new TooMuchContention();
@@ -199,7 +160,7 @@ export class CommandHandling {
   }
 
   /** @returns undefined if the guess was wrong: the stream exists, or the decision refuses an empty stream. */
-  private async begin<State, Event extends DecidedEvent>(
+  private async begin<State extends Standing, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
     deadline: number,
@@ -223,7 +184,7 @@ export class CommandHandling {
     else this.beginning.delete(seriesOf(stream, context));
   }
 
-  private async attempt<State, Event extends DecidedEvent>(
+  private async attempt<State extends Standing, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
     folded: Folded<State>,
@@ -261,45 +222,17 @@ export class CommandHandling {
 const seriesOf = (stream: string, { correlationId }: CommandContext): string =>
   `${categoryOf(stream)} ${correlationId}`;
 
-/** A stream's state, and the last event in it. */
-interface Folded<State> {
-  readonly state: State;
-  readonly last: Pick<RecordedEvent, 'id' | 'revision' | 'position'> | undefined;
-}
-
-const begun = <State>({ initial }: Pick<Handling<State, never>, 'initial'>): Folded<State> => ({
-  state: initial,
-  last: undefined,
-});
-
-function foldOn<State, Event extends DecidedEvent>(
-  { evolve, flawOf }: StreamOf<State, Event>,
-  { state, last }: Folded<State>,
-  events: readonly RecordedEvent[],
-): Folded<State> {
-  let next = last ? last.revision + 1n : 0n;
-  for (const event of events) {
-    const gap = event.revision === next ? undefined : 'events before it were deleted from the store';
-    const flaw = event.unreadable ?? gap ?? flawOf(event);
-    if (flaw !== undefined) throw new StreamNotUnderstood(event, flaw);
-    state = evolve(state, event as unknown as Event);
-    next += 1n;
-  }
-  const end = events.at(-1) ?? last;
-  // Only what later commands need: data of the event may be large.
-  return { state, last: end && { id: end.id, revision: end.revision, position: end.position } };
-}
-
 type Decision<Event> = { readonly events: readonly Event[] } | { readonly answer: RememberedAnswer };
 
 /** What the command does in this state: events to write, or an answer without any. */
-async function decide<State, Event extends DecidedEvent>(
+async function decide<State extends Standing, Event extends DecidedEvent>(
   handling: Handling<State, Event>,
-  { ifMatch }: CommandContext,
+  context: CommandContext,
   { state, last: before }: Folded<State>,
 ): Promise<Decision<Event>> {
-  if (before && ifMatch && ifMatch !== 'any' && !ifMatch.includes(before.revision))
-    return { answer: { kind: 'precondition-failed', actual: before.revision.toString() } };
+  const { status } = state;
+  if (before && !holds(context, state, before.revision))
+    return { answer: { kind: 'precondition-failed', status, actual: before.revision.toString() } };
   let events: readonly Event[];
   try {
     events = await handling.decide(state);
@@ -309,13 +242,22 @@ async function decide<State, Event extends DecidedEvent>(
     const { kind: refusal, rule, message, pointer = null } = error;
     return { answer: { kind: 'refused', refusal, rule, message, pointer } };
   }
-  if (events.length > 0) {
-    // Any `If-Match`, even `*`, requires that the resource exists.
-    return !before && ifMatch ? { answer: { kind: 'precondition-failed', actual: null } } : { events };
-  }
+  // Any `If-Match`, even `*`, requires that the resource exists. An unknown resource (404) comes first.
+  if (!before && context.ifMatch) return { answer: { kind: 'precondition-failed', status, actual: null } };
+  if (events.length > 0) return { events };
   if (!before) throw new Error('a decision about an unknown stream must refuse or write');
   const [revision, position] = [before.revision.toString(), before.position.toString()];
   return { answer: { kind: 'unchanged', id: handling.id, revision, position } };
+}
+
+/**
+ * Whether the conditions hold for a stream that exists. A removed resource has no representation, so `*` does not match
+ * (RFC 9110 §13.1). Revisions are compared all the same, because the answer to the removal names the revision.
+ */
+function holds({ ifMatch, ifNoneMatch }: CommandContext, { status }: Standing, revision: Revision): boolean {
+  const matches = (wanted: 'any' | readonly Revision[]) =>
+    wanted === 'any' ? status === 'live' : wanted.includes(revision);
+  return (!ifMatch || matches(ifMatch)) && !(ifNoneMatch && matches(ifNoneMatch));
 }
 
 /** @throws Refusal, PreconditionFailed */
@@ -326,7 +268,7 @@ function resultOf(answer: RememberedAnswer): CommandResult {
       return { id, revision: BigInt(revision), position: BigInt(position), created: false, unchanged: true };
     }
     case 'precondition-failed':
-      throw new PreconditionFailed(answer.actual === null ? undefined : BigInt(answer.actual));
+      throw new PreconditionFailed(answer.status, answer.actual === null ? undefined : BigInt(answer.actual));
     case 'refused':
       throw new Refusal(answer);
   }

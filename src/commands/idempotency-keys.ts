@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import type { RefusalKind } from '../domain-error.js';
+import type { Standing } from './streams.js';
 import { prepared } from '../postgres/database.js';
 import type { Migrations } from '../postgres/migrate.js';
 
@@ -19,7 +20,11 @@ const PURGE_EVERY_MS = 3_600_000;
 /** The answer of a command that wrote nothing. An answer of a command that wrote is found in the command's events. */
 export type RememberedAnswer =
   | { readonly kind: 'unchanged'; readonly id: string; readonly revision: string; readonly position: string }
-  | { readonly kind: 'precondition-failed'; readonly actual: string | null }
+  | {
+      readonly kind: 'precondition-failed';
+      readonly status: Standing['status'];
+      readonly actual: string | null;
+    }
   | {
       readonly kind: 'refused';
       readonly refusal: RefusalKind;

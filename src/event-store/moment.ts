@@ -1,11 +1,13 @@
+import { z } from 'zod';
 import type { Position } from './event-store.js';
 import type { PositionTokens } from './position-token.js';
 
 /** A moment in the log, either a position or a time. The event at the moment is included. */
 export type Moment = { readonly position: Position } | { readonly time: Date };
 
-// RFC 3339, or a date alone, which means the first moment of that day in UTC.
-const TIME = /^\d{4}-\d\d-\d\d([Tt]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+ -]\d\d:\d\d))?$/;
+// RFC 3339, with seconds or without; or a date alone, which means the first moment of that day in UTC.
+const TIME =
+  /^(\d{4}-\d\d-\d\d)(?:[Tt]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?([Zz]|[+ -]([01]\d|2[0-3]):[0-5]\d))?$/;
 
 export const MOMENT_RULE = 'must be a time such as 2026-01-31T12:00:00Z, or a position of this log';
 
@@ -13,7 +15,9 @@ export const MOMENT_RULE = 'must be a time such as 2026-01-31T12:00:00Z, or a po
 export function parseMoment(text: string, tokens: PositionTokens): Moment | undefined {
   const position = tokens.parse(text);
   if (position !== undefined) return { position };
+  const [, day] = TIME.exec(text) ?? [];
+  // JavaScript takes 30 February for 2 March.
+  if (!z.iso.date().safeParse(day).success) return undefined;
   // A `+` that the client didn't encode in the URL arrives as a space.
-  const time = new Date(TIME.test(text) ? text.replace(/ (?=\d\d:\d\d$)/, '+') : NaN);
-  return Number.isNaN(time.getTime()) ? undefined : { time };
+  return { time: new Date(text.replace(' ', '+').toUpperCase()) };
 }

@@ -1,6 +1,8 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
 import { z } from 'zod';
+import { JSON_TYPE, NDJSON } from './media-types.js';
+import { Offers } from './offer.guard.js';
 import { PROBLEM_JSON } from './problem.js';
 import { schemaFor, Schemas, type Schema } from './schemas.js';
 
@@ -28,7 +30,8 @@ export const problemSchema = z.object({
   errors: z
     .array(z.object({ pointer: z.string(), rule: z.string(), detail: z.string() }))
     .optional()
-    .describe('for invalid input: the place, the broken rule, and an explanation'),
+    .describe('for invalid input: the place, the broken rule, and an explanation; the first errors, if many'),
+  moreErrors: z.int().optional().describe('how many more errors there are'),
 });
 
 const commandAnswer = z.object({
@@ -37,25 +40,51 @@ const commandAnswer = z.object({
   position: z.string().describe('opaque token; a query with this token as Min-Position sees the change'),
 });
 
-/** The problems of a route as responses, one for each status. */
-function problems(byStatus: Record<number, readonly string[]>): MethodDecorator[] {
-  return Object.entries(byStatus).map(([status, slugs]) =>
-    ApiResponse({
-      status: Number(status),
-      description: slugs.join(', '),
-      content: { [PROBLEM_JSON]: { schema: outputSchema(problemSchema) } },
-    }),
+type Problems = Readonly<Record<number, readonly string[]>>;
+
+/** What any request can meet. */
+const OF_REQUESTS: Problems = {
+  400: ['invalid-request', 'malformed-url'],
+  406: ['not-acceptable'],
+  421: ['foreign-host'],
+  503: ['unavailable'],
+};
+/** What any request can meet that may change something. */
+export const OF_COMMANDS: Problems = {
+  400: ['malformed-json'],
+  403: ['foreign-origin'],
+  408: ['request-timeout'],
+  413: ['too-large'],
+  415: ['unsupported-media-type'],
+};
+
+/** Problems as responses, one for each status, besides those that any request can meet. */
+export function DescribeProblems(...some: readonly (Problems | undefined)[]): MethodDecorator {
+  const byStatus = new Map<number, Set<string>>();
+  for (const problems of [OF_REQUESTS, ...some])
+    for (const [status, slugs] of Object.entries(problems ?? {}))
+      byStatus.set(Number(status), new Set([...(byStatus.get(Number(status)) ?? []), ...slugs]));
+  return applyDecorators(
+    ...[...byStatus].map(([status, slugs]) =>
+      ApiResponse({
+        status,
+        description: [...slugs].join(', '),
+        content: { [PROBLEM_JSON]: { schema: outputSchema(problemSchema) } },
+      }),
+    ),
   );
 }
 
 const parameters = (names: readonly string[] = []): MethodDecorator[] =>
   names.map((name) => ApiParam({ name, schema: { type: 'string', format: 'uuid' } }) as MethodDecorator);
 
+const REVISION = { description: 'the revision', schema: { type: 'string' as const } };
+
 interface Description {
   readonly summary: string;
   readonly tag: 'commands' | 'queries' | 'audit' | 'operation';
   readonly ids?: readonly string[];
-  readonly problems?: Record<number, readonly string[]>;
+  readonly problems?: Problems;
 }
 
 /** Describes a command's route for OpenAPI. */
@@ -65,10 +94,11 @@ export function DescribeCommand(
   const { summary, ids, body, query, creates } = description;
   const headers = {
     position: { description: 'the position of the answer', schema: { type: 'string' as const } },
-    etag: { description: 'the revision', schema: { type: 'string' as const } },
+    etag: REVISION,
   };
-  const content = { 'application/json': { schema: outputSchema(commandAnswer) as never } };
+  const content = { [JSON_TYPE]: { schema: outputSchema(commandAnswer) as never } };
   return applyDecorators(
+    Offers({ query: namesOf(query), produces: [JSON_TYPE] }),
     ApiOperation({ summary, tags: ['commands'] }),
     ...parameters(ids),
     ...queryParameters(query),
@@ -79,6 +109,7 @@ export function DescribeCommand(
     ApiHeader({ name: 'X-Correlation-Id', description: 'the change that the command is part of' }),
     ApiHeader({ name: 'traceparent', description: 'W3C trace context' }),
     ApiHeader({ name: 'If-Match', description: 'the ETag that the resource must have; otherwise 412' }),
+    ApiHeader({ name: 'If-None-Match', description: '*: only if the resource is not there; otherwise 412' }),
     ...(creates
       ? [
           ApiResponse({
@@ -93,14 +124,11 @@ export function DescribeCommand(
         ]
       : []),
     ApiResponse({ status: 200, description: 'done, or nothing to change', content, headers }),
-    ...problems({
-      400: ['invalid-request', 'malformed-json'],
-      ...description.problems,
+    DescribeProblems(OF_COMMANDS, description.problems, {
+      409: ['stream-not-understood'],
+      410: ['stream-deleted'],
       412: ['revision-mismatch'],
-      413: ['too-large'],
-      415: ['unsupported-media-type'],
-      422: ['idempotency-key-reused', ...(description.problems?.[422] ?? [])],
-      503: ['unavailable'],
+      422: ['idempotency-key-reused'],
     }),
   );
 }
@@ -111,30 +139,48 @@ export function DescribeQuery(
     query?: Schema<z.ZodObject>;
     answer: z.ZodType;
     minPosition?: boolean;
+    /** The answer has an ETag, and obeys conditions. */
+    tagged?: boolean;
     ndjson?: boolean;
     status?: number;
   },
 ): MethodDecorator {
-  const { summary, tag, ids, query, answer, minPosition, ndjson, status = 200 } = description;
+  const { summary, tag, ids, query, answer, minPosition, tagged, ndjson, status = 200 } = description;
   const schema = outputSchema(answer) as never;
   return applyDecorators(
+    Offers({
+      query: namesOf(query),
+      produces: ndjson ? [JSON_TYPE, NDJSON] : [JSON_TYPE],
+      ...(minPosition && { variesBy: ['Min-Position'] }),
+    }),
     ApiOperation({ summary, tags: [tag] }),
     ...parameters(ids),
     ...queryParameters(query),
     ...(minPosition
       ? [ApiHeader({ name: 'Min-Position', description: 'wait until the tables have reached this position' })]
       : []),
+    ...(tagged
+      ? [
+          ApiHeader({ name: 'If-None-Match', description: 'the ETag of the answer that the client has' }),
+          ApiHeader({ name: 'If-Match', description: 'the ETag that the answer must have; otherwise 412' }),
+          ApiResponse({ status: 304, description: 'the client has the answer' }),
+        ]
+      : []),
     ApiResponse({
       status,
       description: 'the answer',
+      ...(tagged && { headers: { etag: REVISION } }),
       content: {
-        'application/json': { schema },
-        ...(ndjson && { 'application/x-ndjson': { schema: { type: 'string' } } }),
+        [JSON_TYPE]: { schema },
+        ...(ndjson && { [NDJSON]: { schema: { type: 'string' } } }),
       },
     }),
-    ...problems({ ...description.problems, 503: ['unavailable'] }),
+    DescribeProblems(description.problems, tagged ? { 412: ['revision-mismatch'] } : undefined),
   );
 }
+
+const namesOf = (query: Schema<z.ZodObject> | undefined): string[] =>
+  query ? Object.keys(schemaFor(query, Schemas.ofAnyService).shape) : [];
 
 function queryParameters(query: Schema<z.ZodObject> | undefined): MethodDecorator[] {
   if (!query) return [];

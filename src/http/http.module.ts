@@ -1,12 +1,16 @@
 import { Module } from '@nestjs/common';
-import { APP_FILTER } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { HealthController } from './health.controller.js';
 import { HomeController } from './home.controller.js';
+import { OfferGuard } from './offer.guard.js';
 import { ProblemFilter } from './problem.filter.js';
 
-/** The routes that depend on no feature (home page, health), and problems as answers to errors. */
+/** The routes that depend on no feature (home page, health), what every route refuses, and problems as answers to errors. */
 @Module({
   controllers: [HomeController, HealthController],
-  providers: [{ provide: APP_FILTER, useClass: ProblemFilter }],
+  providers: [
+    { provide: APP_FILTER, useClass: ProblemFilter },
+    { provide: APP_GUARD, useClass: OfferGuard },
+  ],
 })
 export class HttpModule {}

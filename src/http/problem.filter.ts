@@ -12,6 +12,7 @@ import { IdempotencyKeyReused, PreconditionFailed } from '../commands/handle-com
 import { TooMuchContention } from '../commands/keyed-queue.js';
 import { isUnavailable, PoolCrowded } from '../postgres/errors.js';
 import { CallerLeft } from './caller.js';
+import { unsupportedType } from './media-types.js';
 import { invalidRequest, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
 
 const STATUS = { 'not-found': 404, conflict: 409, unprocessable: 422 } as const;
@@ -85,7 +86,7 @@ function describe(error: unknown): string {
 /** The problem for an error of Fastify or Nest about the request itself; undefined for other errors. */
 export function fromFramework(
   error: unknown,
-  request: Pick<FastifyRequest, 'method' | 'url' | 'server'>,
+  request: Pick<FastifyRequest, 'method' | 'url' | 'server' | 'routeOptions'>,
 ): Problem | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = 'code' in error ? error.code : undefined;
@@ -95,8 +96,7 @@ export function fromFramework(
   const status =
     error instanceof HttpException ? error.getStatus() : 'statusCode' in error ? error.statusCode : 0;
   if (status === 413) return new Problem(413, 'too-large', 'The request body is too large.');
-  if (status === 415)
-    return new Problem(415, 'unsupported-media-type', 'The request body must be application/json.');
+  if (status === 415) return unsupportedType(request.routeOptions.config);
   if (status === 404) {
     const allow = request.server.allowedMethods(request.url);
     if (allow.length === 0 || allow.includes(request.method))

@@ -20,7 +20,7 @@ export class Problem extends Error {
   }
 }
 
-/** The request is malformed; the problem lists every error. */
+/** The request is malformed. The answer lists the first {@link MAX_ERRORS} errors. */
 export const invalidRequest = (errors: readonly RequestError[]): Problem =>
   new Problem(400, 'invalid-request', 'The request is not valid.', { errors });
 
@@ -30,14 +30,19 @@ export const unavailable = (detail: string): Problem =>
 
 const TITLES: Record<number, string> = {
   400: 'Bad Request',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  406: 'Not Acceptable',
+  408: 'Request Timeout',
   409: 'Conflict',
   410: 'Gone',
   412: 'Precondition Failed',
   413: 'Content Too Large',
   414: 'URI Too Long',
   415: 'Unsupported Media Type',
+  417: 'Expectation Failed',
+  421: 'Misdirected Request',
   422: 'Unprocessable Content',
   431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
@@ -46,11 +51,27 @@ const TITLES: Record<number, string> = {
 
 export const PROBLEM_JSON = 'application/problem+json';
 
-/** The JSON body of a problem. */
-export const problemBody = ({ status, slug, message, extra }: Problem) => ({
-  type: `urn:colophon:problem:${slug}`,
-  title: TITLES[status] ?? 'Error',
-  status,
-  detail: message,
-  ...(extra.errors && { errors: extra.errors }),
-});
+/** A body of 1 MiB can have 100,000 errors, and a text of the client's choice in each. */
+const MAX_ERRORS = 20;
+const MAX_TEXT = 500;
+
+const shorten = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text);
+
+/** The JSON body of a problem. Bounded, however large the request was. */
+export function problemBody({ status, slug, message, extra: { errors } }: Problem) {
+  const more = (errors?.length ?? 0) - MAX_ERRORS;
+  return {
+    type: `urn:colophon:problem:${slug}`,
+    title: TITLES[status] ?? 'Error',
+    status,
+    detail: shorten(message),
+    ...(errors && {
+      errors: errors.slice(0, MAX_ERRORS).map(({ pointer, rule, detail }) => ({
+        pointer: shorten(pointer),
+        rule,
+        detail: shorten(detail),
+      })),
+    }),
+    ...(more > 0 && { moreErrors: more }),
+  };
+}

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import type { CommandContext } from '../commands/command-context.js';
 import { commandIdOf, newId, resourceIdOf } from '../ids.js';
 import { normaliseText } from '../text.js';
+import { readRevisions } from './conditions.js';
 import { invalidRequest } from './problem.js';
 
 /** A command's context from the HTTP headers, with an id for the resource that the command may create. */
@@ -13,7 +14,7 @@ export interface HttpCommandContext extends CommandContext {
 
 export const ANONYMOUS = 'anonymous';
 
-/** Reads the headers `X-Actor`, `Reason`, `Idempotency-Key`, `If-Match`, `X-Correlation-Id` and `traceparent`. */
+/** Reads the headers `X-Actor`, `Reason`, `Idempotency-Key`, `If-Match`, `If-None-Match`, `X-Correlation-Id` and `traceparent`. */
 export const Context = createParamDecorator((_: unknown, host: ExecutionContext) =>
   readContext(host.switchToHttp().getRequest<FastifyRequest>()),
 );
@@ -28,7 +29,8 @@ export function readContext(request: FastifyRequest): HttpCommandContext {
   const commandId = key === undefined ? newId() : commandIdOf(actor, key);
   const correlationId = header(request, 'X-Correlation-Id', 255, false) ?? commandId;
   const traceParent = readTraceParent(request);
-  const ifMatch = readIfMatch(request);
+  const ifMatch = readRevisions(request, 'If-Match');
+  const ifNoneMatch = readRevisions(request, 'If-None-Match');
   return {
     commandId,
     newResourceId: key === undefined ? newId() : resourceIdOf(actor, key),
@@ -38,6 +40,7 @@ export function readContext(request: FastifyRequest): HttpCommandContext {
     correlationId,
     ...(traceParent && { traceParent }),
     ...(ifMatch && { ifMatch }),
+    ...(ifNoneMatch && { ifNoneMatch }),
   };
 }
 
@@ -72,21 +75,4 @@ function readTraceParent(request: FastifyRequest): string | undefined {
   return typeof value === 'string' && /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(value)
     ? value
     : undefined;
-}
-
-function readIfMatch(request: FastifyRequest): 'any' | bigint[] | undefined {
-  const value = request.headers['if-match'];
-  if (value === undefined) return undefined;
-  if (value.trim() === '*') return 'any';
-  const tags = value.split(',').map((tag) => tag.trim());
-  if (!tags.every((tag) => /^(W\/)?"[^"]*"$/.test(tag)))
-    throw invalidRequest([
-      {
-        pointer: 'header/If-Match',
-        rule: 'entity-tag',
-        detail: 'must be * or a list of entity tags such as "3"',
-      },
-    ]);
-  // If-Match compares strongly (RFC 9110 §13.1.1): weak tags and tags of another form match nothing.
-  return tags.flatMap((tag) => /^"(0|[1-9]\d{0,18})"$/.exec(tag)?.[1] ?? []).map(BigInt);
 }

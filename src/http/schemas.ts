@@ -19,6 +19,14 @@ export const pageSize = (largest: number, fallback: number) =>
     .pipe(z.number().min(1).max(largest))
     .default(fallback);
 
+/** A list. The length is checked before the items, because a body of 1 MiB can have 500,000 items, each with an error. */
+export const list = <Item extends z.ZodType>(item: Item, { min = 0, max }: { min?: number; max: number }) =>
+  z.preprocess((value, context) => {
+    if (!Array.isArray(value) || value.length <= max) return value;
+    context.addIssue({ code: 'too_big', origin: 'array', maximum: max, inclusive: true, input: value });
+    return z.NEVER;
+  }, z.array(item).min(min).max(max));
+
 /** Schemas that depend on the running service: on its longest text, and on its log, which gives the positions. */
 export class Schemas {
   /** For the API's description, which holds for every service. */

@@ -1,14 +1,16 @@
 import { isUtf8 } from 'node:buffer';
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { rememberRoutes } from './allowed-methods.js';
+import { limitBodyTime } from './body-time.js';
+import { refuseForeign, type KnownNames } from './foreign.js';
+import { refuseMalformed } from './malformed.js';
+import { bodyType, JSON_TYPE, NDJSON, unsupportedType } from './media-types.js';
 import { Problem, PROBLEM_JSON, problemBody } from './problem.js';
 import { fromFramework } from './problem.filter.js';
 import { boundUnreadAnswers } from './unread-answers.js';
-
-export const NDJSON = 'application/x-ndjson';
 
 /** Our deepest body has four levels. The limit keeps recursive code from running out of stack. */
 const MAX_DEPTH = 32;
@@ -16,8 +18,14 @@ const IDLE_MS = 65_000;
 const HEADERS_MS = 20_000;
 const [QUOTE, BACKSLASH, BRACKET, BRACE] = [0x22, 0x5c, 0x5b, 0x7b];
 
+export interface ServerOptions extends KnownNames {
+  /** Largest body, and longest time from the headers to the body's end. Neither holds for a route that streams. */
+  readonly maxBodyBytes: number;
+  readonly bodyTimeoutMs: number;
+}
+
 /** Fastify with strict parsing. An error before a route is found is answered as a problem too. */
-export function createAdapter(maxBodyBytes: number): FastifyAdapter {
+export function createAdapter({ maxBodyBytes, bodyTimeoutMs, ...names }: ServerOptions): FastifyAdapter {
   const adapter = new FastifyAdapter({
     bodyLimit: maxBodyBytes,
     routerOptions: { maxParamLength: 200 },
@@ -36,12 +44,25 @@ export function createAdapter(maxBodyBytes: number): FastifyAdapter {
     clientErrorHandler: refuse,
   });
   const fastify = adapter.getInstance<FastifyInstance>();
+  // First, because a refusal doesn't end a body that drips.
+  limitBodyTime(fastify, bodyTimeoutMs);
+  const checkNames = refuseForeign(names);
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    try {
+      refuseMalformed(request.raw);
+      checkNames(request);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  });
   rememberRoutes(fastify);
   boundUnreadAnswers(fastify);
+  fastify.server.on('checkExpectation', refuseExpectation);
   fastify.removeAllContentTypeParsers();
-  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+  fastify.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (request, body, done) => {
     try {
-      refuseEncoding(request);
+      refuseType(request, JSON_TYPE);
       done(null, parseJson(body as Buffer));
     } catch (error) {
       done(error as Error);
@@ -50,7 +71,7 @@ export function createAdapter(maxBodyBytes: number): FastifyAdapter {
   // Imports are read line by line as lines arrive, so the limit on bodies doesn't apply.
   fastify.addContentTypeParser(NDJSON, (request, payload, done) => {
     try {
-      refuseEncoding(request);
+      refuseType(request, NDJSON);
       done(null, payload);
     } catch (error) {
       done(error as Error);
@@ -59,7 +80,8 @@ export function createAdapter(maxBodyBytes: number): FastifyAdapter {
   return adapter;
 }
 
-function refuseEncoding({ headers }: FastifyRequest): void {
+function refuseType({ headers, routeOptions }: FastifyRequest, type: string): void {
+  if (type !== bodyType(routeOptions.config)) throw unsupportedType(routeOptions.config);
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
     throw new Problem(415, 'unsupported-media-type', 'Send the request body without Content-Encoding.');
@@ -98,6 +120,13 @@ function isDeeperThan(limit: number, json: Buffer): boolean {
   return false;
 }
 
+/** Node answers `100-continue`, and leaves other expectations to us. The request reaches no route. */
+function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  const problem = new Problem(417, 'expectation-failed', 'The only expectation that is met is 100-continue.');
+  response.writeHead(problem.status, { 'content-type': PROBLEM_JSON, connection: 'close' });
+  response.end(JSON.stringify(problemBody(problem)));
+}
+
 /** Answers bytes that aren't HTTP. Such bytes never reach a route, so the answer is written to the bare socket. */
 function refuse(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -107,7 +136,11 @@ function refuse(error: Error & { code?: string }, socket: Duplex): void {
   const status =
     error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
   const body = JSON.stringify(
-    problemBody(new Problem(status, 'malformed-request', 'This is not a valid HTTP request.')),
+    problemBody(
+      status === 408
+        ? new Problem(status, 'request-timeout', 'The request did not arrive in time.')
+        : new Problem(status, 'malformed-request', 'This is not a valid HTTP request.'),
+    ),
   );
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: ${PROBLEM_JSON}\r\n` +

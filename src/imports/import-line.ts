@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { roles } from '../books/role-schemas.js';
-import type { Schemas } from '../http/schemas.js';
+import { list, type Schemas } from '../http/schemas.js';
 import { requestErrors } from '../http/validate.js';
 
 /** A key of the source, such as `gutenberg:3`. Ids are derived from keys, so a source must never change a key. */
@@ -20,12 +20,10 @@ const importLine = ({ text }: Schemas) =>
       type: z.literal('book'),
       key,
       title: text,
-      authors: z
-        .array(
-          z.strictObject({ author: key, roles: roles.optional(), creditedAs: text.nullable().optional() }),
-        )
-        .max(1_000)
-        .optional(),
+      authors: list(
+        z.strictObject({ author: key, roles: roles.optional(), creditedAs: text.nullable().optional() }),
+        { max: 1_000 },
+      ).optional(),
     }),
   ]);
 

@@ -1,10 +1,13 @@
 import type { Readable } from 'node:stream';
 import { Controller, HttpCode, Logger, Post, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse } from '@nestjs/swagger';
+import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { DescribeProblems } from '../http/describe.js';
+import { NDJSON, unsupportedType } from '../http/media-types.js';
+import { Offers } from '../http/offer.guard.js';
 import { readContext } from '../http/request-context.js';
 import { invalidRequest, Problem, unavailable } from '../http/problem.js';
-import { NDJSON } from '../http/server.js';
 import { Importer } from './importer.js';
 import { PatientWriter } from './patient-writer.js';
 
@@ -16,6 +19,8 @@ export class ImportsController {
 
   @Post()
   @HttpCode(200)
+  @RouteConfig({ streams: true })
+  @Offers({ query: [], produces: [NDJSON] })
   @ApiOperation({
     summary:
       'Import authors and books, one JSON object a line; answers one result a line, in order, as lines finish',
@@ -30,17 +35,11 @@ export class ImportsController {
     description: 'one result a line',
     content: { [NDJSON]: { schema: { type: 'string' } } },
   })
-  @ApiResponse({ status: 400, description: 'invalid-request', content: { 'application/problem+json': {} } })
-  @ApiResponse({
-    status: 415,
-    description: 'unsupported-media-type',
-    content: { 'application/problem+json': {} },
-  })
-  @ApiResponse({ status: 503, description: 'unavailable', content: { 'application/problem+json': {} } })
+  @DescribeProblems({ 403: ['foreign-origin'], 415: ['unsupported-media-type'] })
   async importLines(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const body = request.body as Readable | undefined;
-    if (typeof body?.pipe !== 'function') throw new Problem(415, 'unsupported-media-type', `Send ${NDJSON}.`);
-    for (const name of ['Idempotency-Key', 'If-Match'])
+    if (typeof body?.pipe !== 'function') throw unsupportedType(request.routeOptions.config);
+    for (const name of ['Idempotency-Key', 'If-Match', 'If-None-Match'])
       if (request.headers[name.toLowerCase()] !== undefined)
         throw invalidRequest([
           {

@@ -39,16 +39,21 @@ interface Set {
   readonly data: { readonly value: string };
 }
 
+interface Value {
+  readonly status: 'live';
+  readonly value: string;
+}
+
 /** A stream with one value. Nothing to do if the value is there already; refused while it is `locked`. */
-const setTo = (stream: string, value: string): Handling<string, Set> => ({
+const setTo = (stream: string, value: string): Handling<Value, Set> => ({
   id: stream,
   stream,
-  initial: '',
-  evolve: (_, event) => event.data.value,
+  initial: { status: 'live', value: '' },
+  evolve: (_, event) => ({ status: 'live', value: event.data.value }),
   flawOf: () => undefined,
   decide: (current) => {
-    if (current === 'locked') throw new Locked('locked');
-    return current === value ? [] : [{ type: 'Set', data: { value } }];
+    if (current.value === 'locked') throw new Locked('locked');
+    return current.value === value ? [] : [{ type: 'Set', data: { value } }];
   },
 });
 

@@ -265,7 +265,7 @@ test('an address where nothing is, and a method that is not for it', async () =>
   await refused('GET', '/nowhere', {}, 404, 'route-not-found');
   await refused('GET', '/authors/', {}, 404, 'route-not-found');
   const wrong = await refused('PUT', '/authors', {}, 405, 'method-not-allowed');
-  expect(wrong.headers.get('allow')).toBe('GET, HEAD, POST');
+  expect(wrong.headers.get('allow')).toBe('GET, HEAD, OPTIONS, POST');
   await refused('POST', `/books/${book}`, {}, 405, 'method-not-allowed');
   await refused('GET', '/authors/%', {}, 400, 'malformed-url');
   await refused('GET', `/authors/${'a'.repeat(300)}`, {}, 414, 'malformed-request');

@@ -1,4 +1,4 @@
-import type { DecidedEvent } from '../../src/commands/handle-command.js';
+import type { DecidedEvent } from '../../src/commands/streams.js';
 
 /** given(events).when(decision).then(events), or .refuses(the rule): a decision's test as a sentence. */
 export function scenarios<State, Event extends DecidedEvent>(

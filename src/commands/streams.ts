@@ -1,0 +1,106 @@
+import { DomainError } from '../domain-error.js';
+import type { EventStore, RecordedEvent } from '../event-store/event-store.js';
+
+/** An event that a decision returns. The handler adds id and metadata at the append. */
+export interface DecidedEvent {
+  readonly type: string;
+  readonly data: object;
+}
+
+/** The part of a state that conditions ask about: whether the resource can be read. */
+export interface Standing {
+  readonly status: 'unknown' | 'live' | 'removed';
+}
+
+/** What it takes to fold a stream. */
+export interface StreamOf<State extends Standing, Event extends DecidedEvent> {
+  readonly stream: string;
+  readonly initial: State;
+  readonly evolve: (state: State, event: Event) => State;
+  /** Why an event can't be one of such a stream; undefined if the event can be one. */
+  readonly flawOf: (event: DecidedEvent) => string | undefined;
+}
+
+/** A stream's state, and the last event in it. */
+export interface Folded<State> {
+  readonly state: State;
+  readonly last: Pick<RecordedEvent, 'id' | 'revision' | 'position'> | undefined;
+}
+
+/** An event of the stream can't be folded. Deciding without that event could undo what it did. */
+export class StreamNotUnderstood extends DomainError {
+  readonly kind = 'conflict';
+  readonly rule = 'stream-not-understood';
+
+  constructor({ type, revision }: RecordedEvent, flaw: string) {
+    super(
+      `This version can't read the ${type} at revision ${revision}: ${flaw}. ` +
+        'A newer version of Colophon, or another program, wrote into the stream or deleted from the stream.',
+    );
+  }
+}
+
+/** From this revision on, a stream's state is kept: reading 1,000 events takes some milliseconds. */
+const LONG_STREAM = 1_000n;
+/** Largest number of states kept. A state has at most some MB: 1,000 links with long credits. */
+const MAX_LONG = 100;
+
+/** Folds streams into states. Of a long stream, only what came since the last fold of this process is read. */
+export class Streams {
+  /** States of long streams, the ones used last at the end. */
+  private readonly long = new Map<string, Folded<unknown>>();
+
+  constructor(private readonly store: EventStore) {}
+
+  /** @throws StreamNotUnderstood, and the errors of {@link EventStore.readStream}. */
+  async fold<State extends Standing, Event extends DecidedEvent>(
+    of: StreamOf<State, Event>,
+  ): Promise<Folded<State>> {
+    const { stream } = of;
+    const kept = this.long.get(stream) as Folded<State> | undefined;
+    if (kept?.last) {
+      const { last } = kept;
+      // The last event is read again: a stream that was deleted or cut behind our back is folded anew.
+      const [again, ...since] = await this.store.readStream(stream, { after: last.revision - 1n });
+      this.long.delete(stream);
+      if (again?.id === last.id) return this.keep(stream, foldOn(of, kept, since));
+    }
+    return this.keep(stream, foldOn(of, begun(of), await this.store.readStream(stream)));
+  }
+
+  private keep<State>(stream: string, folded: Folded<State>): Folded<State> {
+    if (!folded.last || folded.last.revision < LONG_STREAM) return folded;
+    const oldest = this.long.size < MAX_LONG ? undefined : this.long.keys().next().value;
+    if (oldest !== undefined) this.long.delete(oldest);
+    this.long.set(stream, folded);
+    return folded;
+  }
+}
+
+/** The state of a stream without events. */
+export const begun = <State>({ initial }: { readonly initial: State }): Folded<State> => ({
+  state: initial,
+  last: undefined,
+});
+
+/**
+ * A state after more events of the stream.
+ * @throws StreamNotUnderstood
+ */
+export function foldOn<State extends Standing, Event extends DecidedEvent>(
+  { evolve, flawOf }: StreamOf<State, Event>,
+  { state, last }: Folded<State>,
+  events: readonly RecordedEvent[],
+): Folded<State> {
+  let next = last ? last.revision + 1n : 0n;
+  for (const event of events) {
+    const gap = event.revision === next ? undefined : 'events before it were deleted from the store';
+    const flaw = event.unreadable ?? gap ?? flawOf(event);
+    if (flaw !== undefined) throw new StreamNotUnderstood(event, flaw);
+    state = evolve(state, event as unknown as Event);
+    next += 1n;
+  }
+  const end = events.at(-1) ?? last;
+  // Only what later commands need: data of the event may be large.
+  return { state, last: end && { id: end.id, revision: end.revision, position: end.position } };
+}

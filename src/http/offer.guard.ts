@@ -1,0 +1,58 @@
+import {
+  createParamDecorator,
+  Injectable,
+  SetMetadata,
+  type CanActivate,
+  type ExecutionContext,
+} from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { negotiate } from './negotiate.js';
+import { invalidRequest, Problem } from './problem.js';
+
+/** What a route offers, as the API's description says. */
+export interface Offer {
+  /** Names of the query parameters. */
+  readonly query: readonly string[];
+  /** Media types of the answer, the preferred type first. */
+  readonly produces: readonly string[];
+  /** Further request headers that the answer depends on. */
+  readonly variesBy?: readonly string[];
+}
+
+const OFFER = 'colophon:offer';
+
+export const Offers = (offer: Offer): MethodDecorator => SetMetadata(OFFER, offer);
+
+const offerOf = (host: ExecutionContext) =>
+  Reflect.getMetadata(OFFER, host.getHandler()) as Offer | undefined;
+
+/** The media type of the answer, chosen by the header `Accept`. */
+export const MediaType = createParamDecorator((_: unknown, host: ExecutionContext) =>
+  negotiate(host.switchToHttp().getRequest<FastifyRequest>().headers.accept, offerOf(host)?.produces ?? []),
+);
+
+/** Refuses what the route doesn't offer: unknown query parameters (400), and answers of other media types (406). */
+@Injectable()
+export class OfferGuard implements CanActivate {
+  canActivate(host: ExecutionContext): boolean {
+    const offer = offerOf(host);
+    if (!offer) return true;
+    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    host
+      .switchToHttp()
+      .getResponse<FastifyReply>()
+      .header('vary', ['Accept', ...(offer.variesBy ?? [])].join(', '));
+    const unknown = Object.keys(request.query as object).filter((name) => !offer.query.includes(name));
+    if (unknown.length > 0)
+      throw invalidRequest(
+        unknown.map((name) => ({
+          pointer: `query/${name}`,
+          rule: 'unknown-field',
+          detail: 'is not known here',
+        })),
+      );
+    if (negotiate(request.headers.accept, offer.produces) === undefined)
+      throw new Problem(406, 'not-acceptable', `The answer is ${offer.produces.join(' or ')}.`);
+    return true;
+  }
+}
