@@ -10,7 +10,7 @@ import { BooksOfAuthor } from './authors/books-of-author.js';
 import { EventStore } from './event-store/event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { Dependencies } from './http/health.controller.js';
-import { unavailable } from './http/problem.js';
+import { onAnotherLog, unavailable } from './http/problem.js';
 import { Schemas } from './http/schemas.js';
 import type { Resources } from './resources.js';
 
@@ -22,7 +22,8 @@ export class ResourcesModule {
     const rowChanges: RowChanges = { of: (table, key) => explain(store, table, key) };
     const dependencies: Dependencies = {
       check: async () => {
-        await Promise.all([store.head(), projector.status()]);
+        await Promise.all([store.logId(), projector.status()]);
+        if (projector.onAnotherLog) throw onAnotherLog();
         if (!projector.readable) throw unavailable('The tables are being rebuilt for this version.');
       },
     };

@@ -1,6 +1,6 @@
-import type { Position } from '../../src/event-store/event-store.js';
+import { AnotherLog, type Position } from '../../src/event-store/event-store.js';
 import { readCheckpoint } from '../checkpoint.js';
-import { align, comparable } from './align.js';
+import { align, comparable, NotComparable } from './align.js';
 import { buildAsOf } from './as-of.js';
 import type { RebuildContext, RebuildProgress } from './build.js';
 import { differences, type Difference } from './differences.js';
@@ -41,6 +41,9 @@ export async function verify(context: RebuildContext, options: VerifyOptions): P
   const { signal, onProgress } = options;
   return withWorkers(context, `verification of ${schema}`, signal, async (holder, open) => {
     const live = comparable(await readCheckpoint(pool, schema, projection), target);
+    const { position: at, eventId } = live;
+    if (at !== undefined && eventId !== undefined && !(await context.store.holds(at, eventId)))
+      throw new NotComparable(AnotherLog.withoutEvent(at, eventId).message);
     await buildAsOf({ ...context, target: aside }, live.position, {
       allowParked: true,
       signal,

@@ -28,7 +28,7 @@ const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file)
 /** The read tables. A batch loads the rows that its events touch, folds event by event, and stores the results. */
 export const catalogue: Projection = {
   name: 'catalogue',
-  version: 3,
+  version: 4,
   readable: 3,
   categories: [AUTHOR, BOOK],
   tables: ['authors', 'books', 'author_book', 'detached_links', 'removed'],

@@ -104,8 +104,13 @@ export abstract class EventStore {
   /**
    * Every event after `after` (undefined: from the beginning), once, in order, until the signal aborts. Waits during
    * outages of the store. Yields an empty batch only to report that the subscription has caught up.
+   * @param id of the event at `after`, if known. Looked up again with every connection.
+   * @throws AnotherLog if the log no longer has the last event that the subscriber got.
    */
-  abstract subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch>;
+  abstract subscribe(after: Position | undefined, signal: AbortSignal, id?: string): AsyncIterable<Batch>;
+
+  /** Whether the log has the event with this id at this position. Not so if the log went back, or was replaced. */
+  abstract holds(position: Position, id: string): Promise<boolean>;
 
   /**
    * Every event up to `to` (inclusive), stream by stream: events of a stream in order, streams in any order. Only
@@ -146,6 +151,24 @@ export class RevisionConflict extends Error {
 export class EventStoreUnavailable extends Error {
   constructor(cause?: unknown) {
     super('the event store is unavailable', { cause });
+  }
+}
+
+/**
+ * The store holds another log than before, or an older state of the log, such as a backup. Nobody can go on from there:
+ * the tables show events that the log doesn't have.
+ */
+export class AnotherLog extends Error {
+  constructor(finding: string) {
+    super(`${finding}: put the right log back, or rebuild the tables with \`colophon rebuild\``);
+  }
+
+  static withoutEvent(position: Position, id: string): AnotherLog {
+    return new AnotherLog(`the log went back or was replaced, it has no event ${id} at position ${position}`);
+  }
+
+  static named(found: string | undefined, expected: string): AnotherLog {
+    return new AnotherLog(`the event store has ${found ? `the log ${found}` : 'no log'} instead of ${expected}`);
   }
 }
 

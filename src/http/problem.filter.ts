@@ -2,6 +2,7 @@ import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DomainError } from '../domain-error.js';
 import {
+  AnotherLog,
   AppendTooLarge,
   EventStoreUnavailable,
   MAX_APPEND_BYTES,
@@ -10,7 +11,7 @@ import {
 } from '../event-store/event-store.js';
 import { IdempotencyKeyReused, PreconditionFailed, TooMuchContention } from '../commands/handle-command.js';
 import { isUnavailable } from '../postgres/database.js';
-import { invalidRequest, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
+import { invalidRequest, onAnotherLog, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
 
 const STATUS = { 'not-found': 404, conflict: 409, unprocessable: 422 } as const;
 
@@ -55,6 +56,10 @@ export class ProblemFilter implements ExceptionFilter {
     if (error instanceof StreamDeleted) return new Problem(410, 'stream-deleted', error.message);
     if (error instanceof NoSuchPosition)
       return invalidRequest([{ pointer: 'query/after', rule: 'position', detail: error.message }]);
+    if (error instanceof AnotherLog) {
+      this.logger.error(`${request.method} ${request.url}: ${error.message}`);
+      return onAnotherLog();
+    }
     if (error instanceof EventStoreUnavailable || isUnavailable(error)) {
       this.logger.warn(`${request.method} ${request.url}: ${describe(error)}`);
       return unavailable('The database is unavailable; the outcome of the request is unknown.');

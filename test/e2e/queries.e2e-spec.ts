@@ -190,7 +190,7 @@ test('the projection tells where it stands', async () => {
   expect(items).toEqual([
     {
       name: 'catalogue',
-      version: 3,
+      version: 4,
       tables: 3,
       position: expect.stringMatching(/^\d+\.[\da-f]{8}$/),
       head: items[0].position,

@@ -319,7 +319,7 @@ test('another version’s tables come in the background, while both versions ser
   ]);
   expect(await projector.reached(meanwhile.position, 10_000)).toBe(true);
   expect(await newer.reached(meanwhile.position, 10_000)).toBe(true);
-  expect(await projector.status()).toMatchObject({ version: 3, tables: 3, active: true });
+  expect(await projector.status()).toMatchObject({ version: 4, tables: 4, active: true });
   expect(await newer.status()).toMatchObject({ version: 4, tables: 3, active: false });
   expect(newer.readable).toBe(true);
   await reader.query('commit');

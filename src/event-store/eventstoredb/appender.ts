@@ -29,6 +29,8 @@ export class Appender {
     private readonly client: EventStoreDBClient,
     private readonly names: StreamNames,
     private readonly reader: Reader,
+    /** Throws AnotherLog if the server came back with another log. */
+    private readonly sameLog: () => Promise<void>,
     private readonly closing: AbortSignal,
   ) {}
 
@@ -43,6 +45,7 @@ export class Appender {
     const deadline = Date.now() + SETTLE_MS;
     for (let retried = false; ; retried = true) {
       try {
+        if (retried) await this.sameLog();
         const append = this.client.appendToStream(this.names.onServer(stream), written, {
           expectedRevision: expected === 'no-stream' ? NO_STREAM : expected,
           requiresLeader: true,
@@ -56,9 +59,10 @@ export class Appender {
         if (isWrongExpectedVersion(error)) return this.settle(stream, expected, events, retried);
         if (isStreamDeleted(error)) throw new StreamDeleted(stream);
         if (isTooLarge(error)) throw new AppendTooLarge(MAX_APPEND_BYTES);
-        if (error instanceof EventStoreUnavailable) throw error;
-        if (!isPassing(error)) throw error;
-        if (Date.now() >= deadline || this.closing.aborted) throw new EventStoreUnavailable(error);
+        const unavailable = error instanceof EventStoreUnavailable;
+        if (!unavailable && !isPassing(error)) throw error;
+        if (Date.now() >= deadline || this.closing.aborted)
+          throw unavailable ? error : new EventStoreUnavailable(error);
         await setTimeout(RETRY_MS);
       }
     }

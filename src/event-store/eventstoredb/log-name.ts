@@ -11,6 +11,13 @@ export interface LogName {
   readonly position: Position;
 }
 
+/** Reads the log's id; undefined if the log has none, or not in the place where it was written. */
+export async function readName(reader: Reader): Promise<LogName | undefined> {
+  const [named] = await reader.stream(LOG_STREAM);
+  if (named?.revision !== 0n) return undefined;
+  return { id: (named.data as { id: string }).id, position: named.position };
+}
+
 /** Reads the log's id. Writes a new id if the log has none. */
 export async function nameLog(reader: Reader, appender: Appender): Promise<LogName> {
   for (;;) {

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { prepared } from '../../postgres/database.js';
 import { decode } from '../decode.js';
-import type { Position, ReadAllOptions, RecordedEvent } from '../event-store.js';
+import { AnotherLog, type Position, type ReadAllOptions, type RecordedEvent } from '../event-store.js';
 
 type Row = [
   position: string,
@@ -63,6 +63,32 @@ export async function readPage(
     order by position ${direction === 'forward' ? 'asc' : 'desc'} limit $1`;
   const { rows } = await pool.query<Row>({ ...prepared(text, values), rowMode: 'array' });
   return rows.map(toEvent);
+}
+
+/**
+ * The page after an event. The event is read too, so every page tells whether the log still has the event.
+ * @param id of the event at `from`; undefined if unknown. Then nothing is checked.
+ * @throws AnotherLog
+ */
+export async function readPageAfter(
+  pool: Pool,
+  from: Position | undefined,
+  id: string | undefined,
+  limit: number,
+): Promise<RecordedEvent[]> {
+  if (from === undefined || id === undefined) return readPage(pool, { from }, limit);
+  const [before, ...events] = await readPage(pool, { from: from - 1n }, limit + 1);
+  if (before?.position !== from || before.id !== id) throw AnotherLog.withoutEvent(from, id);
+  return events;
+}
+
+export async function readIdAt(pool: Pool, position: Position): Promise<string | undefined> {
+  const { rows } = await pool.query<{ id: string }>({
+    name: 'read-id-at',
+    text: 'select id from event_store.events where position = $1',
+    values: [position.toString()],
+  });
+  return rows[0]?.id;
 }
 
 export async function readHead(pool: Pool): Promise<Position | undefined> {

@@ -18,7 +18,7 @@ import { sortedByStream } from '../by-stream.js';
 import { checkAppend } from '../check-append.js';
 import { pause } from '../pause.js';
 import { GroupCommit } from './group-commit.js';
-import { readHead, readLogId, readPage, readPositionAt, readStreams } from './log-reader.js';
+import { readHead, readIdAt, readLogId, readPage, readPageAfter, readPositionAt, readStreams } from './log-reader.js';
 import { WakeUp } from './wake-up.js';
 
 /** Shortest time between two reads of a follower at the head. With many writers, a read per event slows writers. */
@@ -71,8 +71,9 @@ export class PostgresEventStore extends EventStore {
     }
   }
 
-  async *subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch> {
+  async *subscribe(after: Position | undefined, signal: AbortSignal, id?: string): AsyncIterable<Batch> {
     let from = after;
+    let lastId = id;
     let caughtUp = false;
     let lastRead = 0;
     while (!signal.aborted) {
@@ -82,13 +83,13 @@ export class PostgresEventStore extends EventStore {
       const ticket = this.wakeUp.ticket;
       let events: RecordedEvent[];
       try {
-        events = await readPage(this.pool, { from }, SUBSCRIBE_BATCH);
+        events = await readPageAfter(this.pool, from, lastId, SUBSCRIBE_BATCH);
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         await this.wakeUp.wait(ticket, RETRY_MS, signal);
         continue;
       }
-      from = events.at(-1)?.position ?? from;
+      ({ position: from, id: lastId } = events.at(-1) ?? { position: from, id: lastId });
       const atHead = events.length < SUBSCRIBE_BATCH;
       if (events.length > 0 || (atHead && !caughtUp)) yield { events, caughtUp: atHead };
       caughtUp = atHead;
@@ -98,6 +99,10 @@ export class PostgresEventStore extends EventStore {
 
   override readByStream(to: Position): AsyncIterable<readonly ProjectableEvent[]> {
     return sortedByStream(this.connectionString, 'event_store.events', to);
+  }
+
+  holds(position: Position, id: string): Promise<boolean> {
+    return available(async () => (await readIdAt(this.pool, position)) === id);
   }
 
   positionAt(time: Date): Promise<Position | undefined> {
