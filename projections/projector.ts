@@ -193,11 +193,7 @@ export class Projector {
     if (!checkpoint) throw new CheckpointMoved();
     const parkedStreams = await readParkedStreams(client, this.schema);
     this.known.moved(checkpoint);
-    for await (const { events } of this.store.subscribe(
-      checkpoint.position,
-      signal,
-      checkpoint.eventId,
-    )) {
+    for await (const { events } of this.store.subscribe(checkpoint.position, signal, checkpoint.eventId)) {
       const { parked } = checkpoint;
       const from: Checkpoint = checkpoint;
       checkpoint = await this.follower.step(() =>

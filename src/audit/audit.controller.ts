@@ -15,7 +15,14 @@ import { IdParam, ValidQuery } from '../http/validate.js';
 import { auditEvent, toAuditEvent, type AuditEvent } from './audit-event.js';
 import { replay } from './replay.js';
 
-const history = z.object({ id: z.uuid(), events: z.array(auditEvent) });
+const history = z.object({
+  id: z.uuid(),
+  deleted: z
+    .int()
+    .optional()
+    .describe('events at the beginning that another program deleted; missing if there are none'),
+  events: z.array(auditEvent),
+});
 const eventPage = z.object({
   items: z.array(auditEvent),
   next: z
@@ -67,7 +74,7 @@ export class AuditController {
   async authorHistory(@IdParam('id') id: string): Promise<History> {
     const events = await this.store.readStream(authorStream(id));
     if (events.length === 0) throw new AuthorNotFound();
-    return { id, events: this.show(events) };
+    return { id, ...deletedBefore(events), events: this.show(events) };
   }
 
   @Get('books/:id')
@@ -81,7 +88,7 @@ export class AuditController {
   async bookHistory(@IdParam('id') id: string): Promise<History> {
     const events = await this.store.readStream(bookStream(id));
     if (events.length === 0) throw new BookNotFound();
-    return { id, events: this.show(events) };
+    return { id, ...deletedBefore(events), events: this.show(events) };
   }
 
   @Get('events')
@@ -120,3 +127,7 @@ export class AuditController {
     return events.map((event) => toAuditEvent(event, this.tokens));
   }
 }
+
+/** How many events of a stream are missing at its beginning. */
+const deletedBefore = ([first]: readonly RecordedEvent[]): { deleted?: number } =>
+  first && first.revision > 0n ? { deleted: Number(first.revision) } : {};

@@ -79,6 +79,13 @@ export interface Batch {
   readonly caughtUp: boolean;
 }
 
+/** A stream of which another program deleted events. */
+export interface Deletion {
+  readonly stream: string;
+  /** The stream's first event that can still be read; undefined if no event can. */
+  readonly first: Revision | undefined;
+}
+
 /** Serves as type and as injection token. `resources.ts` picks the adapter. */
 export abstract class EventStore {
   /**
@@ -117,6 +124,12 @@ export abstract class EventStore {
    * stores that need bounded memory for a log of any size have this method.
    */
   readByStream?(to: Position): AsyncIterable<readonly ProjectableEvent[]>;
+
+  /**
+   * The streams of which another program deleted all events, or the first ones. Only a store in which other programs can
+   * do so has this method. The log may still show deleted events, until the store is scavenged.
+   */
+  deletions?(): AsyncIterable<Deletion>;
 
   /** Position of the last event; undefined if the log is empty. */
   abstract head(): Promise<Position | undefined>;
@@ -168,7 +181,9 @@ export class AnotherLog extends Error {
   }
 
   static named(found: string | undefined, expected: string): AnotherLog {
-    return new AnotherLog(`the event store has ${found ? `the log ${found}` : 'no log'} instead of ${expected}`);
+    return new AnotherLog(
+      `the event store has ${found ? `the log ${found}` : 'no log'} instead of ${expected}`,
+    );
   }
 }
 
@@ -177,7 +192,7 @@ export class NoSuchPosition extends Error {
   override message = 'There is no such position in this log.';
 }
 
-/** The stream was deleted for good (a tombstone), by another program than Colophon. */
+/** Another program than Colophon deleted the stream: for good (a tombstone), or so that it would begin anew. */
 export class StreamDeleted extends Error {
   constructor(readonly stream: string) {
     super(`The stream ${stream} was deleted from the event store by another program.`);

@@ -15,8 +15,7 @@ afterEach(() => service.stop());
 const sqlOf = <Row extends object>(...statements: string[]) => sql<Row>(service.database.url, ...statements);
 const add = async (name: string): Promise<string> =>
   (await service.request('POST', '/authors', { body: { name } })).body.id;
-const get = (path: string, headers: Record<string, string> = {}) =>
-  service.request('GET', path, { headers });
+const get = (path: string, headers: Record<string, string> = {}) => service.request('GET', path, { headers });
 const untilReady = async (status: number) => {
   while ((await get('/health/ready')).status !== status) await setTimeout(50);
 };
@@ -69,9 +68,9 @@ test('a log that was emptied is red until the right log is back', async () => {
   await putBack();
   await untilReady(200);
   const renamed = await service.request('PATCH', `/authors/${body.id}`, { body: { name: 'Clara' } });
-  expect(
-    (await get(`/authors/${body.id}`, { 'min-position': renamed.body.position })).body,
-  ).toMatchObject({ name: 'Clara' });
+  expect((await get(`/authors/${body.id}`, { 'min-position': renamed.body.position })).body).toMatchObject({
+    name: 'Clara',
+  });
 });
 
 test('a start finds that the log went back while nobody followed', async () => {

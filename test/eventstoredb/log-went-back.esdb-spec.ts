@@ -53,7 +53,9 @@ onNode('a server that comes back with other data', () => {
       await setTimeout(50);
     expect(await request('GET', '/health/ready')).toMatchObject({
       status: 503,
-      body: { detail: 'The log of the event store went back or was replaced, so it does not match the tables.' },
+      body: {
+        detail: 'The log of the event store went back or was replaced, so it does not match the tables.',
+      },
     });
     const clara = await add('Clara');
     expect(clara.status).toBe(201);
@@ -73,7 +75,8 @@ onNode('a server that comes back with other data', () => {
     renameSync(server.data, `${server.data}-aside`);
     await server.start();
     let answer = await add('Berta');
-    while (!answer.body.detail.startsWith('The log of the event store went back')) answer = await add('Berta');
+    while (!answer.body.detail.startsWith('The log of the event store went back'))
+      answer = await add('Berta');
     expect(answer.status).toBe(503);
     expect((await request('PATCH', `/authors/${anna.body.id}`, { body: { name: 'B' } })).status).toBe(503);
     await untilReady(503);

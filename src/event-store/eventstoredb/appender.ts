@@ -54,6 +54,9 @@ export class Appender {
         // The call's own deadline doesn't cover the search for a leader, which can take minutes.
         const { nextExpectedRevision, position } = await within(2 * APPEND_DEADLINE_MS, append);
         if (!position) throw new Error('the server gave no position');
+        // The server lets a soft-deleted stream begin anew, after its last revision. The new events can't be applied.
+        if (expected === 'no-stream' && nextExpectedRevision >= BigInt(events.length))
+          throw new StreamDeleted(stream);
         return { revision: nextExpectedRevision, position: position.commit };
       } catch (error) {
         if (isWrongExpectedVersion(error)) return this.settle(stream, expected, events, retried);

@@ -1,4 +1,4 @@
-import { EventStoreDBClient, type AllStreamSubscription } from '@eventstore/db-client';
+import { eventTypeFilter, EventStoreDBClient, type AllStreamSubscription } from '@eventstore/db-client';
 import { Logger } from '@nestjs/common';
 import { checkAppend } from '../check-append.js';
 import {
@@ -7,8 +7,10 @@ import {
   EventStore,
   EventStoreUnavailable,
   NoSuchPosition,
+  StreamDeleted,
   type AppendResult,
   type Batch,
+  type Deletion,
   type ExpectedRevision,
   type NewEvent,
   type Position,
@@ -35,6 +37,8 @@ const HEAD_BATCH = 32;
 const NAME_HOLDS_MS = 500;
 /** Longest time to read on to the head. What was read by then need not be read again. */
 const HEAD_MS = 10_000;
+/** The server's own events that delete events of a stream: its metadata, and its tombstone. */
+const DELETING_TYPES = ['$metadata', '$streamDeleted'];
 
 /**
  * The production store: EventStoreDB, one node or a cluster, by a connection string.
@@ -190,6 +194,36 @@ export class EventStoreDbEventStore extends EventStore {
     return undefined;
   }
 
+  override async *deletions(): AsyncIterable<Deletion> {
+    const { position: origin } = await this.name();
+    const streams = new Set<string>();
+    const feed = new Feed(
+      this.client.subscribeToAll({
+        fromPosition: at(origin),
+        filter: eventTypeFilter({ prefixes: DELETING_TYPES }),
+        requiresLeader: true,
+      }),
+      ({ streamId }) => {
+        const stream = streamId.replace(/^\$\$/, '');
+        if (this.names.isOurs(stream)) streams.add(this.names.inLog(stream));
+      },
+    );
+    try {
+      while (!(await feed.take(SUBSCRIBE_BATCH, BATCH_BYTES, this.closing.signal)).caughtUp)
+        this.closing.signal.throwIfAborted();
+    } finally {
+      feed.close();
+    }
+    for (const stream of streams) {
+      const events = await this.reader.stream(stream, 1).catch((error: unknown) => {
+        if (error instanceof StreamDeleted) return undefined;
+        throw error;
+      });
+      const first = events?.[0]?.revision;
+      if (!events || (first ?? 0n) > 0n) yield { stream, first };
+    }
+  }
+
   /** The server has no index of times, so the log is read from the end that is nearer in time. */
   async positionAt(time: Date): Promise<Position | undefined> {
     const backward = await this.nearerToEnd(time);
@@ -278,7 +312,10 @@ export class EventStoreDbEventStore extends EventStore {
 
   /** A subscription to our events after a position. Its events and checkpoints tell how far the log was searched. */
   private feedFrom(from: Position): Feed {
-    const checkpointReached = ({ readableLength }: AllStreamSubscription, { commit }: { commit: Position }) => {
+    const checkpointReached = (
+      { readableLength }: AllStreamSubscription,
+      { commit }: { commit: Position },
+    ) => {
       // The client reports a checkpoint ahead of the events that it still holds.
       const told = readableLength === 0 && this.searched !== undefined && commit > this.searched;
       if (told && this.searched !== undefined && from <= this.searched) this.searched = commit;
@@ -301,7 +338,8 @@ export class EventStoreDbEventStore extends EventStore {
     const feed = this.feedFrom(this.searched ?? 0n);
     try {
       while (!(await feed.take(SUBSCRIBE_BATCH, BATCH_BYTES, stop)).caughtUp)
-        if (stop.aborted) throw new EventStoreUnavailable(new Error('the head of the log was not reached in time'));
+        if (stop.aborted)
+          throw new EventStoreUnavailable(new Error('the head of the log was not reached in time'));
     } finally {
       feed.close();
     }

@@ -42,14 +42,24 @@ export class Reader {
     private readonly closing: AbortSignal,
   ) {}
 
-  /** All events of a stream in order; empty if the stream doesn't exist. */
-  async stream(stream: string): Promise<RecordedEvent[]> {
+  /**
+   * All events of a stream in order; empty if the stream doesn't exist.
+   * @param maxCount reads so many events at most.
+   * @throws StreamDeleted also if the stream was soft-deleted: the server then says that it doesn't exist.
+   */
+  async stream(stream: string, maxCount?: number): Promise<RecordedEvent[]> {
     return this.patiently(async () => {
       try {
-        const read = this.client.readStream(this.names.onServer(stream), { requiresLeader: true });
+        const read = this.client.readStream(this.names.onServer(stream), {
+          requiresLeader: true,
+          ...(maxCount !== undefined && { maxCount }),
+        });
         return (await this.collect(read)).events.map((event) => this.toEvent(event));
       } catch (error) {
-        if (isStreamNotFound(error)) return [];
+        if (isStreamNotFound(error)) {
+          if (deletes(await this.metadataOf(stream))) throw new StreamDeleted(stream);
+          return [];
+        }
         if (isStreamDeleted(error)) throw new StreamDeleted(stream);
         throw error;
       }
@@ -111,14 +121,19 @@ export class Reader {
     }
   }
 
-  /** Whether somebody set metadata of a stream, as a soft deletion does. Colophon never does. */
-  async hasMetadata(stream: string): Promise<boolean> {
+  /** Metadata that somebody set of a stream, as a soft deletion does; undefined if nobody did. Colophon never does. */
+  async metadataOf(stream: string): Promise<unknown> {
     return this.patiently(async () => {
       try {
-        const read = this.client.readStream(`$$${this.names.onServer(stream)}`, { maxCount: 1 });
-        return (await this.collect(read)).count > 0;
+        const read = this.client.readStream(`$$${this.names.onServer(stream)}`, {
+          direction: BACKWARDS,
+          fromRevision: END,
+          maxCount: 1,
+          requiresLeader: true,
+        });
+        return (await this.collect(read)).events[0]?.data;
       } catch (error) {
-        if (isStreamNotFound(error)) return false;
+        if (isStreamNotFound(error)) return undefined;
         throw error;
       }
     });
@@ -203,3 +218,7 @@ export class Reader {
     }
   }
 }
+
+/** Whether metadata of a stream hides events by their revision or their age. */
+const deletes = (metadata: unknown): boolean =>
+  typeof metadata === 'object' && metadata !== null && ('$tb' in metadata || '$maxAge' in metadata);

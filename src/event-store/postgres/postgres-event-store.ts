@@ -18,7 +18,15 @@ import { sortedByStream } from '../by-stream.js';
 import { checkAppend } from '../check-append.js';
 import { pause } from '../pause.js';
 import { GroupCommit } from './group-commit.js';
-import { readHead, readIdAt, readLogId, readPage, readPageAfter, readPositionAt, readStreams } from './log-reader.js';
+import {
+  readHead,
+  readIdAt,
+  readLogId,
+  readPage,
+  readPageAfter,
+  readPositionAt,
+  readStreams,
+} from './log-reader.js';
 import { WakeUp } from './wake-up.js';
 
 /** Shortest time between two reads of a follower at the head. With many writers, a read per event slows writers. */
