@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import type { Position } from '../src/event-store/event-store.js';
+import type { Position, RecordedEvent } from '../src/event-store/event-store.js';
 import { LeadLost } from '../src/followers/follower.js';
 import type { Queryable } from '../src/postgres/database.js';
 import type { Projection } from './projection.js';
@@ -18,6 +18,8 @@ export interface Checkpoint {
   readonly log: string;
   /** Position of the last event in the tables; undefined before the first event. */
   readonly position: Position | undefined;
+  /** Id of that event, which tells whether the log still has the event; undefined if unknown. */
+  readonly eventId: string | undefined;
   /** Number of parked events. */
   readonly parked: number;
 }
@@ -44,12 +46,19 @@ export async function readCheckpoint(
     version: number;
     log_id: string;
     position: string | null;
+    event_id?: string | null;
     parked?: number;
   }>(`select * from ${schema}.checkpoint where projection = $1 ${lock}`, [name]);
   const [row] = rows;
   if (!row) return undefined;
-  const { version, log_id: log, position, parked = 0 } = row;
-  return { version, log, position: position === null ? undefined : BigInt(position), parked };
+  const { version, log_id: log, position, event_id: eventId, parked = 0 } = row;
+  return {
+    version,
+    log,
+    position: position === null ? undefined : BigInt(position),
+    eventId: eventId ?? undefined,
+    parked,
+  };
 }
 
 /**
@@ -61,19 +70,20 @@ export async function moveCheckpoint(
   client: ClientBase,
   { projection, schema, log }: Target,
   from: Checkpoint,
-  to: Position,
+  to: Pick<RecordedEvent, 'position' | 'id'>,
 ): Promise<void> {
   const { rowCount } = await client.query({
     name: 'move-checkpoint',
-    text: `update ${schema}.checkpoint set position = $1, updated_at = now()
+    text: `update ${schema}.checkpoint set position = $1, event_id = $7, updated_at = now()
            where projection = $2 and version = $3 and log_id = $4 and position is not distinct from $5 and parked = $6`,
     values: [
-      to.toString(),
+      to.position.toString(),
       projection.name,
       projection.version,
       log,
       from.position?.toString() ?? null,
       from.parked,
+      to.id,
     ],
   });
   if (rowCount !== 1) throw new CheckpointMoved();
@@ -84,10 +94,10 @@ export async function beginCheckpoint(
   client: ClientBase,
   { projection, schema, log }: Target,
   position?: Position,
-  parked = 0,
+  eventId?: string,
 ): Promise<void> {
   await client.query(
-    `insert into ${schema}.checkpoint (projection, version, log_id, position, parked) values ($1, $2, $3, $4, $5)`,
-    [projection.name, projection.version, log, position?.toString() ?? null, parked],
+    `insert into ${schema}.checkpoint (projection, version, log_id, position, event_id) values ($1, $2, $3, $4, $5)`,
+    [projection.name, projection.version, log, position?.toString() ?? null, eventId ?? null],
   );
 }

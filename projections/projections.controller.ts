@@ -79,7 +79,7 @@ export class ProjectionsController {
           ...rest,
           position: position === undefined ? null : this.tokens.format(position),
           head: head === undefined ? null : this.tokens.format(head),
-          lag: Number((head ?? 0n) - (position ?? 0n)),
+          lag: Math.max(0, Number((head ?? 0n) - (position ?? 0n))),
           error: error ?? null,
           errorSince: errorSince?.toISOString() ?? null,
           rebuild: rebuild && !rebuild.endedAt ? toJob(rebuild) : null,

@@ -1,6 +1,11 @@
 import { Logger } from '@nestjs/common';
 import type { Client, Pool } from 'pg';
-import type { EventStore, Position } from '../src/event-store/event-store.js';
+import {
+  AnotherLog,
+  EventStoreUnavailable,
+  type EventStore,
+  type Position,
+} from '../src/event-store/event-store.js';
 import { Follower, type FollowerOptions, type FollowerWork } from '../src/followers/follower.js';
 import type { LeaderLock } from '../src/followers/leader-lock.js';
 import { isUnavailable } from '../src/postgres/errors.js';
@@ -111,14 +116,20 @@ export class Projector {
     return this.follower.error !== undefined && (this.known.current?.version ?? 0) <= this.projection.version;
   }
 
+  /** Whether the log went back, or was replaced. Then the tables show events that the log doesn't have. */
+  get onAnotherLog(): boolean {
+    return this.follower.error?.error instanceof AnotherLog;
+  }
+
   /** @returns whether the tables reached the position within `patienceMs`. */
-  reached(position: Position, patienceMs: number): Promise<boolean> {
-    return this.known.reached(position, patienceMs);
+  async reached(position: Position, patienceMs: number): Promise<boolean> {
+    return !this.onAnotherLog && this.known.reached(position, patienceMs);
   }
 
   /**
    * Checks log and version of the tables. Rebuilds tables of an older version.
    * @returns the leader's lock if the tables are of this version.
+   * @throws AnotherLog
    */
   private async prepare(client: Client, signal: AbortSignal): Promise<LeaderLock | undefined> {
     const found = await readCheckpoint(client, this.schema, this.projection);
@@ -127,11 +138,23 @@ export class Projector {
       this.follower.report(new TablesOfAnotherLog(this.schema));
       return undefined;
     }
+    await this.checkLog(found).catch((error: unknown) => {
+      // A leader waits for a store that is away, and checks then.
+      if (!(error instanceof EventStoreUnavailable)) throw error;
+    });
     const { version } = this.projection;
     // One lock per version: the old version's projector may keep its lock after the tables have a new version.
     const lock: LeaderLock = { name: `colophon projector ${this.schema}`, version };
     if (found?.version === version) return lock;
     return (await this.succeed(found, signal)) ? lock : undefined;
+  }
+
+  /** @throws AnotherLog unless the log is the one that the tables were built from, and is at least as far. */
+  private async checkLog({ position, eventId }: Partial<Checkpoint> = {}): Promise<void> {
+    const log = await this.store.logId();
+    if (log !== this.target.log) throw AnotherLog.named(log, this.target.log);
+    if (position === undefined || eventId === undefined) return;
+    if (!(await this.store.holds(position, eventId))) throw AnotherLog.withoutEvent(position, eventId);
   }
 
   /**
@@ -175,7 +198,7 @@ export class Projector {
     if (!checkpoint) throw new CheckpointMoved();
     const parkedStreams = await readParkedStreams(client, this.schema);
     this.known.moved(checkpoint);
-    for await (const { events } of this.store.subscribe(checkpoint.position, signal)) {
+    for await (const { events } of this.store.subscribe(checkpoint.position, signal, checkpoint.eventId)) {
       const { parked } = checkpoint;
       const from: Checkpoint = checkpoint;
       checkpoint = await this.follower.step(() =>

@@ -19,7 +19,7 @@ export async function takeBatch(
   parkedStreams: Set<string>,
   events: readonly RecordedEvent[],
 ): Promise<Checkpoint> {
-  const last = events.at(-1)?.position;
+  const last = events.at(-1);
   if (last === undefined) return from;
   const waiting = events.filter((event) => parkedStreams.has(event.stream));
   const ready = waiting.length === 0 ? events : events.filter((event) => !parkedStreams.has(event.stream));
@@ -43,5 +43,5 @@ export async function takeBatch(
     return attempt(true);
   });
   for (const { event } of parked) parkedStreams.add(event.stream);
-  return { ...from, position: last, parked: from.parked + parked.length };
+  return { ...from, position: last.position, eventId: last.id, parked: from.parked + parked.length };
 }

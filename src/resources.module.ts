@@ -11,7 +11,7 @@ import { IdempotencyKeys } from './commands/idempotency-keys.js';
 import { EventStore } from './event-store/event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { Dependencies } from './http/health.controller.js';
-import { unavailable } from './http/problem.js';
+import { onAnotherLog, unavailable } from './http/problem.js';
 import { Schemas } from './http/schemas.js';
 import type { Resources } from './resources.js';
 
@@ -57,6 +57,7 @@ async function checkReady({ store, reads, projector }: Resources): Promise<void>
     throw unavailable('Commands do not work: the database of the events is read-only.');
   if (obstacle === 'disk-full')
     throw unavailable('Commands do not work: the disk of the database of the events is full.');
+  if (projector.onAnotherLog) throw onAnotherLog();
   if (!projector.readable) throw unavailable('The tables are being rebuilt for this version.');
   if (projector.standsStill)
     throw unavailable('The tables do not follow the log: GET /projections shows the error.');

@@ -13,6 +13,8 @@ export class VerificationFailed extends OperatorError {}
 export interface Loaded {
   readonly events: number;
   readonly parked: readonly Parked[];
+  /** The event with the highest position; undefined if there are no events. */
+  readonly last: Pick<ProjectableEvent, 'position' | 'id'> | undefined;
 }
 
 /** Above this number, the events are not the cause. Also bounds the memory for parked events. */
@@ -53,6 +55,7 @@ export async function bulkLoad(
     const copies = new Map(tables.map(({ name, copy }) => [name, copy]));
     const add: Parameters<typeof bulk.rows>[2] = (table, values) => copies.get(table)?.add(values);
     const parked: Parked[] = [];
+    let last: Loaded['last'];
     let count = 0;
     let stream = '';
     let revision = 0n;
@@ -65,6 +68,7 @@ export async function bulkLoad(
     for (let next = await firstPage; !next.done; next = await pages.next()) {
       const page = next.value;
       for (const event of page) {
+        if (last === undefined || event.position > last.position) last = event;
         if (event.stream !== stream) {
           finish();
           ({ stream } = event);
@@ -114,7 +118,7 @@ export async function bulkLoad(
           throw new VerificationFailed(`${name} does not hold what was written into it`);
       }),
     );
-    return { events: count, parked };
+    return { events: count, parked, last };
   } finally {
     await pages.return?.().catch(() => undefined);
     await Promise.all(tables.map(({ client }) => client.end().catch(() => undefined)));

@@ -37,11 +37,11 @@ export async function buildShadow(
             progress.report('reading', events, Math.round((events * head) / Math.max(1, Number(position))));
           },
         });
-  const { events, parked } = await bulkLoad(shadow, source, open, (done) => {
+  const { events, parked, last } = await bulkLoad(shadow, source, open, (done) => {
     options.signal?.throwIfAborted();
     progress.report('loading', done, Math.max(total, done));
   });
-  await beginCheckpoint(client, shadow, to);
+  await beginCheckpoint(client, shadow, to, last?.position === to ? last?.id : undefined);
   await progress.enter('indexing', shadow.schema);
   await finishTables(shadow, open, (done, of) => progress.report('indexing', done, of));
   await client.query(`set search_path to ${shadow.schema}, public`);

@@ -7,6 +7,8 @@ create table checkpoint (
   log_id     uuid        not null,
   -- Position of the last event in the tables.
   position   bigint,
+  -- Id of that event, which tells whether the log still has the event.
+  event_id   uuid,
   -- Number of events in `parked`, changed in the same transaction. So a changed number reveals a change of `parked`.
   parked     integer     not null default 0,
   updated_at timestamptz not null default now()

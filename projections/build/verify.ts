@@ -1,6 +1,6 @@
-import type { Position } from '../../src/event-store/event-store.js';
+import { AnotherLog, type Deletion, type Position } from '../../src/event-store/event-store.js';
 import { readCheckpoint } from '../checkpoint.js';
-import { align, comparable } from './align.js';
+import { align, comparable, NotComparable } from './align.js';
 import { buildAsOf } from './as-of.js';
 import type { RebuildContext, RebuildProgress } from './build.js';
 import { differences, type Difference } from './differences.js';
@@ -13,6 +13,8 @@ export interface VerifyOptions {
   readonly repair?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: RebuildProgress) => void;
+  /** Called with each stream of which another program deleted events. */
+  readonly onDeletion?: (deletion: Deletion) => void;
   /** Called with each difference, in order, one at a time. */
   readonly onDifference: (difference: Difference, position: Position | undefined) => Promise<void>;
 }
@@ -25,6 +27,8 @@ export interface VerifyReport {
   readonly repaired: number;
   /** Events that could not be applied, or wait behind one. The tables can't show these events. */
   readonly parked: number;
+  /** Streams of which another program deleted events. The tables may still show them. */
+  readonly deletions: number;
 }
 
 /**
@@ -41,6 +45,9 @@ export async function verify(context: RebuildContext, options: VerifyOptions): P
   const { signal, onProgress } = options;
   return withWorkers(context, `verification of ${schema}`, signal, async (holder, open) => {
     const live = comparable(await readCheckpoint(pool, schema, projection), target);
+    const { position: at, eventId } = live;
+    if (at !== undefined && eventId !== undefined && !(await context.store.holds(at, eventId)))
+      throw new NotComparable(AnotherLog.withoutEvent(at, eventId).message);
     await buildAsOf({ ...context, target: aside }, live.position, {
       allowParked: true,
       signal,
@@ -67,7 +74,13 @@ export async function verify(context: RebuildContext, options: VerifyOptions): P
       }
       await reader.query('rollback');
       if (options.repair && count > 0) await repair(holder, worker, context, aside, wrong, count);
-      return { position, differences: count, repaired: options.repair ? count : 0, parked: live.parked };
+      let deletions = 0;
+      for await (const deletion of context.store.deletions?.() ?? []) {
+        deletions += 1;
+        options.onDeletion?.(deletion);
+      }
+      const repaired = options.repair ? count : 0;
+      return { position, differences: count, repaired, parked: live.parked, deletions };
     } finally {
       await dropSchema(pool, aside.schema).catch(() => undefined);
     }

@@ -19,6 +19,10 @@ import { replay } from './replay.js';
 
 const history = z.object({
   id: z.uuid(),
+  deleted: z
+    .int()
+    .optional()
+    .describe('events at the beginning that another program deleted; missing if there are none'),
   events: z.array(auditEvent),
   next: z
     .string()
@@ -161,10 +165,15 @@ export class AuditController {
       return { id, events: [], next: null };
     }
     const following = await this.store.readStream(stream, { after: last.revision, limit: 1, caller });
-    return { id, events: this.show(events), next: following.length > 0 ? last.revision.toString() : null };
+    const next = following.length > 0 ? last.revision.toString() : null;
+    return { id, ...(after === undefined && deletedBefore(events)), events: this.show(events), next };
   }
 
   private show(events: readonly RecordedEvent[]): AuditEvent[] {
     return events.map((event) => toAuditEvent(event, this.tokens));
   }
 }
+
+/** How many events of a stream are missing at its beginning. */
+const deletedBefore = ([first]: readonly RecordedEvent[]): { deleted?: number } =>
+  first && first.revision > 0n ? { deleted: Number(first.revision) } : {};

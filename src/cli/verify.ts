@@ -1,14 +1,21 @@
 import { PhasedProgress } from './progress.js';
 import { withTables } from './running.js';
 
-/** Prints a line for every row that differs. Sets exit code 1 if any row differed, repaired or not. */
+/**
+ * Prints a line for every row that differs, and for every stream of which another program deleted events. Sets exit
+ * code 1 if there was any, repaired or not.
+ */
 export async function verifyTables({ repair }: { repair?: true }): Promise<void> {
   await withTables(async ({ maintenance, tokens }, signal) => {
     const progress = new PhasedProgress();
-    const { position, differences, repaired, parked } = await maintenance.verify({
+    const { position, differences, repaired, parked, deletions } = await maintenance.verify({
       repair,
       signal,
       onProgress: (step) => progress.update(step),
+      onDeletion: ({ stream, first }) => {
+        const deleted = first === undefined ? 'all' : `before revision ${first}`;
+        process.stdout.write(`${JSON.stringify({ stream, deleted })}\n`);
+      },
       onDifference: ({ table, key, expected, found, event }) => {
         const explained = event ? { type: event.type, position: tokens.format(event.position) } : null;
         process.stdout.write(`${JSON.stringify({ table, key, expected, found, event: explained })}\n`);
@@ -16,11 +23,15 @@ export async function verifyTables({ repair }: { repair?: true }): Promise<void>
     });
     const at = position === undefined ? 'an empty log' : `the log up to ${tokens.format(position)}`;
     const waiting = parked === 0 ? '' : `, except ${parked} parked events: see \`colophon parked list\``;
+    const damaged =
+      deletions === 0
+        ? ''
+        : `; ${deletions} stream${deletions === 1 ? '' : 's'} lost events, which another program deleted`;
     progress.end(
       differences === 0
-        ? `the tables match ${at}${waiting}`
-        : `${differences} rows differ from ${at}; ${repaired} repaired${waiting}`,
+        ? `the tables match ${at}${waiting}${damaged}`
+        : `${differences} rows differ from ${at}; ${repaired} repaired${waiting}${damaged}`,
     );
-    if (differences > 0) process.exitCode = 1;
+    if (differences + deletions > 0) process.exitCode = 1;
   });
 }

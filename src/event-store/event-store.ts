@@ -97,6 +97,13 @@ export interface Batch {
   readonly caughtUp: boolean;
 }
 
+/** A stream of which another program deleted events. */
+export interface Deletion {
+  readonly stream: string;
+  /** The stream's first event that can still be read; undefined if no event can. */
+  readonly first: Revision | undefined;
+}
+
 /** Serves as type and as injection token. `resources.ts` picks the adapter. */
 export abstract class EventStore {
   /**
@@ -134,14 +141,25 @@ export abstract class EventStore {
   /**
    * Every event after `after` (undefined: from the beginning), once, in order, until the signal aborts. Waits during
    * outages of the store. Yields an empty batch only to report that the subscription has caught up.
+   * @param id of the event at `after`, if known. Looked up again with every connection.
+   * @throws AnotherLog if the log no longer has the last event that the subscriber got.
    */
-  abstract subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch>;
+  abstract subscribe(after: Position | undefined, signal: AbortSignal, id?: string): AsyncIterable<Batch>;
+
+  /** Whether the log has the event with this id at this position. Not so if the log went back, or was replaced. */
+  abstract holds(position: Position, id: string): Promise<boolean>;
 
   /**
    * Every event up to `to` (inclusive), stream by stream: events of a stream in order, streams in any order. Only
    * stores that need bounded memory for a log of any size have this method.
    */
   readByStream?(to: Position): AsyncIterable<readonly ProjectableEvent[]>;
+
+  /**
+   * The streams of which another program deleted all events, or the first ones. Only a store in which other programs can
+   * do so has this method. The log may still show deleted events, until the store is scavenged.
+   */
+  deletions?(): AsyncIterable<Deletion>;
 
   /** Position of the last event; undefined if the log is empty. */
   abstract head(): Promise<Position | undefined>;
@@ -179,12 +197,32 @@ export class EventStoreUnavailable extends Error {
   }
 }
 
+/**
+ * The store holds another log than before, or an older state of the log, such as a backup. Nobody can go on from there:
+ * the tables show events that the log doesn't have.
+ */
+export class AnotherLog extends Error {
+  constructor(finding: string) {
+    super(`${finding}: put the right log back, or rebuild the tables with \`colophon rebuild\``);
+  }
+
+  static withoutEvent(position: Position, id: string): AnotherLog {
+    return new AnotherLog(`the log went back or was replaced, it has no event ${id} at position ${position}`);
+  }
+
+  static named(found: string | undefined, expected: string): AnotherLog {
+    return new AnotherLog(
+      `the event store has ${found ? `the log ${found}` : 'no log'} instead of ${expected}`,
+    );
+  }
+}
+
 /** A read started from a position that no event has. */
 export class NoSuchPosition extends Error {
   override message = 'There is no such position in this log.';
 }
 
-/** The stream was deleted for good (a tombstone), by another program than Colophon. */
+/** Another program than Colophon deleted the stream: for good (a tombstone), or so that it would begin anew. */
 export class StreamDeleted extends Error {
   constructor(readonly stream: string) {
     super(`The stream ${stream} was deleted from the event store by another program.`);

@@ -31,6 +31,7 @@ export interface FollowerOptions {
 export interface Standstill {
   readonly message: string;
   readonly since: Date;
+  readonly error: unknown;
 }
 
 /** Another process changed the follower's state. The follower starts over from the current state. Not reported. */
@@ -99,7 +100,7 @@ export class Follower {
     if (this.stop.signal.aborted || error instanceof LeadLost) return;
     const message = error instanceof Error ? error.message : String(error);
     if (message === this.standstill?.message) return;
-    this.standstill = { message, since: this.standstill?.since ?? new Date() };
+    this.standstill = { message, since: this.standstill?.since ?? new Date(), error };
     if (isUnavailable(error)) this.logger.warn(`waiting for the database: ${message}`);
     else this.logger.error(`stuck ${this.work.place()}: ${message}`);
   }

@@ -2,6 +2,7 @@ import { Catch, HttpException, Logger, type ArgumentsHost, type ExceptionFilter 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DomainError } from '../domain-error.js';
 import {
+  AnotherLog,
   AppendTooLarge,
   EventStoreUnavailable,
   MAX_APPEND_BYTES,
@@ -13,7 +14,7 @@ import { TooMuchContention } from '../commands/keyed-queue.js';
 import { isUnavailable, PoolCrowded } from '../postgres/errors.js';
 import { CallerLeft } from './caller.js';
 import { unsupportedType } from './media-types.js';
-import { invalidRequest, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
+import { invalidRequest, onAnotherLog, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
 
 const STATUS = { 'not-found': 404, conflict: 409, unprocessable: 422 } as const;
 
@@ -64,6 +65,10 @@ export class ProblemFilter implements ExceptionFilter {
       return invalidRequest([{ pointer: 'query/after', rule: 'position', detail: error.message }]);
     if (error instanceof PoolCrowded || (error instanceof Error && error.cause instanceof PoolCrowded))
       return unavailable('Too many requests wait for the database; nothing was done.');
+    if (error instanceof AnotherLog) {
+      this.logger.error(`${request.method} ${request.url}: ${error.message}`);
+      return onAnotherLog();
+    }
     if (error instanceof EventStoreUnavailable || isUnavailable(error)) {
       this.logger.warn(`${request.method} ${request.url}: ${describe(error)}`);
       return unavailable('The database is unavailable; the outcome of the request is unknown.');

@@ -28,6 +28,10 @@ export const invalidRequest = (errors: readonly RequestError[]): Problem =>
 export const unavailable = (detail: string): Problem =>
   new Problem(503, 'unavailable', detail, { headers: { 'retry-after': '1' } });
 
+/** The event store holds another log than the tables were built from, or an older state of the log. */
+export const onAnotherLog = (): Problem =>
+  unavailable('The log of the event store went back or was replaced, so it does not match the tables.');
+
 const TITLES: Record<number, string> = {
   400: 'Bad Request',
   403: 'Forbidden',

@@ -5,7 +5,7 @@ import { importBook, type Book } from '../books/book.js';
 import { Books } from '../books/books.js';
 import { DomainError } from '../domain-error.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
-import { AppendTooLarge } from '../event-store/event-store.js';
+import { AppendTooLarge, StreamDeleted } from '../event-store/event-store.js';
 import { KeyedQueue, TooMuchContention } from '../commands/keyed-queue.js';
 import { Schemas } from '../http/schemas.js';
 import { importedIdOf, newId } from '../ids.js';
@@ -195,6 +195,7 @@ function explain(error: unknown): LineResult['error'] {
   if (error instanceof DomainError)
     return { rule: error.rule, detail: `${error.pointer ?? ''} ${error.message}`.trim() };
   if (error instanceof AppendTooLarge) return { rule: 'too-large', detail: error.message };
+  if (error instanceof StreamDeleted) return { rule: 'stream-deleted', detail: error.message };
   if (error instanceof TooMuchContention) return { rule: 'contention', detail: error.message };
   return undefined;
 }

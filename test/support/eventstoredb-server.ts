@@ -44,6 +44,11 @@ export class KillableServer {
     return `esdb://127.0.0.1:${this.port}?tls=false`;
   }
 
+  /** The folder with the server's data, to be exchanged while the server is down. */
+  get data(): string {
+    return join(this.folder, 'data');
+  }
+
   async start(): Promise<void> {
     this.spawn();
     for (;;) {

@@ -66,3 +66,10 @@ export async function softDelete(env: Record<string, string>, stream: string): P
   await client.deleteStream((env['EVENTSTOREDB_PREFIX'] ?? '') + stream);
   await client.dispose();
 }
+
+/** Lets a stream keep its last events only, as its server's own tools can. */
+export async function keepLast(env: Record<string, string>, stream: string, maxCount: number): Promise<void> {
+  const client = EventStoreDBClient.connectionString(env['EVENTSTOREDB_URL'] ?? '');
+  await client.setStreamMetadata((env['EVENTSTOREDB_PREFIX'] ?? '') + stream, { maxCount });
+  await client.dispose();
+}

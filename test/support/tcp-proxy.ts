@@ -11,6 +11,8 @@ export class TcpProxy {
   private mode: 'pass' | 'swallow' | 'freeze' = 'pass';
   private delayMs = 0;
   private refusing = false;
+  /** Bytes that the server has sent. */
+  received = 0;
   private readonly links = new Set<{ client: Socket; server: Socket }>();
 
   private constructor(
@@ -101,6 +103,7 @@ export class TcpProxy {
     };
     client.on('data', (chunk) => server.write(chunk));
     server.on('data', (chunk) => {
+      this.received += chunk.length;
       if (this.mode === 'swallow') return;
       if (this.delayMs > 0) setTimeout(() => client.destroyed || client.write(chunk), this.delayMs);
       else client.write(chunk);

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { jsonEvent, NO_STREAM, type EventStoreDBClient, type JSONType } from '@eventstore/db-client';
 import {
+  AnotherLog,
   AppendTooLarge,
   EventStoreUnavailable,
   MAX_APPEND_BYTES,
@@ -30,6 +31,8 @@ export class Appender {
     private readonly client: EventStoreDBClient,
     private readonly names: StreamNames,
     private readonly reader: Reader,
+    /** Throws AnotherLog if the server came back with another log. */
+    private readonly sameLog: () => Promise<void>,
     private readonly closing: AbortSignal,
   ) {}
 
@@ -44,6 +47,7 @@ export class Appender {
     const deadline = Date.now() + SETTLE_MS;
     for (let retried = false; ; retried = true) {
       try {
+        if (retried) await this.sameLog();
         const append = this.client.appendToStream(this.names.onServer(stream), written, {
           expectedRevision: expected === 'no-stream' ? NO_STREAM : expected,
           requiresLeader: true,
@@ -52,16 +56,19 @@ export class Appender {
         // The call's own deadline doesn't cover the search for a leader, which can take minutes.
         const { nextExpectedRevision, position } = await within(Date.now() + 2 * APPEND_DEADLINE_MS, append);
         if (!position) throw new Error('the server gave no position');
+        // The server lets a soft-deleted stream begin anew, after its last revision. The new events can't be applied.
+        if (expected === 'no-stream' && nextExpectedRevision >= BigInt(events.length))
+          throw new StreamDeleted(stream);
         return { revision: nextExpectedRevision, position: position.commit };
       } catch (error) {
         if (isWrongExpectedVersion(error)) return this.settle(stream, expected, events, retried);
         if (isStreamDeleted(error)) throw new StreamDeleted(stream);
         if (isTooLarge(error)) throw new AppendTooLarge(MAX_APPEND_BYTES);
-        if (error instanceof EventStoreUnavailable) throw error;
-        if (isRefused(error)) throw error;
+        if (error instanceof StreamDeleted || error instanceof AnotherLog || isRefused(error)) throw error;
         // An error that nobody knows may come after the write. The outcome is unknown.
-        if (!isPassing(error)) throw new EventStoreUnavailable(error);
-        if (Date.now() >= deadline || this.closing.aborted) throw new EventStoreUnavailable(error);
+        const unavailable = error instanceof EventStoreUnavailable ? error : new EventStoreUnavailable(error);
+        const passing = error instanceof EventStoreUnavailable || isPassing(error);
+        if (!passing || Date.now() >= deadline || this.closing.aborted) throw unavailable;
         await setTimeout(RETRY_MS);
       }
     }

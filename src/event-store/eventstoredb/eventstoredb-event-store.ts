@@ -1,12 +1,17 @@
-import { EventStoreDBClient } from '@eventstore/db-client';
+import { eventTypeFilter, EventStoreDBClient, type AllStreamSubscription } from '@eventstore/db-client';
 import { Logger } from '@nestjs/common';
 import { checkAppend } from '../check-append.js';
 import {
+  AnotherLog,
   categoryOf,
   EventStore,
+  EventStoreUnavailable,
+  NoSuchPosition,
+  StreamDeleted,
   type AppendObstacle,
   type AppendResult,
   type Batch,
+  type Deletion,
   type ExpectedRevision,
   type NewEvent,
   type Position,
@@ -15,18 +20,27 @@ import {
   type StreamRange,
 } from '../event-store.js';
 import { pause } from '../pause.js';
+import { sizeOf } from '../size.js';
 import { Appender } from './appender.js';
 import { Feed } from './feed.js';
-import { nameLog, type LogName } from './log-name.js';
+import { nameLog, readName, type LogName } from './log-name.js';
 import { Reader } from './reader.js';
-import { LOG_STREAM, StreamNames } from './stream-names.js';
+import { StreamNames } from './stream-names.js';
 
 const RESUBSCRIBE_MS = 250;
 /** Shortest time between two batches to a follower at the head, so that a busy log arrives in batches. */
 const GATHER_MS = 10;
 const READ_BATCH = 1_000;
 const SUBSCRIBE_BATCH = 5_000;
+/** A batch ends with the event that exceeds this size, because the events of a batch may have 1 MiB each. */
+const BATCH_BYTES = 8 * 1_048_576;
 const HEAD_BATCH = 32;
+/** How long the log's name holds without another look. A server can't be stopped, emptied and started in less. */
+const NAME_HOLDS_MS = 500;
+/** Longest time to read on to the head. What was read by then need not be read again. */
+const HEAD_MS = 10_000;
+/** The server's own events that delete events of a stream: its metadata, and its tombstone. */
+const DELETING_TYPES = ['$metadata', '$streamDeleted'];
 
 /**
  * The production store: EventStoreDB, one node or a cluster, by a connection string.
@@ -42,9 +56,13 @@ export class EventStoreDbEventStore extends EventStore {
   private readonly appender: Appender;
   private readonly logger = new Logger('event store');
   private readonly closing = new AbortController();
-  private named: Promise<LogName> | undefined;
-  /** The highest position known to be in our log. A backward search for the head stops at this position. */
+  /** The log that this store was opened with. */
+  private opened: LogName | undefined;
+  private lookedUp: { readonly name: Promise<LogName>; readonly at: number } | undefined;
+  /** The highest position known to be in our log. */
   private known: Position | undefined;
+  /** The place up to which the log was searched: it has no event of ours between {@link known} and here. */
+  private searched: Position | undefined;
 
   /** {@link StreamNames} explains `prefix` and `categories`. */
   constructor(connectionString: string, prefix = '', categories?: readonly string[]) {
@@ -55,7 +73,11 @@ export class EventStoreDbEventStore extends EventStore {
     Object.defineProperty(this.client, 'supports', { value: async () => false });
     this.names = new StreamNames(prefix, categories);
     this.reader = new Reader(this.client, this.names, this.closing.signal);
-    this.appender = new Appender(this.client, this.names, this.reader, this.closing.signal);
+    const sameLog = async () => {
+      this.forget();
+      if (this.opened) await this.name();
+    };
+    this.appender = new Appender(this.client, this.names, this.reader, sameLog, this.closing.signal);
   }
 
   async append(
@@ -71,13 +93,14 @@ export class EventStoreDbEventStore extends EventStore {
     return result;
   }
 
-  /** Asks the leader, who takes the appends, for the stream of the log's name, which has one event. */
+  /** Asks the leader, who takes the appends, for the log's name. */
   override async checkAppends(): Promise<AppendObstacle | undefined> {
-    await this.reader.stream(LOG_STREAM);
+    await this.name();
     return undefined;
   }
 
   async readStream(stream: string, range?: StreamRange): Promise<readonly RecordedEvent[]> {
+    await this.name();
     return this.reader.stream(stream, range);
   }
 
@@ -89,14 +112,18 @@ export class EventStoreDbEventStore extends EventStore {
       (!categories || categories.includes(categoryOf(event.stream))) &&
       (!types || types.includes(event.type));
     let found: RecordedEvent[] = [];
+    let bytes = 0;
     for await (const events of stream === undefined
       ? this.pages(options)
       : this.streamAsPage(stream, direction)) {
       for (const event of events) {
-        if (wanted(event)) found.push(event);
-        if (found.length < batchSize) continue;
+        if (!wanted(event)) continue;
+        found.push(event);
+        bytes += sizeOf(event.data) + sizeOf(event.metadata);
+        if (found.length < batchSize && bytes < BATCH_BYTES) continue;
         yield found;
         found = [];
+        bytes = 0;
       }
       const last = events.at(-1);
       if (direction === 'forward' && to !== undefined && last && last.position >= to) break;
@@ -104,42 +131,37 @@ export class EventStoreDbEventStore extends EventStore {
     if (found.length > 0) yield found;
   }
 
-  async *subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch> {
+  async *subscribe(after: Position | undefined, signal: AbortSignal, id?: string): AsyncIterable<Batch> {
     const stop = AbortSignal.any([signal, this.closing.signal]);
     let from = after;
+    let lastId = id;
     let caughtUp = false;
     let troubled = false;
     while (!stop.aborted) {
       let feed: Feed | undefined;
       try {
         const name = await this.name();
-        feed = new Feed(
-          this.client.subscribeToAll({
-            fromPosition: at(from ?? name.position),
-            filter: this.names.filter,
-          }),
-        );
-        const head: Position | undefined = caughtUp ? undefined : await this.head();
-        const reached = (): boolean => head === undefined || (from !== undefined && from >= head);
-        if (!caughtUp && reached()) {
-          caughtUp = true;
-          yield { events: [], caughtUp };
-        }
+        if (from !== undefined && lastId !== undefined && !(await this.holds(from, lastId)))
+          throw AnotherLog.withoutEvent(from, lastId);
+        feed = this.feedFrom(from ?? name.position);
         for (let last = 0; ; last = Date.now()) {
           await pause(last + GATHER_MS - Date.now(), stop);
-          const taken = await feed.take(SUBSCRIBE_BATCH, stop);
+          const taken = await feed.take(SUBSCRIBE_BATCH, BATCH_BYTES, stop);
           if (stop.aborted) return;
-          const events = taken
+          const events = taken.events
             .filter((event) => this.names.hasEvent(event))
             .map((event) => this.reader.toEvent(event))
             .filter(({ position }) => from === undefined || position > from);
-          from = events.at(-1)?.position ?? from;
-          caughtUp ||= reached();
-          if (events.length > 0) yield { events, caughtUp };
+          const news = taken.caughtUp && !caughtUp;
+          caughtUp ||= taken.caughtUp;
+          ({ position: from, id: lastId } = events.at(-1) ?? { position: from, id: lastId });
+          if (events.length > 0 || news) yield { events, caughtUp };
           if (troubled) this.logger.log(`subscribed again, after position ${from ?? 'none'}`);
           troubled = false;
         }
       } catch (error) {
+        if (error instanceof AnotherLog) throw error;
+        this.forget();
         if (!troubled)
           this.logger.warn(`the subscription ended (${(error as Error).message}); subscribing again`);
         troubled = true;
@@ -150,16 +172,64 @@ export class EventStoreDbEventStore extends EventStore {
     }
   }
 
+  async holds(position: Position, id: string): Promise<boolean> {
+    const found = await this.reader.idAt(position);
+    const held = found === id || found === 'scavenged';
+    if (held) this.see(position);
+    else this.forget();
+    return held;
+  }
+
+  /**
+   * Reads on from the place up to which this process knows the log. The server leaves out what other programs wrote.
+   * Without such a place, searches backward from the end, past the events of other programs.
+   */
   async head(): Promise<Position | undefined> {
-    const known = this.known;
-    for await (const events of this.pages({ direction: 'backward', batchSize: HEAD_BATCH }, known)) {
-      const [last] = events;
-      if (last && (known === undefined || last.position > known)) {
-        this.see(last.position);
-        return last.position;
+    await this.name();
+    if (this.searched !== undefined)
+      try {
+        await this.reader.patiently(() => this.readOn());
+        return this.known;
+      } catch (error) {
+        if (!(error instanceof NoSuchPosition)) throw error;
+        this.forget();
       }
+    for await (const [last] of this.pages({ direction: 'backward', batchSize: HEAD_BATCH })) {
+      if (last) this.see(last.position);
+      return last?.position;
     }
-    return this.known;
+    this.searched ??= (await this.name()).position;
+    return undefined;
+  }
+
+  override async *deletions(): AsyncIterable<Deletion> {
+    const { position: origin } = await this.name();
+    const streams = new Set<string>();
+    const feed = new Feed(
+      this.client.subscribeToAll({
+        fromPosition: at(origin),
+        filter: eventTypeFilter({ prefixes: DELETING_TYPES }),
+        requiresLeader: true,
+      }),
+      ({ streamId }) => {
+        const stream = streamId.replace(/^\$\$/, '');
+        if (this.names.isOurs(stream)) streams.add(this.names.inLog(stream));
+      },
+    );
+    try {
+      while (!(await feed.take(SUBSCRIBE_BATCH, BATCH_BYTES, this.closing.signal)).caughtUp)
+        this.closing.signal.throwIfAborted();
+    } finally {
+      feed.close();
+    }
+    for (const stream of streams) {
+      const events = await this.reader.stream(stream, { limit: 1 }).catch((error: unknown) => {
+        if (error instanceof StreamDeleted) return undefined;
+        throw error;
+      });
+      const first = events?.[0]?.revision;
+      if (!events || (first ?? 0n) > 0n) yield { stream, first };
+    }
   }
 
   /** The server has no index of times, so the log is read from the end that is nearer in time. */
@@ -198,10 +268,10 @@ export class EventStoreDbEventStore extends EventStore {
     await this.client.dispose();
   }
 
-  /** Our events in `$all`, page by page. The log's beginning, or `lowest`, ends a backward read. */
-  private async *pages(options: ReadAllOptions, lowest?: Position): AsyncIterable<RecordedEvent[]> {
+  /** Our events in `$all`, page by page. The log's beginning ends a backward read. */
+  private async *pages(options: ReadAllOptions): AsyncIterable<RecordedEvent[]> {
     const { position: origin } = await this.name();
-    yield* this.reader.pages(options, origin, lowest ?? origin);
+    yield* this.reader.pages(options, origin);
   }
 
   private async *streamAsPage(
@@ -212,16 +282,75 @@ export class EventStoreDbEventStore extends EventStore {
     yield direction === 'forward' ? [...events] : events.toReversed();
   }
 
+  /**
+   * The log's name. Looked up again after half a second, and after an append that failed.
+   * @throws AnotherLog if the server has another log than at first, or none.
+   */
   private name(): Promise<LogName> {
-    this.named ??= nameLog(this.reader, this.appender).catch((error: unknown) => {
-      this.named = undefined;
-      throw error;
+    const now = Date.now();
+    if (this.lookedUp && now - this.lookedUp.at < NAME_HOLDS_MS) return this.lookedUp.name;
+    const name = this.lookUpName();
+    const lookedUp = { name, at: now };
+    this.lookedUp = lookedUp;
+    name.catch(() => {
+      if (this.lookedUp === lookedUp) this.lookedUp = undefined;
     });
-    return this.named;
+    return name;
+  }
+
+  private async lookUpName(): Promise<LogName> {
+    if (!this.opened) return (this.opened = await nameLog(this.reader, this.appender));
+    const found = await readName(this.reader);
+    if (found?.id === this.opened.id) return this.opened;
+    this.forget();
+    throw AnotherLog.named(found?.id, this.opened.id);
+  }
+
+  /** Forgets what is known of the log, because the server may come back with another. */
+  private forget(): void {
+    this.lookedUp = undefined;
+    this.known = undefined;
+    this.searched = undefined;
   }
 
   private see(position: Position): void {
     if (this.known === undefined || position > this.known) this.known = position;
+    if (this.searched === undefined || position > this.searched) this.searched = position;
+  }
+
+  /** A subscription to our events after a position. Its events and checkpoints tell how far the log was searched. */
+  private feedFrom(from: Position): Feed {
+    const checkpointReached = (
+      { readableLength }: AllStreamSubscription,
+      { commit }: { commit: Position },
+    ) => {
+      // The client reports a checkpoint ahead of the events that it still holds.
+      const told = readableLength === 0 && this.searched !== undefined && commit > this.searched;
+      if (told && this.searched !== undefined && from <= this.searched) this.searched = commit;
+    };
+    return new Feed(
+      this.client.subscribeToAll({
+        fromPosition: at(from),
+        filter: { ...this.names.filter, checkpointReached },
+        requiresLeader: true,
+      }),
+      (event) => {
+        if (this.names.hasEvent(event) && event.position) this.see(event.position.commit);
+      },
+    );
+  }
+
+  /** Reads from the place up to which the log was searched to its end. */
+  private async readOn(): Promise<void> {
+    const stop = AbortSignal.any([AbortSignal.timeout(HEAD_MS), this.closing.signal]);
+    const feed = this.feedFrom(this.searched ?? 0n);
+    try {
+      while (!(await feed.take(SUBSCRIBE_BATCH, BATCH_BYTES, stop)).caughtUp)
+        if (stop.aborted)
+          throw new EventStoreUnavailable(new Error('the head of the log was not reached in time'));
+    } finally {
+      feed.close();
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { OperatorError } from '../../errors.js';
-import { RevisionConflict, type EventMetadata, type Position } from '../event-store.js';
+import { RevisionConflict, StreamDeleted, type EventMetadata, type Position } from '../event-store.js';
 import type { Appender } from './appender.js';
 import type { Reader } from './reader.js';
 import { LOG_STREAM } from './stream-names.js';
@@ -11,16 +11,27 @@ export interface LogName {
   readonly position: Position;
 }
 
+/** Reads the log's id; undefined if the log has none, or not in the place where it was written. */
+export async function readName(reader: Reader): Promise<LogName | undefined> {
+  const [named] = await reader.stream(LOG_STREAM).catch((error: unknown) => {
+    if (error instanceof StreamDeleted) return [];
+    throw error;
+  });
+  if (named?.revision !== 0n) return undefined;
+  return { id: (named.data as { id: string }).id, position: named.position };
+}
+
 /** Reads the log's id. Writes a new id if the log has none. */
 export async function nameLog(reader: Reader, appender: Appender): Promise<LogName> {
   for (;;) {
-    const [named] = await reader.stream(LOG_STREAM);
+    const [named] = await reader.stream(LOG_STREAM).catch((error: unknown) => {
+      throw error instanceof StreamDeleted ? wasDeleted() : error;
+    });
     if (named) {
       if (named.revision !== 0n) throw wasDeleted();
       await reader.checkPermission(named.position);
       return { id: (named.data as { id: string }).id, position: named.position };
     }
-    if (await reader.hasMetadata(LOG_STREAM)) throw wasDeleted();
     const id = randomUUID();
     const metadata: EventMetadata = {
       commandId: id,

@@ -20,6 +20,7 @@ import {
 } from '../event-store.js';
 import { ReadLimiter } from './read-limiter.js';
 import { isAccessDenied, isNoSuchPosition, isPassing, isStreamDeleted, isStreamNotFound } from './errors.js';
+import { sizeOf } from '../size.js';
 import type { StreamNames } from './stream-names.js';
 
 /** How long a read is retried during an election or a restart. */
@@ -28,8 +29,12 @@ const READ_PATIENCE_MS = 3_000;
 const SILENCE_MS = 5_000;
 const RETRY_MS = 100;
 const READ_BATCH = 1_000;
-/** Smallest page: fewer events are not worth a call. */
-const SMALLEST_PAGE = 32;
+/** Events of the first page, and of the smallest: a forward read gets one event that the reader already has. */
+const FIRST_PAGE = 32;
+const SMALLEST_PAGE = 2;
+/** Bytes that a page should have, and how much larger a page may be than the page before. */
+const PAGE_BYTES = 8 * 1_048_576;
+const MAX_GROWTH = 4;
 
 /** Reads streams and the log from the leader, so every acknowledged append is visible. */
 export class Reader {
@@ -41,7 +46,10 @@ export class Reader {
     private readonly closing: AbortSignal,
   ) {}
 
-  /** The events of a stream in order; empty if the stream doesn't exist. */
+  /**
+   * The events of a stream in order; empty if the stream doesn't exist.
+   * @throws StreamDeleted also if the stream was soft-deleted: the server then says that it doesn't exist.
+   */
   async stream(stream: string, { after, limit }: StreamRange = {}): Promise<RecordedEvent[]> {
     return this.patiently(async () => {
       try {
@@ -52,7 +60,10 @@ export class Reader {
         });
         return (await this.collect(read)).events.map((event) => this.toEvent(event));
       } catch (error) {
-        if (isStreamNotFound(error)) return [];
+        if (isStreamNotFound(error)) {
+          if (deletes(await this.metadataOf(stream))) throw new StreamDeleted(stream);
+          return [];
+        }
         if (isStreamDeleted(error)) throw new StreamDeleted(stream);
         throw error;
       }
@@ -60,17 +71,18 @@ export class Reader {
   }
 
   /**
-   * The log's events in `$all`, page by page. Skips events of other logs.
-   * @param lowest a backward read ends with the page that reaches this position.
+   * The log's events in `$all`, page by page. Skips events of other logs. Events may be 12 MiB large, so the first page
+   * is small, and the size of a page tells how many events the next page has.
+   * @param origin the log's beginning, which ends a backward read.
    */
   async *pages(
     { direction = 'forward', from, batchSize = READ_BATCH, caller }: ReadAllOptions,
     origin: Position,
-    lowest: Position,
   ): AsyncIterable<RecordedEvent[]> {
     const forward = direction === 'forward';
     // A forward read from a position begins with the event at that position, which the reader already has. So add one.
-    const size = Math.max(batchSize, SMALLEST_PAGE) + 1;
+    const largest = Math.max(batchSize, FIRST_PAGE) + 1;
+    let size = FIRST_PAGE + 1;
     for (let last = from ?? (forward ? origin : undefined); ;) {
       const start = last;
       const read = () =>
@@ -89,18 +101,43 @@ export class Reader {
         .filter(({ position }) => !forward || start === undefined || position > start);
       if (ours.length > 0) yield ours;
       last = page.last;
-      if (page.count < size || last === undefined || (!forward && last <= lowest)) return;
+      if (page.count < size || last === undefined || (!forward && last <= origin)) return;
+      const growth = Math.min(MAX_GROWTH, PAGE_BYTES / page.bytes);
+      size = Math.max(SMALLEST_PAGE, Math.min(largest, Math.floor(size * growth)));
     }
   }
 
-  /** Whether somebody set metadata of a stream, as a soft deletion does. Colophon never does. */
-  async hasMetadata(stream: string): Promise<boolean> {
+  /**
+   * The id of the event at a position, whoever wrote the event; undefined if there is none.
+   * @returns `scavenged` if the server gives a later event: the log has the place, but the event was deleted.
+   */
+  async idAt(position: Position): Promise<string | undefined> {
+    const fromPosition = { commit: position, prepare: position };
+    try {
+      const { events } = await this.patiently(() =>
+        this.collect(this.client.readAll({ fromPosition, maxCount: 1, requiresLeader: true })),
+      );
+      const [event] = events;
+      return event && event.position?.commit !== position ? 'scavenged' : event?.id;
+    } catch (error) {
+      if (error instanceof NoSuchPosition) return undefined;
+      throw error;
+    }
+  }
+
+  /** Metadata that somebody set of a stream, as a soft deletion does; undefined if nobody did. Colophon never does. */
+  async metadataOf(stream: string): Promise<unknown> {
     return this.patiently(async () => {
       try {
-        const read = this.client.readStream(`$$${this.names.onServer(stream)}`, { maxCount: 1 });
-        return (await this.collect(read)).count > 0;
+        const read = this.client.readStream(`$$${this.names.onServer(stream)}`, {
+          direction: BACKWARDS,
+          fromRevision: END,
+          maxCount: 1,
+          requiresLeader: true,
+        });
+        return (await this.collect(read)).events[0]?.data;
       } catch (error) {
-        if (isStreamNotFound(error)) return false;
+        if (isStreamNotFound(error)) return undefined;
         throw error;
       }
     });
@@ -133,16 +170,17 @@ export class Reader {
   }
 
   /**
-   * The events of a read that are wanted, how many there were, and the position of the last one. Other programs' events
-   * may be 12 MiB large, so unwanted events are not kept.
+   * The events of a read that are wanted, and of all its events the number, the bytes and the last position. Other
+   * programs' events may be 12 MiB large, so unwanted events are not kept.
    * @throws EventStoreUnavailable if the server falls silent. Otherwise the read would wait forever.
    */
   private async collect(
     read: StreamingRead<{ readonly event?: EventStoreDbEvent }>,
     wanted: (event: EventStoreDbEvent) => boolean = () => true,
-  ): Promise<{ events: EventStoreDbEvent[]; count: number; last: Position | undefined }> {
+  ): Promise<{ events: EventStoreDbEvent[]; count: number; bytes: number; last: Position | undefined }> {
     const events: EventStoreDbEvent[] = [];
     let count = 0;
+    let bytes = 0;
     let last: Position | undefined;
     return new Promise((resolve, reject) => {
       const silent = () => {
@@ -155,6 +193,7 @@ export class Reader {
         timer.refresh();
         if (!event) return;
         count += 1;
+        bytes += sizeOf(event.data) + sizeOf(event.metadata);
         last = event.position?.commit;
         if (wanted(event)) events.push(event);
       });
@@ -164,12 +203,13 @@ export class Reader {
       });
       read.on('end', () => {
         clearTimeout(timer);
-        resolve({ events, count, last });
+        resolve({ events, count, bytes, last });
       });
     });
   }
 
-  private async patiently<T>(read: () => Promise<T>): Promise<T> {
+  /** Repeats a read during an outage of 3 seconds at most. */
+  async patiently<T>(read: () => Promise<T>): Promise<T> {
     for (const deadline = Date.now() + READ_PATIENCE_MS; ; await setTimeout(RETRY_MS)) {
       try {
         return await read();
@@ -182,3 +222,7 @@ export class Reader {
     }
   }
 }
+
+/** Whether metadata of a stream hides events by their revision or their age. */
+const deletes = (metadata: unknown): boolean =>
+  typeof metadata === 'object' && metadata !== null && ('$tb' in metadata || '$maxAge' in metadata);

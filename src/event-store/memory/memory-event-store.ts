@@ -85,6 +85,10 @@ export class MemoryEventStore extends EventStore {
     }
   }
 
+  async holds(position: Position, id: string): Promise<boolean> {
+    return this.log[Number(position) - 1]?.id === id;
+  }
+
   async head(): Promise<Position | undefined> {
     return this.log.at(-1)?.position;
   }

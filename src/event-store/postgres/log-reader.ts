@@ -1,7 +1,13 @@
 import type { Pool } from 'pg';
 import { prepared, queryFor } from '../../postgres/database.js';
 import { decode } from '../decode.js';
-import type { Position, ReadAllOptions, RecordedEvent, StreamRange } from '../event-store.js';
+import {
+  AnotherLog,
+  type Position,
+  type ReadAllOptions,
+  type RecordedEvent,
+  type StreamRange,
+} from '../event-store.js';
 
 type Row = [
   position: string,
@@ -172,6 +178,31 @@ export async function* findPages(
     bytes = 0;
   }
   if (found.length > 0) yield found;
+}
+
+/**
+ * The page after an event. Afterwards looks for the event itself, so every page tells whether the log still has it.
+ * @param id of the event at `from`; undefined if unknown. Then nothing is checked.
+ * @throws AnotherLog
+ */
+export async function readPageAfter(
+  pool: Pool,
+  from: Position | undefined,
+  id: string | undefined,
+  size: PageSize,
+): Promise<Page> {
+  const page = await readPage(pool, { from }, size);
+  if (from === undefined || id === undefined || (await readIdAt(pool, from)) === id) return page;
+  throw AnotherLog.withoutEvent(from, id);
+}
+
+export async function readIdAt(pool: Pool, position: Position): Promise<string | undefined> {
+  const { rows } = await pool.query<{ id: string }>({
+    name: 'read-id-at',
+    text: 'select id from event_store.events where position = $1',
+    values: [position.toString()],
+  });
+  return rows[0]?.id;
 }
 
 export async function readHead(pool: Pool): Promise<Position | undefined> {

@@ -25,8 +25,10 @@ import {
   findPages,
   PageSize,
   readHead,
+  readIdAt,
   readLogId,
   readPage,
+  readPageAfter,
   readPositionAt,
   readRange,
   readStreams,
@@ -109,8 +111,9 @@ export class PostgresEventStore extends EventStore {
     }
   }
 
-  async *subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch> {
+  async *subscribe(after: Position | undefined, signal: AbortSignal, id?: string): AsyncIterable<Batch> {
     let from = after;
+    let lastId = id;
     let caughtUp = false;
     let lastRead = 0;
     const size = new PageSize(SUBSCRIBE_BATCH, FIRST_BATCH);
@@ -121,14 +124,14 @@ export class PostgresEventStore extends EventStore {
       const ticket = this.wakeUp.ticket;
       let page: Page;
       try {
-        page = await readPage(this.followers, { from }, size);
+        page = await readPageAfter(this.followers, from, lastId, size);
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         await this.wakeUp.wait(ticket, RETRY_MS, signal);
         continue;
       }
       const { events } = page;
-      from = events.at(-1)?.position ?? from;
+      ({ position: from, id: lastId } = events.at(-1) ?? { position: from, id: lastId });
       const atHead = !page.more;
       if (events.length > 0 || (atHead && !caughtUp)) yield { events, caughtUp: atHead };
       caughtUp = atHead;
@@ -138,6 +141,10 @@ export class PostgresEventStore extends EventStore {
 
   override readByStream(to: Position): AsyncIterable<readonly ProjectableEvent[]> {
     return sortedByStream(this.connectionString, 'event_store.events', to);
+  }
+
+  holds(position: Position, id: string): Promise<boolean> {
+    return available(async () => (await readIdAt(this.followers, position)) === id);
   }
 
   positionAt(time: Date): Promise<Position | undefined> {
