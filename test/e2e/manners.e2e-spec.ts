@@ -220,7 +220,7 @@ test.each([' ', '\t ', '\n ', '\u0301\u0323'])(
     expect(await invalid('PUT', path, { body: { creditedAs: long } })).toEqual(['/creditedAs too-long']);
     const authors = Array.from({ length: 100 }, () => ({ authorId: randomUUID(), creditedAs: short }));
     expect(await invalid('POST', '/books', { body: { title: 'x', authors } })).toEqual(
-      authors.map((_, index) => `/authors/${index}/creditedAs too-long`),
+      authors.slice(0, 20).map((_, index) => `/authors/${index}/creditedAs too-long`),
     );
     const line = `${JSON.stringify({ type: 'author', key: 'k', name: long })}\n`;
     const headers = { 'content-type': 'application/x-ndjson' };
