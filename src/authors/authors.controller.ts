@@ -1,4 +1,5 @@
 import { Controller, Delete, HttpCode, Patch, Post, Res } from '@nestjs/common';
+import { ApiExcludeEndpoint } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { Commands } from '../commands/commands.js';
@@ -92,12 +93,8 @@ export class AuthorsController {
   }
 
   @Post(':id/merge')
-  @DescribeCommand({
-    summary: 'Merge an author into another: not available yet',
-    ids: ['id'],
-    body: merge,
-    problems: { 409: ['merging-not-available'] },
-  })
+  // Not described: the description offers only what works.
+  @ApiExcludeEndpoint()
   mergeAuthor(@IdParam('id') _id: string, @ValidBody(merge) _body: Valid<typeof merge>): never {
     throw new MergingNotAvailable();
   }

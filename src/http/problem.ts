@@ -55,11 +55,13 @@ const TITLES: Record<number, string> = {
 
 export const PROBLEM_JSON = 'application/problem+json';
 
-/** A body of 1 MiB can have 100,000 errors, and a text of the client's choice in each. */
+/** A body of 1 MiB can have 100,000 errors, or one with a text of 1 MiB. */
 const MAX_ERRORS = 20;
 const MAX_TEXT = 500;
 
-const shorten = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text);
+/** Shortens a text that may be the client's. */
+export const shorten = (text: string): string =>
+  text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 
 /** The JSON body of a problem. Bounded, however large the request was. */
 export function problemBody({ status, slug, message, extra: { errors } }: Problem) {

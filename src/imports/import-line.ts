@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { roles } from '../books/role-schemas.js';
+import { shorten } from '../http/problem.js';
 import { list, type Schemas } from '../http/schemas.js';
 import { requestErrors } from '../http/validate.js';
 
@@ -65,7 +66,7 @@ function parse(schema: z.ZodType<ImportLine>, line: string): ImportLine {
   const given = (Object(value) as { key?: unknown }).key;
   throw new MalformedLine(
     first?.rule ?? 'invalid',
-    `${first?.pointer || 'the line'} ${first?.detail}`,
+    shorten(`${first?.pointer || 'the line'} ${first?.detail}`),
     typeof given === 'string' && given.isWellFormed() ? given.slice(0, 255) : null,
   );
 }

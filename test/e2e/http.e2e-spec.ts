@@ -369,6 +369,10 @@ describe('malformed requests', () => {
     expect(body.errors).toMatchObject([{ rule: 'unknown-field' }]);
     expect(text.length).toBeLessThan(2_000);
     expect(body.moreErrors).toBeUndefined();
+    const line = JSON.stringify({ type: 'author', key: 'long', name: 'x', ['k'.repeat(900_000)]: 1 });
+    const imported = await ask(service.url, 'POST', '/imports', { 'content-type': NDJSON }, line);
+    expect(JSON.parse(imported.text)).toMatchObject({ status: 'failed', error: { rule: 'unknown-field' } });
+    expect(imported.text.length).toBeLessThan(2_000);
     const nowhere = await call('GET', `/${'n'.repeat(10_000)}`);
     expect([nowhere.status, nowhere.text.length < 2_000]).toEqual([404, true]);
   });

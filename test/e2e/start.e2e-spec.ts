@@ -261,6 +261,9 @@ describe('what it can not start with is told in one line', () => {
     [{ PORT: 'http' }, /^colophon: PORT: must be a whole number$/],
     [{ PORT: '70000' }, /^colophon: PORT: .*65535/],
     [{ LOG_LEVEL: 'loud' }, /^colophon: LOG_LEVEL: /],
+    [{ ALLOWED_HOSTS: 'a.example, http://b.example' }, /^colophon: ALLOWED_HOSTS\.1: must be host names/],
+    [{ ALLOWED_ORIGINS: 'books.example' }, /^colophon: ALLOWED_ORIGINS\.0: must be origins such as https:/],
+    [{ BODY_TIMEOUT_MS: '0' }, /^colophon: BODY_TIMEOUT_MS: /],
     [{ DATABASE_URL: 'mysql://localhost' }, /^colophon: DATABASE_URL: must be a URL such as postgres:/],
     [{ DATABASE_URL: 'nonsense' }, /^colophon: DATABASE_URL: must be a URL such as postgres:/],
     [
