@@ -22,14 +22,14 @@ const RETRY_MS = 200;
 const PROBE_MS = 2_000;
 const LEAVE_MS = 1_000;
 /**
- * How the server is told to stop, and how long it may take. A fast stop rolls back, and writes everything to the tables'
- * files. A server that is recovering from the crash of one of its processes may wait for ever instead. An immediate stop
- * ends it: nothing is lost, and the next start recovers.
+ * How the server is told to stop, and how many seconds that may take. A fast stop rolls back, and writes the tables to
+ * disk. A server that recovers from the crash of one of its processes never ends a fast stop. An immediate stop ends the
+ * server: nothing is lost, and the next start recovers.
  */
-const STOPS = [
-  ['fast', 15],
-  ['immediate', 15],
-] as const;
+const FAST = ['fast', 15] as const;
+const IMMEDIATE = ['immediate', 15] as const;
+/** cannot_connect_now: the server starts, recovers or stops. */
+const NOT_NOW = '57P03';
 const HELD = /lock file|shared memory block/;
 
 /**
@@ -107,11 +107,16 @@ export class EmbeddedServer {
     this.stopping = true;
     clearInterval(this.watch);
     await this.reviving;
-    // Our own connections may take a moment to leave the server's list.
-    for (const deadline = Date.now() + LEAVE_MS; await this.inUse(); await setTimeout(RETRY_MS))
-      if (Date.now() > deadline) return;
+    let usage = await this.usage();
+    // Our own connections may take a moment to leave the server's list, and the server to notice that a process crashed.
+    for (const deadline = Date.now() + LEAVE_MS; usage === 'used' || usage === 'unknown';) {
+      if (Date.now() > deadline) break;
+      await setTimeout(RETRY_MS);
+      usage = await this.usage();
+    }
+    if (usage === 'used') return;
     let cause: unknown;
-    for (const [mode, seconds] of STOPS) {
+    for (const [mode, seconds] of usage === 'recovering' ? [IMMEDIATE] : [FAST, IMMEDIATE]) {
       if (!isRunning(this.folder)) return;
       try {
         await this.pgCtl('stop', '-m', mode, '-w', '-t', String(seconds));
@@ -151,7 +156,7 @@ export class EmbeddedServer {
         if (!isStopping(this.folder))
           throw new OperatorError(`the embedded PostgreSQL didn't start (${said.at(-1)})`, { cause });
         // A stop that an earlier process gave up, or that nobody waits for. Such a server never serves again.
-        const [mode, seconds] = STOPS[1];
+        const [mode, seconds] = IMMEDIATE;
         await this.pgCtl('stop', '-m', mode, '-w', '-t', String(seconds)).catch(() => undefined);
         deadline = Date.now() + SETTLE_MS;
       }
@@ -199,7 +204,8 @@ export class EmbeddedServer {
     }
   }
 
-  private async inUse(): Promise<boolean> {
+  /** Whether another Colophon process is connected. */
+  private async usage(): Promise<'used' | 'unused' | 'recovering' | 'unknown'> {
     const client = this.probe();
     try {
       await client.connect();
@@ -207,9 +213,10 @@ export class EmbeddedServer {
         'select from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid() limit 1',
         [APPLICATION_NAME],
       );
-      return rows.length > 0;
-    } catch {
-      return false;
+      return rows.length > 0 ? 'used' : 'unused';
+    } catch (error) {
+      if (!isRunning(this.folder) || isStopping(this.folder)) return 'unused';
+      return (error as { code?: string }).code === NOT_NOW ? 'recovering' : 'unknown';
     } finally {
       await client.end().catch(() => undefined);
     }
