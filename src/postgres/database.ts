@@ -41,7 +41,7 @@ export const POOLS = {
   /** Streams that commands read before they decide. Keys are gathered, so some connections serve any number. */
   commands: { max: 3, waiting: 1_000, statement_timeout: 5_000 },
   /** What the projection and operators read from the log. */
-  followers: { max: 2, statement_timeout: 30_000 },
+  followers: { max: 2, statement_timeout: 9_000 },
   /**
    * What callers read from the log: the feed, the history of a stream. What costs is less the server than our own
    * process, which turns events into JSON; the rests leave half of it to others.
