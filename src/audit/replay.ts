@@ -11,6 +11,10 @@ export interface ReplayFilter {
   readonly caller?: AbortSignal | undefined;
 }
 
+/** A page for a caller is small, because the service answers nobody else while it turns a page into JSON. */
+const CALLERS_PAGE = 200;
+const PAGE = 1_000;
+
 /** The log as NDJSON, many lines per string, up to the head as of the start. Memory stays flat. */
 export async function* replay(
   store: EventStore,
@@ -19,6 +23,7 @@ export async function* replay(
 ): AsyncIterable<string> {
   const head = await store.head();
   if (head === undefined) return;
-  for await (const events of store.readAll({ from: after, to: head, types, stream, caller }))
+  const batchSize = caller ? CALLERS_PAGE : PAGE;
+  for await (const events of store.readAll({ from: after, to: head, types, stream, caller, batchSize }))
     yield events.map((event) => `${JSON.stringify(toAuditEvent(event, tokens))}\n`).join('');
 }

@@ -24,6 +24,9 @@ const KEYED_LOOKUPS = {
 const CONNECT_MS = 5_000;
 /** The server ends a statement first. This limit is for a server that doesn't answer at all. */
 const SILENCE_MS = 1_000;
+/** Statements for callers that take longer are followed by a rest, while others wait. */
+const SLOW_MS = 20;
+const LONGEST_REST_MS = 1_000;
 
 /** The limits of one kind of work: how many connections, how many callers that wait for one, how long a statement. */
 interface PoolLimits extends ConnectionConfig {
@@ -31,6 +34,8 @@ interface PoolLimits extends ConnectionConfig {
   /** Callers that may wait for a connection. The next one gets {@link PoolCrowded}. */
   readonly waiting?: number;
   readonly statement_timeout?: number;
+  /** While callers wait, a connection rests at least so long after a statement for a caller, in milliseconds. */
+  readonly rest?: number;
 }
 
 /**
@@ -43,9 +48,12 @@ export const POOLS = {
   /** Claims of idempotency keys. */
   keys: { max: 2, waiting: 1_000, statement_timeout: 5_000 },
   /** What the projection and operators read from the log. */
-  followers: { max: 2, statement_timeout: 30_000 },
-  /** What callers read from the log: the feed, the history of a stream. */
-  feeds: { max: 2, waiting: 256, statement_timeout: 5_000 },
+  followers: { max: 2, statement_timeout: 9_000 },
+  /**
+   * What callers read from the log: the feed, the history of a stream. What costs is less the server than our own
+   * process, which turns events into JSON; the rests leave half of it to others.
+   */
+  feeds: { max: 2, waiting: 256, statement_timeout: 5_000, rest: 20 },
   /** Single authors and books. */
   reads: { max: 6, waiting: 1_000, statement_timeout: 5_000 },
   /** Lists. */
@@ -59,8 +67,18 @@ class BoundedPool extends Pool {
   constructor(
     config: PoolConfig,
     private readonly mostWaiting: number,
+    private readonly restMs: number,
   ) {
     super(config);
+  }
+
+  /**
+   * How long a connection should rest after a statement. A crowd of slow statements gets half of the time, so that the
+   * processors have time for others. Nobody has to rest if nobody waits.
+   */
+  restAfter(tookMs: number): number {
+    if (this.waitingCount === 0) return 0;
+    return Math.max(this.restMs, tookMs > SLOW_MS ? Math.min(tookMs, LONGEST_REST_MS) : 0);
   }
 
   override connect(): Promise<PoolClient>;
@@ -78,18 +96,20 @@ export function createPool(
   connectionString: string,
   config: Partial<PoolLimits> & { searchPath?: string } = {},
 ): Pool {
-  const { searchPath = 'public', waiting = Infinity, settings, ...rest } = config;
+  const { searchPath = 'public', waiting = Infinity, rest = 0, settings, ...options } = config;
   const pool = new BoundedPool(
     connectionOptions(connectionString, {
       max: 10,
       connectionTimeoutMillis: CONNECT_MS,
-      query_timeout: rest.statement_timeout === undefined ? 10_000 : rest.statement_timeout + SILENCE_MS,
+      query_timeout:
+        options.statement_timeout === undefined ? 10_000 : options.statement_timeout + SILENCE_MS,
       keepAlive: true,
       application_name: APPLICATION_NAME,
       settings: { search_path: searchPath, ...KEYED_LOOKUPS, ...settings },
-      ...rest,
+      ...options,
     }),
     waiting,
+    rest,
   );
   // The pool replaces an idle connection that the server ended. Without this listener the error would end the process.
   pool.on('error', () => undefined);
@@ -111,6 +131,7 @@ export async function queryFor<Row extends object>(
   const client = await pool.connect();
   const stopping: Promise<void>[] = [];
   const stop = () => stopping.push(cancel(pool, client));
+  const began = performance.now();
   let broken = false;
   // The statement gets the error too. Without this listener, a lost connection would end the process.
   client.on('error', ignore);
@@ -127,7 +148,10 @@ export async function queryFor<Row extends object>(
     await Promise.all(stopping);
     client.off('error', ignore);
     // A cancellation may arrive late. It must not meet the connection's next statement.
-    client.release(broken || stopping.length > 0);
+    const release = () => client.release(broken || stopping.length > 0);
+    const rest = pool instanceof BoundedPool ? pool.restAfter(performance.now() - began) : 0;
+    if (rest > 0) setTimeout(release, rest);
+    else release();
   }
 }
 

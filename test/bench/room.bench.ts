@@ -29,24 +29,6 @@ async function steadily(perSecond: number, one: (n: number) => Promise<void>, go
   await Promise.all(calls);
 }
 
-/** Asks until told to stop; comes back after a 503 when the answer says so. */
-async function insist(url: string, accept: string, goOn: () => boolean, seen: { answers: number }) {
-  const stop = new AbortController();
-  const watch = setInterval(() => goOn() || stop.abort(), 50);
-  try {
-    while (goOn()) {
-      const answer = await fetch(url, { headers: { accept }, signal: stop.signal });
-      for await (const _ of answer.body ?? []);
-      if (answer.status === 503) await setTimeout(1_000, undefined, { signal: stop.signal });
-      else seen.answers += 1;
-    }
-  } catch (error) {
-    if (!stop.signal.aborted) throw error;
-  } finally {
-    clearInterval(watch);
-  }
-}
-
 await withServer(async (databaseUrl) => {
   await migrate(databaseUrl);
   await writeLog(databaseUrl, events);
@@ -81,36 +63,39 @@ await withServer(async (databaseUrl) => {
   };
   await measure(seconds(3));
   const quiet = await measure(seconds(length));
-  const lists = { answers: 0 };
-  const feeds = { answers: 0 };
-  const during = seconds(length);
-  const others = Array.from({ length: CALLERS }, (_, n) => [
-    insist(`${service.url}${LIST}`, 'application/json', during, lists),
-    insist(`${service.url}${FEEDS[n % FEEDS.length]}`, 'application/x-ndjson', during, feeds),
-  ]).flat();
-  const busy = await measure(during);
-  await Promise.all(others);
+  const crowd = (path: string, accept: string, callers: number) =>
+    start('test/bench/crowd.mjs', [`${service.url}${path}`, accept, String(callers)], {});
+  const lists = [crowd(LIST, 'application/json', CALLERS)];
+  const feeds = FEEDS.map((path) => crowd(path, 'application/x-ndjson', CALLERS / FEEDS.length));
+  await measure(seconds(3));
+  const busy = await measure(seconds(length));
+  const answersOf = async (processes: typeof lists) => {
+    for (const { process } of processes) process.kill('SIGTERM');
+    for (const { ended } of processes) await ended;
+    return processes.reduce((sum, { output }) => sum + Number(output()), 0);
+  };
+  const got = { lists: await answersOf(lists), feeds: await answersOf(feeds) };
   service.process.kill('SIGTERM');
   await service.ended;
-  const row = (what: string, others: string, values: number[], beside: number[]) => {
+  const row = (what: string, beside: string, values: number[], quietly: number[]) => {
     const own = quantiles(values);
     return {
       what,
-      while: others,
+      while: beside,
       answers: values.length,
       ...own,
-      'p99, ratio': round(own['p99, ms'] / quantiles(beside)['p99, ms'], 1),
+      'p99, ratio': round(own['p99, ms'] / quantiles(quietly)['p99, ms'], 1),
     };
   };
-  const crowd = `${CALLERS} lists and ${CALLERS} feeds`;
+  const others = `${CALLERS} lists and ${CALLERS} feeds`;
   report(`room for commands and single reads beside lists and feeds, ${events} events`, [
     row('POST /authors', 'nothing else', quiet.commands, quiet.commands),
-    row('POST /authors', crowd, busy.commands, quiet.commands),
+    row('POST /authors', others, busy.commands, quiet.commands),
     row('GET /authors/{id}', 'nothing else', quiet.reads, quiet.reads),
-    row('GET /authors/{id}', crowd, busy.reads, quiet.reads),
+    row('GET /authors/{id}', others, busy.reads, quiet.reads),
   ]);
   console.log(
     `refused: ${quiet.refused} without the others, ${busy.refused} with them; ` +
-      `the others got ${lists.answers} lists and ${feeds.answers} whole feeds`,
+      `the others got ${got.lists} lists and ${got.feeds} whole feeds`,
   );
 });
