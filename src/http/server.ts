@@ -39,7 +39,12 @@ export function createAdapter({ maxBodyBytes, bodyTimeoutMs, ...names }: ServerO
     return503OnClosing: false,
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
       const problem = fromFramework(error, request) ?? new Problem(400, 'malformed-request', error.message);
-      void reply.status(problem.status).type(PROBLEM_JSON).send(problemBody(problem));
+      // No hook runs here, so a body that drips must end with the connection.
+      void reply
+        .status(problem.status)
+        .header('connection', 'close')
+        .type(PROBLEM_JSON)
+        .send(problemBody(problem));
     },
     clientErrorHandler: refuse,
   });

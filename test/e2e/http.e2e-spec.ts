@@ -501,6 +501,8 @@ describe('bodies that drip', () => {
 
   test.each([
     ['refused at the door', '/authors', 'application/json', 'Origin: http://elsewhere\r\n', 403],
+    ['of a request whose URL is malformed', '/authors/%', 'application/json', '', 400],
+    ['of a request whose URL is too long', `/authors/${'a'.repeat(300)}`, 'application/json', '', 414],
     ['of a type that is not read', '/authors', 'text/plain', '', 415],
     ['for an address where nothing is', '/nowhere', 'application/json', '', 408],
   ])('a body %s does not hold the connection', async (_, path, type, extra, status) => {
