@@ -15,6 +15,7 @@ import { Client } from 'pg';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 import { start, startService, type Running } from '../support/process.js';
 import { send } from '../support/service.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 
 // What becomes of a program that is told to stop, or whose output nobody reads.
 
@@ -199,6 +200,21 @@ describe('on a server of its own', () => {
     migrating.process.kill('SIGTERM');
     expect([await codeOf(migrating), migrating.output()]).toEqual([143, 'colophon: stopped by SIGTERM\n']);
     await other.end();
+  });
+
+  test('a service whose database is frozen stops, and says what it could not close', async () => {
+    const { hostname, port } = new URL(database.url);
+    const proxy = await TcpProxy.to({ host: hostname, port: Number(port) });
+    const service = await startService({ DATABASE_URL: proxy.through(database.url) });
+    expect((await send(`${service.url}/authors`, 'POST', { body: { name: 'Kept' } })).status).toBe(201);
+    proxy.freeze();
+    service.process.kill('SIGTERM');
+    const code = await codeOf(service);
+    await proxy.close();
+    expect([code, service.output()]).toEqual([
+      1,
+      expect.stringMatching(/\ncolophon: [\w ]+ did not close within 10 s\n$/),
+    ]);
   });
 
   test('output that can’t be written is told in one line', async () => {
