@@ -15,6 +15,7 @@ import { Client } from 'pg';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 import { start, startService, type Running } from '../support/process.js';
 import { send } from '../support/service.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 
 // What becomes of a program that is told to stop, or whose output nobody reads.
 
@@ -55,25 +56,27 @@ describe('on the embedded server', () => {
   const serverRuns = () => existsSync(pidFile());
   const statusOf = () => (serverRuns() ? (readFileSync(pidFile(), 'utf8').split('\n')[7] ?? '').trim() : '');
 
-  const MOMENTS: [string, (running: Running) => boolean][] = [
-    ['while the server is set up', () => filesIn(dataDir()).some((name) => /^postgres\./.test(name))],
-    ['while the server starts', () => serverRuns()],
-    ['when the server is there', () => statusOf() === 'ready'],
+  const MOMENTS: [string, Signal, number, () => boolean][] = [
+    [
+      'while the server is set up',
+      'SIGINT',
+      130,
+      () => filesIn(dataDir()).some((name) => /^postgres\./.test(name)),
+    ],
+    ['while the server starts', 'SIGHUP', 129, serverRuns],
+    ['when the server is there', 'SIGTERM', 143, () => statusOf() === 'ready'],
   ];
 
-  test.each(MOMENTS)('the first command of all, stopped %s, leaves nothing running', async (_, reached) => {
-    for (const [signal, code] of [
-      ['SIGINT', 130],
-      ['SIGHUP', 129],
-    ] as const) {
+  test.each(MOMENTS)(
+    'the first command of all, stopped %s, leaves nothing running',
+    async (_, signal, code, reached) => {
       const status = start(CLI, ['status'], env());
-      await until(() => reached(status));
+      await until(reached);
       status.process.kill(signal);
       expect([await codeOf(status), status.output()]).toEqual([code, withoutStack]);
       expect(serverRuns()).toBe(false);
-      rmSync(dataDir(), { recursive: true, force: true });
-    }
-  });
+    },
+  );
 
   test('commands that are stopped at their work leave nothing running, and the next start works', async () => {
     writeFileSync(join(folder, 'some.ndjson'), lines(0, 2_000));
@@ -199,6 +202,21 @@ describe('on a server of its own', () => {
     migrating.process.kill('SIGTERM');
     expect([await codeOf(migrating), migrating.output()]).toEqual([143, 'colophon: stopped by SIGTERM\n']);
     await other.end();
+  });
+
+  test('a service whose database is frozen stops, and says what it could not close', async () => {
+    const { hostname, port } = new URL(database.url);
+    const proxy = await TcpProxy.to({ host: hostname, port: Number(port) });
+    const service = await startService({ DATABASE_URL: proxy.through(database.url) });
+    expect((await send(`${service.url}/authors`, 'POST', { body: { name: 'Kept' } })).status).toBe(201);
+    proxy.freeze();
+    service.process.kill('SIGTERM');
+    const code = await codeOf(service);
+    await proxy.close();
+    expect([code, service.output()]).toEqual([
+      1,
+      expect.stringMatching(/\ncolophon: [\w ]+ did not close within 10 s\n$/),
+    ]);
   });
 
   test('output that can’t be written is told in one line', async () => {
