@@ -81,7 +81,16 @@ export class EventStoreDbEventStore extends EventStore {
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
-    const { direction = 'forward', from, to, categories, types, stream, batchSize = READ_BATCH } = options;
+    const {
+      direction = 'forward',
+      from,
+      to,
+      categories,
+      types,
+      stream,
+      batchSize = READ_BATCH,
+      caller,
+    } = options;
     const wanted = (event: RecordedEvent) =>
       (from === undefined || (direction === 'forward' ? event.position > from : event.position < from)) &&
       (to === undefined || event.position <= to) &&
@@ -94,12 +103,14 @@ export class EventStoreDbEventStore extends EventStore {
       for (const event of events) {
         if (wanted(event)) found.push(event);
         if (found.length < batchSize) continue;
+        caller?.throwIfAborted();
         yield found;
         found = [];
       }
       const last = events.at(-1);
       if (direction === 'forward' && to !== undefined && last && last.position >= to) break;
     }
+    caller?.throwIfAborted();
     if (found.length > 0) yield found;
   }
 
