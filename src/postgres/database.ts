@@ -50,7 +50,7 @@ export const POOLS = {
   /** Single authors and books. */
   reads: { max: 6, waiting: 1_000, statement_timeout: 5_000 },
   /** Lists. */
-  lists: { max: 3, waiting: 64, statement_timeout: 5_000 },
+  lists: { max: 3, waiting: 500, statement_timeout: 5_000 },
   /** The state of the tables, and operators' work on them. */
   operations: { max: 3 },
 } satisfies Record<string, PoolLimits>;
