@@ -51,13 +51,20 @@ export const POOLS = {
   followers: { max: 2, statement_timeout: 9_000 },
   /**
    * What callers read from the log: the feed, the history of a stream. What costs is less the server than our own
-   * process, which turns events into JSON; the rests leave half of it to others.
+   * process, which turns events into JSON; the rests leave half of it to others. Callers wait longer than elsewhere: in
+   * the middle of a stream, a page that doesn't come breaks the connection.
    */
-  feeds: { max: 2, waiting: 256, statement_timeout: 5_000, rest: 20 },
+  feeds: {
+    max: 2,
+    waiting: 256,
+    connectionTimeoutMillis: 15_000,
+    statement_timeout: 5_000,
+    rest: 20,
+  },
   /** Single authors and books. */
   reads: { max: 6, waiting: 1_000, statement_timeout: 5_000 },
   /** Lists. */
-  lists: { max: 3, waiting: 64, statement_timeout: 5_000 },
+  lists: { max: 3, waiting: 500, statement_timeout: 5_000 },
   /** The state of the tables, and operators' work on them. */
   operations: { max: 3 },
 } satisfies Record<string, PoolLimits>;
@@ -146,9 +153,11 @@ export async function queryFor<Row extends object>(
   } finally {
     caller.removeEventListener('abort', stop);
     await Promise.all(stopping);
-    client.off('error', ignore);
-    // A cancellation may arrive late. It must not meet the connection's next statement.
-    const release = () => client.release(broken || stopping.length > 0);
+    const release = () => {
+      client.off('error', ignore);
+      // A cancellation may arrive late. It must not meet the connection's next statement.
+      client.release(broken || stopping.length > 0);
+    };
     const rest = pool instanceof BoundedPool ? pool.restAfter(performance.now() - began) : 0;
     if (rest > 0) setTimeout(release, rest);
     else release();

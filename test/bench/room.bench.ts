@@ -72,7 +72,9 @@ await withServer(async (databaseUrl) => {
   const answersOf = async (processes: typeof lists) => {
     for (const { process } of processes) process.kill('SIGTERM');
     for (const { ended } of processes) await ended;
-    return processes.reduce((sum, { output }) => sum + Number(output()), 0);
+    const counts = processes.map(({ output }) => JSON.parse(output()) as { answers: number; broken: number });
+    const sum = (values: number[]) => values.reduce((all, value) => all + value, 0);
+    return `${sum(counts.map(({ answers }) => answers))} whole and ${sum(counts.map(({ broken }) => broken))} broken`;
   };
   const got = { lists: await answersOf(lists), feeds: await answersOf(feeds) };
   service.process.kill('SIGTERM');
@@ -96,6 +98,6 @@ await withServer(async (databaseUrl) => {
   ]);
   console.log(
     `refused: ${quiet.refused} without the others, ${busy.refused} with them; ` +
-      `the others got ${got.lists} lists and ${got.feeds} whole feeds`,
+      `lists: ${got.lists}; feeds: ${got.feeds}`,
   );
 });

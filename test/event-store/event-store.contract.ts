@@ -180,6 +180,36 @@ export function eventStoreContract(open: () => Promise<EventStore>): void {
       expect((await read({ stream: alpha })).flat()).toEqual(['Begun', 'Changed']);
     });
 
+    test('a read for a caller gives what any read gives, and ends when the caller leaves', async () => {
+      const from = await store.head();
+      const stream = newStream();
+      await store.append(stream, 'no-stream', [newEvent('Begun'), newEvent('Changed'), newEvent('Changed')]);
+      const caller = new AbortController();
+      const left = new Error('left');
+      for (const which of [{}, { types: ['Begun', 'Changed'] }, { stream }]) {
+        const types = [];
+        for await (const events of store.readAll({ from, caller: caller.signal, ...which }))
+          types.push(...events.map((event) => event.type));
+        expect(types).toEqual(['Begun', 'Changed', 'Changed']);
+      }
+      expect(await store.readStream(stream, caller.signal)).toHaveLength(3);
+      const pages = store.readAll({ from, caller: caller.signal, batchSize: 1 })[Symbol.asyncIterator]();
+      expect((await pages.next()).done).toBe(false);
+      caller.abort(left);
+      const rest = async () => {
+        for (;;) if ((await pages.next()).done) return;
+      };
+      await expect(rest()).rejects.toBe(left);
+    });
+
+    test('whether appends work is known without an append', async () => {
+      expect(await store.checkAppends?.()).toBeUndefined();
+      const head = await store.head();
+      await store.append(newStream(), 'no-stream', [newEvent()]);
+      expect(await store.checkAppends?.()).toBeUndefined();
+      expect((await readLog(store, head)).length).toBe(1);
+    });
+
     test('an append that was acknowledged is read at once', async () => {
       for (let n = 0; n < 50; n += 1) {
         const stream = newStream();

@@ -157,6 +157,19 @@ describe('a pool', () => {
     await pool.end();
   });
 
+  test('a connection that breaks while it rests after a slow statement is replaced', async () => {
+    const pool = createPool(database.url, { max: 1, rest: 3_000 });
+    const { signal } = new AbortController();
+    const pid = { text: 'select pg_backend_pid() as pid' };
+    const first = queryFor<{ pid: number }>(signal, pool, pid);
+    const second = queryFor<{ pid: number }>(signal, pool, pid);
+    const [resting] = await first;
+    await sql(database.url, `select pg_terminate_backend(${resting?.pid})`);
+    const [next] = await second;
+    expect(next?.pid).not.toBe(resting?.pid);
+    await pool.end();
+  });
+
   test('a connection that breaks under a caller’s statement is unavailable, and replaced', async () => {
     const pool = createPool(database.url, { max: 1, query_timeout: 0 });
     const { signal } = new AbortController();

@@ -105,7 +105,16 @@ export class EventStoreDbEventStore extends EventStore {
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
-    const { direction = 'forward', from, to, categories, types, stream, batchSize = READ_BATCH } = options;
+    const {
+      direction = 'forward',
+      from,
+      to,
+      categories,
+      types,
+      stream,
+      batchSize = READ_BATCH,
+      caller,
+    } = options;
     const wanted = (event: RecordedEvent) =>
       (from === undefined || (direction === 'forward' ? event.position > from : event.position < from)) &&
       (to === undefined || event.position <= to) &&
@@ -121,6 +130,7 @@ export class EventStoreDbEventStore extends EventStore {
         found.push(event);
         bytes += sizeOf(event.data) + sizeOf(event.metadata);
         if (found.length < batchSize && bytes < BATCH_BYTES) continue;
+        caller?.throwIfAborted();
         yield found;
         found = [];
         bytes = 0;
@@ -128,6 +138,7 @@ export class EventStoreDbEventStore extends EventStore {
       const last = events.at(-1);
       if (direction === 'forward' && to !== undefined && last && last.position >= to) break;
     }
+    caller?.throwIfAborted();
     if (found.length > 0) yield found;
   }
 

@@ -61,7 +61,7 @@ export class MemoryEventStore extends EventStore {
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
-    const { direction = 'forward', from, to, categories, types, stream, batchSize = 1_000 } = options;
+    const { direction = 'forward', from, to, categories, types, stream, batchSize = 1_000, caller } = options;
     const matching = this.log.filter(
       (event) =>
         (from === undefined || (direction === 'forward' ? event.position > from : event.position < from)) &&
@@ -71,8 +71,10 @@ export class MemoryEventStore extends EventStore {
         (stream === undefined || event.stream === stream),
     );
     if (direction === 'backward') matching.reverse();
-    for (let start = 0; start < matching.length; start += batchSize)
+    for (let start = 0; start < matching.length; start += batchSize) {
+      caller?.throwIfAborted();
       yield matching.slice(start, start + batchSize);
+    }
   }
 
   async *subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch> {
