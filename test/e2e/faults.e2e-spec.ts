@@ -203,10 +203,10 @@ test.each<[string, () => unknown]>([
   for (const { ended } of [before, other, during]) expect([200, 503, undefined]).toContain(await ended);
   for (const { status } of await Promise.all(commands)) expect([201, 503]).toContain(status);
   expect((await request('GET', '/health/live')).status).toBe(200);
+  rebuilds.push(await rebuilding);
   clearInterval(cutting);
   proxy.pass();
   await feed;
-  rebuilds.push(await rebuilding);
   for (const { status } of rebuilds) expect([202, 409, 503]).toContain(status);
   await insist(1);
   const again = await request('POST', '/imports', {
