@@ -1,6 +1,7 @@
 import type { Position } from '../src/event-store/event-store.js';
 import { connect } from '../src/postgres/database.js';
 import type { Moment } from '../src/event-store/moment.js';
+import { within } from '../src/event-store/within.js';
 import type { Difference } from './build/differences.js';
 import { AS_OF, buildAsOf } from './build/as-of.js';
 import type { RebuildContext, RebuildOptions, RebuildReport } from './build/build.js';
@@ -16,6 +17,9 @@ import { retryParked } from './retry-parked.js';
 export interface ExplainedDifference extends Difference {
   readonly event: { readonly type: string; readonly position: Position } | undefined;
 }
+
+/** How long a rebuild in the background may take to begin. A server that freezes would otherwise never be given up. */
+const BEGIN_MS = 15_000;
 
 /** The operator's work on the tables: rebuild, verify, repair, retry. */
 export class Maintenance {
@@ -35,14 +39,16 @@ export class Maintenance {
    * Starts a rebuild in the background.
    * @returns the rebuild's id, after the rebuild has started.
    * @throws RebuildRunning
+   * @throws EventStoreUnavailable if the rebuild did not begin in time. The rebuild may begin later.
    */
   async startRebuild(options: Pick<RebuildOptions, 'allowParked'>): Promise<string> {
     const id = newRebuildId();
-    await new Promise<void>((begun, refused) => {
+    const begin = new Promise<void>((begun, refused) => {
       const onPhase = async () => begun();
       // Nobody awaits the end: the rebuild records its outcome in the database.
       this.rebuild({ ...options, onPhase }, id).then(() => begun(), refused);
     });
+    await within(Date.now() + BEGIN_MS, begin);
     return id;
   }
 

@@ -14,8 +14,8 @@ const UNITS_A_CHARACTER = 4;
 const BLANKS = /[\s\u0085]+/gu;
 const LINE_BREAK = /[\r\n\u0085\u2028\u2029]/u;
 // Normalisation takes quadratic time for a run of marks. The stream-safe format of UAX #15 allows 30, and no script
-// needs as many.
-const MANY_MARKS = /\p{M}{31}/u;
+// needs as many. Only the first mark of a run begins a match.
+const MANY_MARKS = /(?<!\p{M})\p{M}{31}/u;
 const CONTROL = /\p{Cc}/u;
 // A character that a reader can see: no blank, no combining mark on nothing, no character that renders as nothing.
 const VISIBLE = /[^\p{White_Space}\p{Cc}\p{Cf}\p{M}\p{Default_Ignorable_Code_Point}\u2800]/u;

@@ -25,7 +25,12 @@ export interface LineResult {
 
 /** Lines in progress at once: enough to fill group commits, few enough to hold in memory. */
 const WINDOW = 512;
-/** How long a line may take. A window of the largest lines, half a million events, takes half a minute. */
+/**
+ * Characters of the lines in progress at once. Their events are some ten times as long, and the store holds 64 MiB of events
+ * that wait.
+ */
+const WINDOW_TEXT = 4 * 1_048_576;
+/** How long a line may take. A store on a slow disk may take some seconds for a window. */
 const LINE_PATIENCE_MS = 60_000;
 /** Authors remembered as linkable within one import. */
 const MAX_REMEMBERED = 200_000;
@@ -57,15 +62,18 @@ export class Importer {
     context: Pick<CommandContext, 'actor' | 'reason' | 'correlationId' | 'traceParent'>,
   ): AsyncIterable<LineResult> {
     const run = new ImportRun(this.authors, this.books, this.parseLine, context);
-    const window: Promise<LineResult>[] = [];
+    const window: { readonly result: Promise<LineResult>; readonly length: number }[] = [];
+    let text = 0;
     const lines = readLines(input);
     let next: Promise<IteratorResult<RawLine, void>> | undefined = lines.next();
     try {
       for (;;) {
         const [first] = window;
-        if (first && (!next || window.length === WINDOW || (await settlesFirst(first, next)))) {
-          yield await first;
-          void window.shift();
+        const full = window.length === WINDOW || text >= WINDOW_TEXT;
+        if (first && (!next || full || (await settlesFirst(first.result, next)))) {
+          yield await first.result;
+          window.shift();
+          text -= first.length;
         } else if (next) {
           const { done, value } = await next;
           if (done) next = undefined;
@@ -73,7 +81,9 @@ export class Importer {
             const result = run.take(value);
             // A failure is reported at the line's turn. Until then it must not count as an unhandled rejection.
             result.catch(() => undefined);
-            window.push(result);
+            const length = 'text' in value ? value.text.length : 0;
+            window.push({ result, length });
+            text += length;
             next = lines.next();
           }
         } else return;
@@ -81,7 +91,7 @@ export class Importer {
     } finally {
       // If the client leaves or the store fails, lines in progress still finish, but nobody reads their results.
       void next?.catch(() => undefined);
-      await Promise.allSettled(window);
+      await Promise.allSettled(window.map(({ result }) => result));
       // Not awaited: the return may queue behind a read of a line that never arrives.
       void lines.return().catch(() => undefined);
     }

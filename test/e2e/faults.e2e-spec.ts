@@ -1,10 +1,8 @@
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { TooMuchContention } from '../../src/commands/keyed-queue.js';
 import { readTables } from '../support/tables.js';
 import { caughtUp } from '../support/catalogue.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
-import { ROOT, startService, type RunningService } from '../support/process.js';
+import { startService, TELL_UNHEARD, type RunningService } from '../support/process.js';
 import { send, type Answer } from '../support/service.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
@@ -12,9 +10,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 let database: TestDatabase;
 let proxy: TcpProxy;
 let service: RunningService;
-const unheard = pathToFileURL(join(ROOT, 'test', 'support', 'unheard.mjs'));
-const start = () =>
-  startService({ DATABASE_URL: proxy.through(database.url), NODE_OPTIONS: `--import=${unheard.href}` });
+const start = () => startService({ DATABASE_URL: proxy.through(database.url), ...TELL_UNHEARD });
 beforeEach(async () => {
   database = await createDatabase();
   const { hostname, port } = new URL(database.url);
@@ -240,10 +236,10 @@ test.each<[string, () => unknown]>([
   for (const { ended } of [before, other, during]) expect([200, 503, undefined]).toContain(await ended);
   for (const { status } of await Promise.all(commands)) expect([201, 503]).toContain(status);
   expect((await request('GET', '/health/live')).status).toBe(200);
+  rebuilds.push(await rebuilding);
   clearInterval(cutting);
   proxy.pass();
   await feed;
-  rebuilds.push(await rebuilding);
   for (const { status } of rebuilds) expect([202, 409, 503]).toContain(status);
   await insist(1);
   const again = await request('POST', '/imports', {

@@ -192,7 +192,7 @@ export function eventStoreContract(open: () => Promise<EventStore>): void {
           types.push(...events.map((event) => event.type));
         expect(types).toEqual(['Begun', 'Changed', 'Changed']);
       }
-      expect(await store.readStream(stream, caller.signal)).toHaveLength(3);
+      expect(await store.readStream(stream, { caller: caller.signal })).toHaveLength(3);
       const pages = store.readAll({ from, caller: caller.signal, batchSize: 1 })[Symbol.asyncIterator]();
       expect((await pages.next()).done).toBe(false);
       caller.abort(left);

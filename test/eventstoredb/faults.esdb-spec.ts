@@ -5,7 +5,7 @@ import { createDatabase, type TestDatabase } from '../support/database.js';
 import { follow, newEvent, newStream, readLog } from '../support/events.js';
 import { eventStoreDbUrl, newPrefix } from '../support/eventstoredb.js';
 import { clusterCommand, clusterUrl, KillableServer, nodeCommand } from '../support/eventstoredb-server.js';
-import { startService, type RunningService } from '../support/process.js';
+import { startService, TELL_UNHEARD, type RunningService } from '../support/process.js';
 import { send, type Answer } from '../support/service.js';
 import { readTables } from '../support/tables.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -147,6 +147,7 @@ describe('the service', () => {
       DATABASE_URL: database.url,
       EVENTSTOREDB_URL: server,
       EVENTSTOREDB_PREFIX: prefix,
+      ...TELL_UNHEARD,
     });
     if (log) cleanups.push(log.drop);
   };
@@ -162,6 +163,16 @@ describe('the service', () => {
     send(`${service.url}${path}`, method, options);
   const add = (n: number): Promise<Answer> =>
     request('POST', '/authors', { body: { name: `N ${n}` }, headers: { 'idempotency-key': `key ${n}` } });
+
+  /** An author's line that fails, and the lines that ask for that author. */
+  const importBook = (): Promise<Answer> => {
+    const book = { type: 'book', key: 'b', title: 'B', authors: [{ author: 'a' }] };
+    const lines = [{ type: 'author', key: 'a', name: 'A' }, book, { ...book, key: 'c' }];
+    return request('POST', '/imports', {
+      raw: lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
+      headers: { 'content-type': 'application/x-ndjson' },
+    });
+  };
 
   /** Repeats until the command is done, as a client with an Idempotency-Key would. */
   async function insist(n: number): Promise<void> {
@@ -207,6 +218,7 @@ describe('the service', () => {
     await start(eventStoreDbUrl().replace(/\/\/[^?]+/, `//127.0.0.1:${proxy.port}`), eventStoreDbUrl());
     await insist(0);
     proxy.down();
+    expect((await importBook()).status).toBe(503);
     for (const [method, path] of [
       ['POST', '/authors'],
       ['GET', '/audit/events'],
@@ -232,6 +244,7 @@ describe('the service', () => {
     await insist(0);
     const thaw = Date.now() + 60_000;
     proxy.freeze();
+    const importing = importBook();
     while (Date.now() < thaw) {
       const asked = Date.now();
       expect((await add(1)).status).toBe(503);
@@ -239,6 +252,7 @@ describe('the service', () => {
       expect(Date.now() - asked).toBeLessThan(30_000);
       expect((await request('GET', '/authors')).status).toBe(200);
     }
+    expect((await importing).status).toBe(503);
     proxy.pass();
     await insist(1);
     await insist(2);

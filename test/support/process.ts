@@ -1,8 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
+
+/** Makes a service tell of every promise that rejects unheard, instead of ending at the first. */
+export const TELL_UNHEARD = {
+  NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'unheard.mjs')).href}`,
+};
 
 /** A Colophon program that was started, as built. */
 export interface Running {
