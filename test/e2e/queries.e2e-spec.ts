@@ -191,7 +191,7 @@ test('the projection tells where it stands', async () => {
     {
       name: 'catalogue',
       version: 4,
-      tables: 3,
+      tables: 4,
       position: expect.stringMatching(/^\d+\.[\da-f]{8}$/),
       head: items[0].position,
       lag: 0,

@@ -319,12 +319,20 @@ test('another version’s tables come in the background, while both versions ser
   ]);
   expect(await projector.reached(meanwhile.position, 10_000)).toBe(true);
   expect(await newer.reached(meanwhile.position, 10_000)).toBe(true);
-  expect(await projector.status()).toMatchObject({ version: 4, tables: 4, active: true });
-  expect(await newer.status()).toMatchObject({ version: 4, tables: 3, active: false });
+  expect(await projector.status()).toMatchObject({
+    version: catalogue.version,
+    tables: catalogue.version,
+    active: true,
+  });
+  expect(await newer.status()).toMatchObject({
+    version: next.version,
+    tables: catalogue.version,
+    active: false,
+  });
   expect(newer.readable).toBe(true);
   await reader.query('commit');
   await reader.end();
-  while ((await newer.status()).tables !== 4) await new Promise((again) => setTimeout(again, 20));
+  while ((await newer.status()).tables !== next.version) await new Promise((again) => setTimeout(again, 20));
 
   const after = await store.append(authorStream(id('a', 51)), 'no-stream', [
     newEvent('AuthorAdded', { name: 'After' }),
@@ -344,7 +352,7 @@ test('another version’s tables come in the background, while both versions ser
     { letter: 'M', name: 'Meanwhile' },
   ]);
   expect(await sql(database.url, `select from names where name in ('After', 'Author 3')`)).toHaveLength(2);
-  expect((await projector.status()).error).toMatch(/of version 4, made by a newer Colophon/);
+  expect((await projector.status()).error).toContain(`of version ${next.version}, made by a newer Colophon`);
   await newer.close();
 
   // Back again, as after a deployment that was taken back.

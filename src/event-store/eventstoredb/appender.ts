@@ -29,8 +29,8 @@ export class Appender {
     private readonly client: EventStoreDBClient,
     private readonly names: StreamNames,
     private readonly reader: Reader,
-    /** Throws AnotherLog if the server came back with another log. */
-    private readonly sameLog: () => Promise<void>,
+    /** Throws AnotherLog if the server came back with another log after a time. */
+    private readonly sameLog: (since: number) => Promise<void>,
     private readonly closing: AbortSignal,
   ) {}
 
@@ -43,9 +43,10 @@ export class Appender {
       jsonEvent({ id, type, data: data as JSONType, metadata: metadata as unknown as JSONType }),
     );
     const deadline = Date.now() + SETTLE_MS;
+    let failedAt = 0;
     for (let retried = false; ; retried = true) {
       try {
-        if (retried) await this.sameLog();
+        if (retried) await this.sameLog(failedAt);
         const append = this.client.appendToStream(this.names.onServer(stream), written, {
           expectedRevision: expected === 'no-stream' ? NO_STREAM : expected,
           requiresLeader: true,
@@ -66,6 +67,7 @@ export class Appender {
         if (!unavailable && !isPassing(error)) throw error;
         if (Date.now() >= deadline || this.closing.aborted)
           throw unavailable ? error : new EventStoreUnavailable(error);
+        failedAt = Date.now();
         await setTimeout(RETRY_MS);
       }
     }
