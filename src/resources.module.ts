@@ -7,6 +7,7 @@ import { ReadYourWrites } from '../projections/min-position.guard.js';
 import { Projector } from '../projections/projector.js';
 import { RowChanges } from './audit/row-changes.js';
 import { BooksOfAuthor } from './authors/books-of-author.js';
+import { IdempotencyKeys } from './commands/idempotency-keys.js';
 import { EventStore } from './event-store/event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { Dependencies } from './http/health.controller.js';
@@ -17,7 +18,7 @@ import type { Resources } from './resources.js';
 /** Offers resources that outlive requests to every module. Also wires the questions of `src/` to the read side. */
 @Module({})
 export class ResourcesModule {
-  static of({ config, store, tokens, pool, maintenance, projector }: Resources): DynamicModule {
+  static of({ config, store, tokens, pool, maintenance, projector, keys }: Resources): DynamicModule {
     const booksOfAuthor: BooksOfAuthor = { count: (id) => countBooksOfAuthor(id, pool, store, projector) };
     const rowChanges: RowChanges = { of: (table, key) => explain(store, table, key) };
     const dependencies: Dependencies = {
@@ -29,6 +30,7 @@ export class ResourcesModule {
     };
     const providers: Provider[] = [
       { provide: EventStore, useValue: store },
+      { provide: IdempotencyKeys, useValue: keys },
       { provide: PositionTokens, useValue: tokens },
       { provide: Schemas, useValue: new Schemas(config.maxTextLength, tokens) },
       { provide: CataloguePool, useValue: { pool } },

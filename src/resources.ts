@@ -3,6 +3,7 @@ import { TablesOfAnotherLog } from '../projections/checkpoint.js';
 import { catalogue } from '../projections/catalogue/catalogue.projection.js';
 import { Maintenance } from '../projections/maintenance.js';
 import { Projector } from '../projections/projector.js';
+import { IdempotencyKeys, MIGRATIONS } from './commands/idempotency-keys.js';
 import { AUTHOR } from './authors/author.events.js';
 import { BOOK } from './books/book.events.js';
 import type { Config } from './config.js';
@@ -30,6 +31,7 @@ export interface Tables {
 export interface Resources extends Tables {
   readonly config: Config;
   readonly projector: Projector;
+  readonly keys: IdempotencyKeys;
 }
 
 /** All categories of streams that the log may have. */
@@ -108,10 +110,12 @@ export async function openResources(config: Config): Promise<Resources> {
     connectionString: databaseUrl,
     schema: config.catalogueSchema,
   });
-  const close = () => closeAll([tables.close, () => projector.close()]);
+  const keysPool = createPool(databaseUrl, { max: 4 });
+  const close = () => closeAll([tables.close, () => keysPool.end(), () => projector.close()]);
   try {
+    await migrate(databaseUrl, MIGRATIONS);
     await projector.start();
-    return { ...tables, config, projector, close };
+    return { ...tables, config, projector, keys: new IdempotencyKeys(keysPool), close };
   } catch (error) {
     await close().catch(() => undefined);
     if (!(error instanceof TablesOfAnotherLog)) throw error;

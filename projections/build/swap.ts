@@ -38,9 +38,11 @@ export async function swap(
     // From here on the projector waits; readers don't. Apply the events that the projector applied since the catch-up.
     await client.query(`lock table ${schema}.checkpoint in share row exclusive mode`);
     const live = await readCheckpoint(client, schema, projection);
+    let taken = 0;
     if (live?.log === log && live.position !== undefined)
       for await (const events of store.readAll({ from: checkpoint().position, to: live.position })) {
-        if (events.length >= SWAP_EVENTS) {
+        taken += events.length;
+        if (taken >= SWAP_EVENTS) {
           await client.query('rollback');
           return false;
         }

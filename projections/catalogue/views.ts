@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { role } from '../../src/books/role-schemas.js';
 
+/** Largest number of items in a list inside a resource. A page has up to 500 resources. */
+export const MAX_INCLUDED = 100;
+
 const linkShape = {
   position: z.int().describe("the author's place in the book's list, from 1"),
   roles: z.array(role),
@@ -25,13 +28,15 @@ export const authorView = z.object({
   id: z.uuid(),
   name: z.string(),
   ...stamps,
-  books: z.array(linkedBook).optional().describe('with include=books'),
+  books: z.array(linkedBook).optional().describe(`with include=books: the first ${MAX_INCLUDED} by title`),
+  moreBooks: z.literal(true).optional().describe('only if there are more books: see /authors/{id}/books'),
 });
 export const bookView = z.object({
   id: z.uuid(),
   title: z.string(),
   ...stamps,
-  authors: z.array(linkedAuthor).optional().describe('with include=authors'),
+  authors: z.array(linkedAuthor).optional().describe(`with include=authors: the first ${MAX_INCLUDED}`),
+  moreAuthors: z.literal(true).optional().describe('only if there are more authors: see /books/{id}/authors'),
 });
 
 export type LinkedBook = z.output<typeof linkedBook>;
@@ -75,13 +80,21 @@ export const bookColumns = `b.id, b.title as text, b.revision, ${epoch('b.create
 const linkJson = (text: 'title' | 'name', of: string) =>
   `json_build_object('id', ${of}.id, '${text}', ${of}.${text}, 'position', l.position, 'roles', l.roles, 'creditedAs', l.credited_as)`;
 
-/** All books of the author `a`, by title. */
-export const booksOfAuthor = `(select coalesce(json_agg(${linkJson('title', 'b')} order by left(b.title_search, 200) collate "C", b.id), '[]')
-  from author_book l join books b on b.id = l.book_id where l.author_id = a.id) as books`;
+/** JSON of the first items of a list, and of one more, which shows that there are more. */
+const first = (select: string, order: string): string =>
+  `(select coalesce(json_agg(item), '[]') from (${select} order by ${order} limit ${MAX_INCLUDED + 1}) included)`;
 
-/** All authors of the book `b`, in the book's order. */
-export const authorsOfBook = `(select coalesce(json_agg(${linkJson('name', 'a')} order by l.position, a.id), '[]')
-  from author_book l join authors a on a.id = l.author_id where l.book_id = b.id) as authors`;
+/** Books of the author `a`, by title. */
+export const booksOfAuthor = `${first(
+  `select ${linkJson('title', 'b')} as item from author_book l join books b on b.id = l.book_id where l.author_id = a.id`,
+  'left(b.title_search, 200) collate "C", b.id',
+)} as books`;
+
+/** Authors of the book `b`, in the book's order. */
+export const authorsOfBook = `${first(
+  `select ${linkJson('name', 'a')} as item from author_book l join authors a on a.id = l.author_id where l.book_id = b.id`,
+  'l.position, a.id',
+)} as authors`;
 
 const stampsOf = ({ revision, created, updated, stale }: ResourceRecord) => {
   const createdAt = rfc3339(created);
@@ -93,12 +106,14 @@ export const toAuthor = (row: AuthorRecord): AuthorView => ({
   id: row.id,
   name: row.text,
   ...stampsOf(row),
-  ...(row.books && { books: row.books }),
+  ...(row.books && { books: row.books.slice(0, MAX_INCLUDED) }),
+  ...((row.books?.length ?? 0) > MAX_INCLUDED && { moreBooks: true as const }),
 });
 
 export const toBook = (row: BookRecord): BookView => ({
   id: row.id,
   title: row.text,
   ...stampsOf(row),
-  ...(row.authors && { authors: row.authors }),
+  ...(row.authors && { authors: row.authors.slice(0, MAX_INCLUDED) }),
+  ...((row.authors?.length ?? 0) > MAX_INCLUDED && { moreAuthors: true as const }),
 });

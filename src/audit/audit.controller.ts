@@ -22,6 +22,19 @@ const history = z.object({
     .optional()
     .describe('events at the beginning that another program deleted; missing if there are none'),
   events: z.array(auditEvent),
+  next: z
+    .string()
+    .nullable()
+    .describe('pass as `after` for the next page; null if the page reached the end of the history'),
+});
+const historyPage = z.strictObject({
+  after: z
+    .string()
+    .regex(/^(0|[1-9]\d{0,17})$/, 'must be a revision')
+    .transform(BigInt)
+    .optional()
+    .describe('only events after this revision'),
+  limit: pageSize(1_000, 1_000).describe('1 to 1000 events a page, 1000 by default'),
 });
 const eventPage = z.object({
   items: z.array(auditEvent),
@@ -53,7 +66,9 @@ const filter = ({ position }: Schemas) =>
 
 interface History {
   readonly id: string;
+  readonly deleted?: number;
   readonly events: AuditEvent[];
+  readonly next: string | null;
 }
 
 @Controller('audit')
@@ -68,13 +83,15 @@ export class AuditController {
     summary: 'Everything that happened to an author, removed or not',
     tag: 'audit',
     ids: ['id'],
+    query: historyPage,
     answer: history,
     problems: { 400: ['invalid-request'], 404: ['author-not-found'] },
   })
-  async authorHistory(@IdParam('id') id: string): Promise<History> {
-    const events = await this.store.readStream(authorStream(id));
-    if (events.length === 0) throw new AuthorNotFound();
-    return { id, ...deletedBefore(events), events: this.show(events) };
+  async authorHistory(
+    @IdParam('id') id: string,
+    @ValidQuery(historyPage) page: Valid<typeof historyPage>,
+  ): Promise<History> {
+    return this.history(id, authorStream(id), page, () => new AuthorNotFound());
   }
 
   @Get('books/:id')
@@ -82,13 +99,15 @@ export class AuditController {
     summary: 'Everything that happened to a book and its links, removed or not',
     tag: 'audit',
     ids: ['id'],
+    query: historyPage,
     answer: history,
     problems: { 400: ['invalid-request'], 404: ['book-not-found'] },
   })
-  async bookHistory(@IdParam('id') id: string): Promise<History> {
-    const events = await this.store.readStream(bookStream(id));
-    if (events.length === 0) throw new BookNotFound();
-    return { id, ...deletedBefore(events), events: this.show(events) };
+  async bookHistory(
+    @IdParam('id') id: string,
+    @ValidQuery(historyPage) page: Valid<typeof historyPage>,
+  ): Promise<History> {
+    return this.history(id, bookStream(id), page, () => new BookNotFound());
   }
 
   @Get('events')
@@ -114,13 +133,39 @@ export class AuditController {
     }
     const { after, types, stream } = which;
     // Read one event more than the limit: the extra event shows that a next page exists.
+    let items: readonly RecordedEvent[] = [];
     for await (const events of this.store.readAll({ from: after, types, stream, batchSize: limit + 1 })) {
-      const items = events.slice(0, limit);
+      // A batch of large events is smaller than asked for. Then the second batch shows that a next page exists.
+      const second = items.length > 0;
+      if (!second) items = events.slice(0, limit);
       const last = items.at(-1);
-      const next = events.length > limit && last ? this.tokens.format(last.position) : null;
-      return { items: this.show(items), next };
+      if (last && (second || events.length > limit))
+        return { items: this.show(items), next: this.tokens.format(last.position) };
     }
-    return { items: [], next: null };
+    return { items: this.show(items), next: null };
+  }
+
+  private async history(
+    id: string,
+    stream: string,
+    { after, limit }: Valid<typeof historyPage>,
+    notFound: () => Error,
+  ): Promise<History> {
+    const events = await this.store.readStream(stream, { after, limit });
+    const last = events.at(-1);
+    if (!last) {
+      const exists = after !== undefined && (await this.store.readStream(stream, { limit: 1 })).length > 0;
+      if (!exists) throw notFound();
+      return { id, events: [], next: null };
+    }
+    const following = await this.store.readStream(stream, { after: last.revision, limit: 1 });
+    const deleted = after === undefined ? deletedBefore(events) : {};
+    return {
+      id,
+      ...deleted,
+      events: this.show(events),
+      next: following.length > 0 ? last.revision.toString() : null,
+    };
   }
 
   private show(events: readonly RecordedEvent[]): AuditEvent[] {

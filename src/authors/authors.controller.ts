@@ -1,7 +1,7 @@
 import { Controller, Delete, HttpCode, Patch, Post, Res } from '@nestjs/common';
-import { CommandBus } from '@nestjs/cqrs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { Commands } from '../commands/commands.js';
 import { CommandAnswers, type CommandAnswer } from '../http/command-answer.js';
 import { Context, type HttpCommandContext } from '../http/request-context.js';
 import { DescribeCommand } from '../http/describe.js';
@@ -24,7 +24,7 @@ const KNOWN = { 404: ['author-not-found'] };
 @Controller('authors')
 export class AuthorsController {
   constructor(
-    private readonly commands: CommandBus,
+    private readonly commands: Commands,
     private readonly answers: CommandAnswers,
   ) {}
 

@@ -1,7 +1,7 @@
 import { Controller, Delete, HttpCode, Patch, Post, Put, Res } from '@nestjs/common';
-import { CommandBus } from '@nestjs/cqrs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { Commands } from '../commands/commands.js';
 import { CommandAnswers, type CommandAnswer } from '../http/command-answer.js';
 import { Context, type HttpCommandContext } from '../http/request-context.js';
 import { DescribeCommand } from '../http/describe.js';
@@ -20,12 +20,17 @@ import { UnlinkAuthor } from './unlink-author.js';
 const MAX_AUTHORS = 1_000;
 
 const link = ({ text }: Schemas) => ({ roles: roles.optional(), creditedAs: text.nullable().optional() });
+/** The defaults are said here, so that a request that spells them out means the same to its `Idempotency-Key`. */
+const newLink = ({ text }: Schemas) => ({
+  roles: roles.default(['author']),
+  creditedAs: text.nullable().default(null),
+});
 const newBook = (schemas: Schemas) =>
   z.strictObject({
     id: uuid.optional(),
     title: schemas.text,
     authors: z
-      .array(z.strictObject({ authorId: uuid, ...link(schemas) }))
+      .array(z.strictObject({ authorId: uuid, ...newLink(schemas) }))
       .max(MAX_AUTHORS)
       .optional(),
   });
@@ -40,7 +45,7 @@ const LIVE = { ...KNOWN, 409: ['book-removed'] };
 @Controller('books')
 export class BooksController {
   constructor(
-    private readonly commands: CommandBus,
+    private readonly commands: Commands,
     private readonly answers: CommandAnswers,
   ) {}
 

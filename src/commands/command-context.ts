@@ -3,7 +3,9 @@ import type { EventMetadata, Revision } from '../event-store/event-store.js';
 /** The circumstances of a command: who acts, why, under which conditions, as part of which change. */
 export interface CommandContext {
   readonly commandId: string;
-  /** Set if the caller may repeat the command. The handler then first looks for events of an earlier try. */
+  /** Whether the caller may repeat the command under the same command id. */
+  readonly repeatable?: boolean;
+  /** Of the command's meaning, if the command is repeatable. The handler then looks for an earlier try. */
   readonly digest?: string;
   readonly actor: string;
   readonly reason?: string;

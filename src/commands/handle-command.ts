@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { DomainError } from '../domain-error.js';
+import { DomainError, type RefusalKind } from '../domain-error.js';
 import { categoryOf, EventStore, RevisionConflict, type RecordedEvent } from '../event-store/event-store.js';
 import { newId } from '../ids.js';
 import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
+import { IdempotencyKeys, type RememberedAnswer } from './idempotency-keys.js';
 import { KeyedQueue } from './keyed-queue.js';
 
 /** An event that a decision returns. The handler adds id and metadata at the append. */
@@ -54,6 +55,19 @@ export class IdempotencyKeyReused extends Error {
   override message = 'This Idempotency-Key was used for another request.';
 }
 
+/** A rule refused the command, in this try or in the first. */
+class Refusal extends DomainError {
+  readonly kind: RefusalKind;
+  readonly rule: string;
+
+  constructor({ refusal, rule, message, pointer }: Extract<RememberedAnswer, { kind: 'refused' }>) {
+    super(message);
+    this.kind = refusal;
+    this.rule = rule;
+    if (pointer !== null) this.at(pointer);
+  }
+}
+
 /** Other writers appended first, in each of the {@link MAX_ATTEMPTS} attempts. */
 export class TooMuchContention extends Error {
   override message = 'Other changes to the same resource were faster every time.';
@@ -61,6 +75,10 @@ export class TooMuchContention extends Error {
 
 /** Commands of one process take turns on a stream, so only another process can cause a conflict. Two are rare. */
 const MAX_ATTEMPTS = 8;
+/** From this revision on, a stream's state is kept between commands: reading 1,000 events takes some milliseconds. */
+const LONG_STREAM = 1_000n;
+/** Largest number of states kept. A state has at most some MB: 1,000 links with long credits. */
+const MAX_LONG = 100;
 /** Largest number of series in {@link CommandHandling.beginning}. */
 const MAX_SERIES = 1_000;
 
@@ -68,10 +86,15 @@ const MAX_SERIES = 1_000;
 @Injectable()
 export class CommandHandling {
   private readonly queue = new KeyedQueue();
+  /** States of long streams, the ones used last at the end. */
+  private readonly long = new Map<string, Folded<unknown>>();
   /** Series, each of one category, whose last command created a stream: see {@link isLikelyNew}. */
   private readonly beginning = new Set<string>();
 
-  constructor(private readonly store: EventStore) {}
+  constructor(
+    private readonly store: EventStore,
+    private readonly keys: IdempotencyKeys,
+  ) {}
 
   /**
    * @throws DomainError if a rule refuses the command. Nothing was written.
@@ -89,7 +112,31 @@ export class CommandHandling {
 
   /** The current state of a stream, for a decision about another stream. */
   async load<State, Event extends DecidedEvent>(handling: StreamOf<State, Event>): Promise<State> {
-    return fold(handling, await this.store.readStream(handling.stream));
+    return (await this.fold(handling)).state;
+  }
+
+  /** Folds a stream. Of a long stream, only what came since the last fold of this process is read. */
+  private async fold<State, Event extends DecidedEvent>(
+    handling: StreamOf<State, Event>,
+  ): Promise<Folded<State>> {
+    const { stream } = handling;
+    const kept = this.long.get(stream) as Folded<State> | undefined;
+    if (kept?.last) {
+      const { last } = kept;
+      // The last event is read again: a stream that was deleted or cut behind our back is folded anew.
+      const [again, ...since] = await this.store.readStream(stream, { after: last.revision - 1n });
+      this.long.delete(stream);
+      if (again?.id === last.id) return this.keep(stream, foldOn(handling, kept, since));
+    }
+    return this.keep(stream, foldOn(handling, begun(handling), await this.store.readStream(stream)));
+  }
+
+  private keep<State>(stream: string, folded: Folded<State>): Folded<State> {
+    if (!folded.last || folded.last.revision < LONG_STREAM) return folded;
+    const oldest = this.long.size < MAX_LONG ? undefined : this.long.keys().next().value;
+    if (oldest !== undefined) this.long.delete(oldest);
+    this.long.set(stream, folded);
+    return folded;
   }
 
   private change<State, Event extends DecidedEvent>(
@@ -99,7 +146,14 @@ export class CommandHandling {
     return this.queue.run(handling.stream, async () => {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return await this.attempt(handling, context, await this.store.readStream(handling.stream));
+          if (context.digest === undefined)
+            return await this.attempt(handling, context, await this.fold(handling));
+          // A command that may be a repeat is looked for in all of the stream.
+          const history = await this.store.readStream(handling.stream);
+          const repeated = findCommand(handling.id, context, history);
+          return (
+            repeated ?? (await this.attempt(handling, context, foldOn(handling, begun(handling), history)))
+          );
         } catch (error) {
           if (!(error instanceof RevisionConflict)) throw error;
           if (attempt === MAX_ATTEMPTS) throw new TooMuchContention();
@@ -127,7 +181,7 @@ export class CommandHandling {
     context: CommandContext,
   ): Promise<CommandResult | undefined> {
     try {
-      return await this.attempt(handling, context, []);
+      return await this.attempt(handling, context, begun(handling));
     } catch (error) {
       if (error instanceof RevisionConflict || error instanceof DomainError) return undefined;
       throw error;
@@ -148,46 +202,107 @@ export class CommandHandling {
   private async attempt<State, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
-    history: readonly RecordedEvent[],
+    folded: Folded<State>,
   ): Promise<CommandResult> {
-    const before = history.at(-1);
-    const repeated = context.digest === undefined ? undefined : findCommand(handling.id, context, history);
-    if (repeated) return repeated;
-
-    const state = fold(handling, history);
-    const { ifMatch } = context;
-    if (before && ifMatch && ifMatch !== 'any' && !ifMatch.includes(before.revision))
-      throw new PreconditionFailed(before.revision);
-    const decided = await handling.decide(state);
-    if (decided.length === 0) {
-      if (!before) throw new Error('a decision about an unknown stream must refuse or write');
-      const { revision, position } = before;
-      return { id: handling.id, revision, position, created: false, unchanged: true };
-    }
-    // Any `If-Match`, even `*`, requires that the resource exists.
-    if (!before && ifMatch) throw new PreconditionFailed(undefined);
+    const before = folded.last;
+    const decision = await decide(handling, context, folded);
+    const answer = await this.claim(handling.stream, context, before?.revision ?? -1n, decision);
+    if (answer) return resultOf(answer);
+    const decided = 'events' in decision ? decision.events : [];
     const metadata = metadataOf(context);
     const events = decided.map(({ type, data }) => ({ id: newId(), type, data, metadata }));
     const result = await this.store.append(handling.stream, before?.revision ?? 'no-stream', events);
     return { id: handling.id, ...result, created: !before, unchanged: false };
+  }
+
+  /** @returns the answer, unless the command is to write. A repeatable command gets the answer that its first try got. */
+  private async claim<Event>(
+    stream: string,
+    { commandId, digest }: CommandContext,
+    revision: bigint,
+    decision: Decision<Event>,
+  ): Promise<RememberedAnswer | undefined> {
+    const answer = 'answer' in decision ? decision.answer : undefined;
+    if (digest === undefined) return answer;
+    const claimed = await this.keys.claim({ commandId, digest, revision, ...(answer && { answer }) });
+    if (claimed.outcome === 'reused') throw new IdempotencyKeyReused();
+    if (claimed.outcome === 'outrun') throw new RevisionConflict(stream, revision, claimed.revision);
+    return claimed.outcome === 'answered' ? claimed.answer : answer;
   }
 }
 
 const seriesOf = (stream: string, { correlationId }: CommandContext): string =>
   `${categoryOf(stream)} ${correlationId}`;
 
-function fold<State, Event extends DecidedEvent>(
-  { initial, evolve, flawOf }: StreamOf<State, Event>,
-  history: readonly RecordedEvent[],
-): State {
-  let state = initial;
-  history.forEach((event, index) => {
-    const gap = event.revision === BigInt(index) ? undefined : 'events before it were deleted from the store';
+/** A stream's state, and the last event in it. */
+interface Folded<State> {
+  readonly state: State;
+  readonly last: Pick<RecordedEvent, 'id' | 'revision' | 'position'> | undefined;
+}
+
+const begun = <State>({ initial }: Pick<Handling<State, never>, 'initial'>): Folded<State> => ({
+  state: initial,
+  last: undefined,
+});
+
+function foldOn<State, Event extends DecidedEvent>(
+  { evolve, flawOf }: StreamOf<State, Event>,
+  { state, last }: Folded<State>,
+  events: readonly RecordedEvent[],
+): Folded<State> {
+  let next = last ? last.revision + 1n : 0n;
+  for (const event of events) {
+    const gap = event.revision === next ? undefined : 'events before it were deleted from the store';
     const flaw = event.unreadable ?? gap ?? flawOf(event);
     if (flaw !== undefined) throw new StreamNotUnderstood(event, flaw);
     state = evolve(state, event as unknown as Event);
-  });
-  return state;
+    next += 1n;
+  }
+  const end = events.at(-1) ?? last;
+  // Only what later commands need: data of the event may be large.
+  return { state, last: end && { id: end.id, revision: end.revision, position: end.position } };
+}
+
+type Decision<Event> = { readonly events: readonly Event[] } | { readonly answer: RememberedAnswer };
+
+/** What the command does in this state: events to write, or an answer without any. */
+async function decide<State, Event extends DecidedEvent>(
+  handling: Handling<State, Event>,
+  { ifMatch }: CommandContext,
+  { state, last: before }: Folded<State>,
+): Promise<Decision<Event>> {
+  if (before && ifMatch && ifMatch !== 'any' && !ifMatch.includes(before.revision))
+    return { answer: { kind: 'precondition-failed', actual: before.revision.toString() } };
+  let events: readonly Event[];
+  try {
+    events = await handling.decide(state);
+  } catch (error) {
+    // An event that this version can't read is no answer of the domain: a newer version may read it.
+    if (!(error instanceof DomainError) || error instanceof StreamNotUnderstood) throw error;
+    const { kind: refusal, rule, message, pointer = null } = error;
+    return { answer: { kind: 'refused', refusal, rule, message, pointer } };
+  }
+  if (events.length > 0) {
+    // Any `If-Match`, even `*`, requires that the resource exists.
+    return !before && ifMatch ? { answer: { kind: 'precondition-failed', actual: null } } : { events };
+  }
+  if (!before) throw new Error('a decision about an unknown stream must refuse or write');
+  const [revision, position] = [before.revision.toString(), before.position.toString()];
+  return { answer: { kind: 'unchanged', id: handling.id, revision, position } };
+}
+
+/** @throws Refusal, PreconditionFailed */
+function resultOf(answer: RememberedAnswer): CommandResult {
+  switch (answer.kind) {
+    case 'unchanged': {
+      const { id, revision, position } = answer;
+      return { id, revision: BigInt(revision), position: BigInt(position), created: false, unchanged: true };
+    }
+    case 'precondition-failed':
+      throw new PreconditionFailed(answer.actual === null ? undefined : BigInt(answer.actual));
+    case 'refused':
+      throw new Refusal(answer);
+  }
 }
 
 /** The first answer to a repeated command, derived from the events that the command wrote. */

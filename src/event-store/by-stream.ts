@@ -76,13 +76,11 @@ export async function* sortedByStream(
     await client.query(
       `set enable_indexscan = off; set enable_bitmapscan = off; set work_mem = '64MB'; set max_parallel_workers_per_gather = 0`,
     );
-    // Select only the metadata that projections use: the other metadata is half of all bytes.
+    // All of the metadata: the server took twice as long to pick three fields as it takes to sort and send everything.
     const rows = copyOut(
       client,
       `copy (
-         select stream, revision, position, id, type, data, (date_part('epoch', recorded_at) * 1000)::bigint,
-                ${field('actor')}, ${field('schemaVersion')}, ${field('recordedAt')},
-                case when not ${PLAIN} then metadata end
+         select stream, revision, position, id, type, data, (date_part('epoch', recorded_at) * 1000)::bigint, metadata
          from ${table} where position <= ${to}
          order by hashtextextended(stream, 0), stream collate "C", position
        ) to stdout`,
@@ -93,12 +91,8 @@ export async function* sortedByStream(
   }
 }
 
-// PostgreSQL can't look into JSON that isn't an object, or that has the character U+0000. Such metadata comes whole.
-const PLAIN = `(json_typeof(metadata) = 'object' and strpos(metadata::text, '\\u0000') = 0)`;
-const field = (name: string): string => `case when ${PLAIN} then metadata->'${name}' end`;
-
 function toEvent(row: (string | null)[]): ProjectableEvent {
-  const [stream = '', revision, position, id, type, data, recordedAt, actor, version, first, whole] = row;
+  const [stream, revision, position, id, type, data, recordedAt, metadata] = row;
   return decode({
     stream: stream ?? '',
     revision: BigInt(revision ?? 0),
@@ -106,14 +100,7 @@ function toEvent(row: (string | null)[]): ProjectableEvent {
     id: id ?? '',
     type: type ?? '',
     data: parse(data),
-    metadata:
-      whole == null
-        ? {
-            actor: parse(actor),
-            schemaVersion: version === '1' ? 1 : parse(version),
-            recordedAt: parse(first),
-          }
-        : parse(whole),
+    metadata: parse(metadata),
     recordedAt: new Date(Number(recordedAt)),
   });
 }

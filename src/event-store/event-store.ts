@@ -73,6 +73,14 @@ export interface ReadAllOptions {
   readonly batchSize?: number;
 }
 
+/** A part of a stream. */
+export interface StreamRange {
+  /** Only events after this revision. */
+  readonly after?: Revision | undefined;
+  /** Largest number of events. Fewer are returned if they are large, but at least one if there is one. */
+  readonly limit?: number | undefined;
+}
+
 /** Events in order, and whether the batch reached the end of the log at the time of the read. */
 export interface Batch {
   readonly events: readonly RecordedEvent[];
@@ -102,8 +110,11 @@ export abstract class EventStore {
     events: readonly NewEvent[],
   ): Promise<AppendResult>;
 
-  /** All events of a stream in order; empty if no such stream. Sees every append acknowledged before the call. */
-  abstract readStream(stream: string): Promise<readonly RecordedEvent[]>;
+  /**
+   * The events of a stream in order, by default all; empty if no such stream. Sees every append acknowledged before the
+   * call.
+   */
+  abstract readStream(stream: string, range?: StreamRange): Promise<readonly RecordedEvent[]>;
 
   /** Batches of the log. Ends at the head as of the last read. Never yields an empty batch. */
   abstract readAll(options?: ReadAllOptions): AsyncIterable<readonly RecordedEvent[]>;

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import type { CommandContext } from '../commands/command-context.js';
@@ -33,7 +32,7 @@ export function readContext(request: FastifyRequest): HttpCommandContext {
   return {
     commandId,
     newResourceId: key === undefined ? newId() : resourceIdOf(actor, key),
-    ...(key !== undefined && { digest: digest(request) }),
+    repeatable: key !== undefined,
     actor,
     ...(reason !== undefined && { reason }),
     correlationId,
@@ -90,15 +89,4 @@ function readIfMatch(request: FastifyRequest): 'any' | bigint[] | undefined {
     ]);
   // If-Match compares strongly (RFC 9110 §13.1.1): weak tags and tags of another form match nothing.
   return tags.flatMap((tag) => /^"(0|[1-9]\d{0,18})"$/.exec(tag)?.[1] ?? []).map(BigInt);
-}
-
-/** Digest of a request. Requests are equal if method, URL and body are equal; the order of JSON keys doesn't count. */
-function digest(request: FastifyRequest): string {
-  const asked = [request.method, request.url, request.body ?? null];
-  return createHash('sha256').update(JSON.stringify(asked, sortKeys)).digest('base64url');
-}
-
-function sortKeys(_: string, value: unknown): unknown {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

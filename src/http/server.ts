@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { rememberRoutes } from './allowed-methods.js';
 import { Problem, PROBLEM_JSON, problemBody } from './problem.js';
 import { fromFramework } from './problem.filter.js';
+import { boundUnreadAnswers } from './unread-answers.js';
 
 export const NDJSON = 'application/x-ndjson';
 
@@ -36,6 +37,7 @@ export function createAdapter(maxBodyBytes: number): FastifyAdapter {
   });
   const fastify = adapter.getInstance<FastifyInstance>();
   rememberRoutes(fastify);
+  boundUnreadAnswers(fastify);
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     try {

@@ -14,20 +14,29 @@ export async function checkServer(connectionString: string): Promise<void> {
   await client.end().catch(() => undefined);
 }
 
+/** Migrations of one schema. Each feature with tables of its own has a set. */
+export interface Migrations {
+  readonly schema: string;
+  /** Folder of the SQL files. */
+  readonly dir: string;
+}
+
+const EVENT_STORE: Migrations = { schema: 'event_store', dir: join(import.meta.dirname, 'migrations') };
+
 /**
- * Brings the event store's schema up to date. Processes that start at the same time wait for one lock.
+ * Brings a schema up to date, by default the event store's. Processes that start at the same time wait for one lock.
  * @throws OperatorError like {@link checkServer}.
  */
-export async function migrate(connectionString: string): Promise<void> {
+export async function migrate(connectionString: string, { schema, dir } = EVENT_STORE): Promise<void> {
   const client = await connect(connectionString);
   try {
     await client.query(`select pg_advisory_lock(hashtext('colophon migrate'))`);
     await runner({
       dbClient: client,
-      dir: join(import.meta.dirname, 'migrations'),
+      dir,
       direction: 'up',
       migrationsTable: 'migrations',
-      migrationsSchema: 'event_store',
+      migrationsSchema: schema,
       createMigrationsSchema: true,
       noLock: true,
       log: () => undefined,

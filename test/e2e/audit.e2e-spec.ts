@@ -111,3 +111,28 @@ test('a reader who leaves a long stream takes nothing down', async () => {
   }
   expect((await service.request('GET', '/health/ready')).status).toBe(200);
 });
+
+test('a long history is read in pages', async () => {
+  const { body: author } = await service.request('POST', '/authors', { body: { name: 'Name 0' } });
+  for (let n = 1; n < 8; n += 1)
+    await service.request('PATCH', `/authors/${author.id}`, { body: { name: `Name ${n}` } });
+  const names: string[] = [];
+  const sizes: number[] = [];
+  for (let after = ''; ;) {
+    const { body } = await read(`authors/${author.id}?limit=4${after}`);
+    sizes.push(body.events.length);
+    names.push(...body.events.map(({ data }: any) => data.name));
+    if (body.next === null) break;
+    after = `&after=${body.next}`;
+  }
+  expect(sizes).toEqual([4, 4]);
+  expect(names).toEqual(Array.from({ length: 8 }, (_, n) => `Name ${n}`));
+  expect((await read(`authors/${author.id}?after=7`)).body).toEqual({
+    id: author.id,
+    events: [],
+    next: null,
+  });
+  for (const query of ['limit=0', 'limit=1001', 'after=x', 'after=-1', `after=${'9'.repeat(30)}`, 'page=2'])
+    expect((await read(`authors/${author.id}?${query}`)).status).toBe(400);
+  expect((await read(`authors/${ids['b']}?after=3`)).status).toBe(404);
+});

@@ -64,8 +64,101 @@ test('the order of fields does not matter, another request under the key is refu
   });
   await keyed('POST', '/authors', { name: 'Derived' }, 'derived');
   expect((await keyed('POST', '/authors', { name: 'Other' }, 'derived')).status).toBe(422);
-  await keyed('DELETE', `/authors/${id}?books=unlink`, undefined, 'removal');
-  expect((await keyed('DELETE', `/authors/${id}?books=remove-all`, undefined, 'removal')).status).toBe(422);
+});
+
+test('a key belongs to one request, whatever route and id the next request names', async () => {
+  const [one, two] = [randomUUID(), randomUUID()];
+  for (const id of [one, two]) await service.request('POST', '/authors', { body: { id, name: 'Before' } });
+  expect((await keyed('PATCH', `/authors/${one}`, { name: 'After' }, 'one request')).status).toBe(200);
+  const head = async () => (await service.request('GET', '/projections')).body.items[0].head as string;
+  const before = await head();
+  const others: [string, string, unknown][] = [
+    ['PATCH', `/authors/${two}`, { name: 'After' }],
+    ['DELETE', `/authors/${two}`, undefined],
+    ['DELETE', `/authors/${one}`, undefined],
+    ['POST', `/authors/${two}/restore`, undefined],
+    ['POST', '/authors', { name: 'After' }],
+    ['POST', '/books', { title: 'After', authors: [{ authorId: one }] }],
+    ['PATCH', `/books/${randomUUID()}`, { title: 'After' }],
+  ];
+  for (const [method, path, body] of others)
+    expect(await keyed(method, path, body, 'one request')).toMatchObject({
+      status: 422,
+      body: { type: 'urn:colophon:problem:idempotency-key-reused' },
+    });
+  expect(await head()).toBe(before);
+});
+
+test('a command that found nothing to do finds nothing to do at its repeat, whatever happened since', async () => {
+  const id = (await service.request('POST', '/authors', { body: { name: 'Mine' } })).body.id as string;
+  const first = await keyed('PATCH', `/authors/${id}`, { name: 'Mine' }, 'nothing');
+  await service.request('PATCH', `/authors/${id}`, { body: { name: 'Theirs' } });
+  const repeat = async () => answerOf(await keyed('PATCH', `/authors/${id}`, { name: 'Mine' }, 'nothing'));
+  expect(await repeat()).toEqual(answerOf(first));
+  await service.restart('SIGKILL');
+  expect(await repeat()).toEqual(answerOf(first));
+  expect(await history(`authors/${id}`)).toHaveLength(2);
+});
+
+test('a refusal is given again, also if the command would be accepted by now', async () => {
+  const id = (await service.request('POST', '/authors', { body: { name: 'Gone' } })).body.id as string;
+  await service.request('DELETE', `/authors/${id}`);
+  const book = (title: string, key: string) =>
+    keyed('POST', '/books', { title, authors: [{ authorId: id }] }, key);
+  const refused = await book('Refused', 'refused');
+  expect(refused).toMatchObject({ status: 422, body: { type: 'urn:colophon:problem:author-removed' } });
+  const outdated = () =>
+    service.request('POST', `/authors/${id}/restore`, {
+      headers: { 'idempotency-key': 'outdated', 'if-match': '"0"' },
+    });
+  expect((await outdated()).status).toBe(412);
+  await service.request('POST', `/authors/${id}/restore`);
+  expect(answerOf(await book('Refused', 'refused'))).toEqual(answerOf(refused));
+  expect((await outdated()).status).toBe(412);
+  expect((await book('Refused', 'another')).status).toBe(201);
+});
+
+test('requests that mean the same are one request', async () => {
+  const author = randomUUID();
+  await service.request('POST', '/authors', { body: { id: author, name: 'Same' } });
+  const book = randomUUID();
+  const authors = [{ authorId: author }];
+  const pairs: [string, [string, string, unknown], [string, string, unknown]][] = [
+    [
+      'defaults of a new book',
+      ['POST', '/books', { id: book, title: 'T', authors }],
+      [
+        'POST',
+        '/books',
+        {
+          id: book.toUpperCase(),
+          title: ' T ',
+          authors: [{ authorId: author.toUpperCase(), roles: ['author'], creditedAs: null }],
+        },
+      ],
+    ],
+    [
+      'roles are a set',
+      ['PUT', `/books/${book}/authors/${author}`, { roles: ['editor', 'author'] }],
+      ['PUT', `/books/${book.toUpperCase()}/authors/${author}`, { roles: ['author', 'editor'] }],
+    ],
+    [
+      'no body and an empty one',
+      ['PUT', `/books/${book}/authors/${author}`, {}],
+      ['PUT', `/books/${book}/authors/${author}`, undefined],
+    ],
+    ['books of a removal', ['DELETE', `/books/${book}`, undefined], ['DELETE', `/books/${book}`, undefined]],
+    [
+      'default of a removal',
+      ['DELETE', `/authors/${author}`, undefined],
+      ['DELETE', `/authors/${author}?books=unlink`, undefined],
+    ],
+  ];
+  for (const [key, first, second] of pairs) {
+    const answer = await keyed(...first, key);
+    expect([200, 201]).toContain(answer.status);
+    expect(answerOf(await keyed(...second, key))).toEqual(answerOf(answer));
+  }
 });
 
 test('keys are their actor’s own', async () => {

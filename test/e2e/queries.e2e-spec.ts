@@ -145,6 +145,32 @@ test('lists include the other side, in its order', async () => {
   expect(zola.books).toHaveLength(14);
 });
 
+test('a list inside a resource has at most 100 items, and says if there are more', async () => {
+  const count = 101;
+  const keys = Array.from({ length: count }, (_, n) => `many ${String(n).padStart(3, '0')}`);
+  const many = await importLines(service, [
+    ...keys.map((key) => ({ type: 'author', key, name: key })),
+    ...keys.map((key, n) => ({
+      type: 'book',
+      key: `book ${key}`,
+      title: key,
+      authors: n === 0 ? keys.map((author) => ({ author })) : [{ author: keys[0] }],
+    })),
+  ]);
+  const author = (await get(`/authors/${many['many 000']}?include=books`)).body;
+  expect(author.moreBooks).toBe(true);
+  expect(author.books.map((book: any) => book.title)).toEqual(keys.slice(0, 100));
+  const book = (await get(`/books/${many['book many 000']}?include=authors`)).body;
+  expect(book.moreAuthors).toBe(true);
+  expect(book.authors.map((one: any) => one.name)).toEqual(keys.slice(0, 100));
+  const [listed] = (await get('/books?prefix=many%20000&include=authors')).body.items;
+  expect(listed).toEqual(book);
+  expect((await get(`/authors/${ids['zola']}?include=books`)).body).not.toHaveProperty('moreBooks');
+  expect(await pages(`/authors/${many['many 000']}/books`, 60)).toHaveLength(count);
+  for (const id of Object.values(many)) await service.request('DELETE', `/books/${id}`);
+  for (const id of Object.values(many)) await service.request('DELETE', `/authors/${id}`);
+});
+
 test('an author’s books and a book’s authors are lists of their own', async () => {
   const path = `/authors/${ids['zola']}/books`;
   const whole = (await get(path)).body.items;

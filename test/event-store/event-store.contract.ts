@@ -1,5 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { AppendTooLarge, RevisionConflict, type EventStore } from '../../src/event-store/event-store.js';
+import {
+  AppendTooLarge,
+  RevisionConflict,
+  type EventStore,
+  type StreamRange,
+} from '../../src/event-store/event-store.js';
 import { follow, newEvent as eventOf, newStream as streamOf, readLog } from '../support/events.js';
 
 // Categories and types of the contract's own: no adapter knows which there are.
@@ -127,6 +132,21 @@ export function eventStoreContract(open: () => Promise<EventStore>): void {
   describe('read', () => {
     test('an unknown stream has no events', async () => {
       expect(await store.readStream(newStream())).toEqual([]);
+      expect(await store.readStream(newStream(), { after: 3n, limit: 2 })).toEqual([]);
+    });
+
+    test('a part of a stream', async () => {
+      const stream = newStream();
+      const events = Array.from({ length: 5 }, () => newEvent());
+      await store.append(stream, 'no-stream', events);
+      const revisions = async (range: StreamRange) =>
+        (await store.readStream(stream, range)).map((event) => event.revision);
+      expect(await revisions({ after: 1n })).toEqual([2n, 3n, 4n]);
+      expect(await revisions({ limit: 2 })).toEqual([0n, 1n]);
+      expect(await revisions({ after: -1n, limit: 9 })).toEqual([0n, 1n, 2n, 3n, 4n]);
+      expect(await revisions({ after: 2n, limit: 1 })).toEqual([3n]);
+      expect(await revisions({ after: 4n })).toEqual([]);
+      expect(await revisions({ after: 40n, limit: 1 })).toEqual([]);
     });
 
     test('the log has everything after a position, in order, in either direction', async () => {
@@ -253,3 +273,42 @@ export function eventStoreContract(open: () => Promise<EventStore>): void {
 }
 
 const ascending = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** What a store does that keeps more than fits into memory. */
+export function boundedBatches(open: () => Promise<EventStore>): void {
+  let store: EventStore;
+  beforeAll(async () => {
+    store = await open();
+  });
+  afterAll(() => store.close());
+
+  test('batches of large events are small, and miss none', async () => {
+    const stream = newStream();
+    const name = 'x'.repeat(900_000);
+    const ids: string[] = [];
+    for (let revision = -1n; revision < 39n; revision += 1n) {
+      const event = newEvent('Happened', { name });
+      ids.push(event.id);
+      await store.append(stream, revision < 0n ? 'no-stream' : revision, [event]);
+    }
+    const largest = 32;
+    const found: string[] = [];
+    for await (const events of store.readAll({ stream })) {
+      expect(events.length).toBeLessThan(largest);
+      found.push(...events.map((event) => event.id));
+    }
+    expect(found).toEqual(ids);
+    const stop = new AbortController();
+    const followed: string[] = [];
+    for await (const { events } of store.subscribe(undefined, stop.signal)) {
+      const ours = events.filter((event) => event.stream === stream);
+      expect(ours.length).toBeLessThan(largest);
+      followed.push(...ours.map((event) => event.id));
+      if (followed.length === ids.length) stop.abort();
+    }
+    expect(followed).toEqual(ids);
+    const part = await store.readStream(stream, { limit: 39 });
+    expect(part.length).toBeGreaterThan(0);
+    expect(part.map((event) => event.id)).toEqual(ids.slice(0, part.length));
+  });
+}

@@ -3,7 +3,7 @@ import { RevisionConflict, type NewEvent } from '../../src/event-store/event-sto
 import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';
 import { createDatabase, serverUrl, sql, type TestDatabase } from '../support/database.js';
 import { follow, newEvent, newStream, readLog } from '../support/events.js';
-import { eventStoreContract } from './event-store.contract.js';
+import { boundedBatches, eventStoreContract } from './event-store.contract.js';
 
 const databases: TestDatabase[] = [];
 async function fresh(): Promise<TestDatabase> {
@@ -15,6 +15,9 @@ afterAll(() => Promise.all(databases.map((database) => database.drop())));
 
 describe('the event store in PostgreSQL', () =>
   eventStoreContract(async () => new PostgresEventStore((await fresh()).url)));
+
+describe('large events in PostgreSQL', () =>
+  boundedBatches(async () => new PostgresEventStore((await fresh()).url)));
 
 describe('under a server whose default isolation is repeatable read', () =>
   eventStoreContract(async () => {

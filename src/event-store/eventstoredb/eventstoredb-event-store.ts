@@ -16,6 +16,7 @@ import {
   type Position,
   type ReadAllOptions,
   type RecordedEvent,
+  type StreamRange,
 } from '../event-store.js';
 import { pause } from '../pause.js';
 import { sizeOf } from '../size.js';
@@ -90,9 +91,9 @@ export class EventStoreDbEventStore extends EventStore {
     return result;
   }
 
-  async readStream(stream: string): Promise<readonly RecordedEvent[]> {
+  async readStream(stream: string, range?: StreamRange): Promise<readonly RecordedEvent[]> {
     await this.name();
-    return this.reader.stream(stream);
+    return this.reader.stream(stream, range);
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
@@ -214,7 +215,7 @@ export class EventStoreDbEventStore extends EventStore {
       feed.close();
     }
     for (const stream of streams) {
-      const events = await this.reader.stream(stream, 1).catch((error: unknown) => {
+      const events = await this.reader.stream(stream, { limit: 1 }).catch((error: unknown) => {
         if (error instanceof StreamDeleted) return undefined;
         throw error;
       });

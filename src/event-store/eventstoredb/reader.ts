@@ -16,6 +16,7 @@ import {
   type Position,
   type ReadAllOptions,
   type RecordedEvent,
+  type StreamRange,
 } from '../event-store.js';
 import { isAccessDenied, isNoSuchPosition, isPassing, isStreamDeleted, isStreamNotFound } from './errors.js';
 import { sizeOf } from '../size.js';
@@ -47,16 +48,16 @@ export class Reader {
   ) {}
 
   /**
-   * All events of a stream in order; empty if the stream doesn't exist.
-   * @param maxCount reads so many events at most.
+   * The events of a stream in order; empty if the stream doesn't exist.
    * @throws StreamDeleted also if the stream was soft-deleted: the server then says that it doesn't exist.
    */
-  async stream(stream: string, maxCount?: number): Promise<RecordedEvent[]> {
+  async stream(stream: string, { after, limit }: StreamRange = {}): Promise<RecordedEvent[]> {
     return this.patiently(async () => {
       try {
         const read = this.client.readStream(this.names.onServer(stream), {
           requiresLeader: true,
-          ...(maxCount !== undefined && { maxCount }),
+          ...(after !== undefined && { fromRevision: after + 1n }),
+          ...(limit !== undefined && { maxCount: limit }),
         });
         return (await this.collect(read)).events.map((event) => this.toEvent(event));
       } catch (error) {

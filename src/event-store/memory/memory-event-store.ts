@@ -13,6 +13,7 @@ import {
   type Position,
   type ReadAllOptions,
   type RecordedEvent,
+  type StreamRange,
 } from '../event-store.js';
 
 /** A log in an array, for tests of the domain. The log ends with the process. */
@@ -52,8 +53,11 @@ export class MemoryEventStore extends EventStore {
     return { revision: before + BigInt(events.length), position: BigInt(this.log.length) };
   }
 
-  async readStream(stream: string): Promise<readonly RecordedEvent[]> {
-    return this.log.filter((event) => event.stream === stream);
+  async readStream(
+    stream: string,
+    { after = -1n, limit = Infinity }: StreamRange = {},
+  ): Promise<readonly RecordedEvent[]> {
+    return this.log.filter((event) => event.stream === stream && event.revision > after).slice(0, limit);
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {

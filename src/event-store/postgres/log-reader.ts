@@ -1,7 +1,13 @@
 import type { Pool } from 'pg';
 import { prepared } from '../../postgres/database.js';
 import { decode } from '../decode.js';
-import { AnotherLog, type Position, type ReadAllOptions, type RecordedEvent } from '../event-store.js';
+import {
+  AnotherLog,
+  type Position,
+  type ReadAllOptions,
+  type RecordedEvent,
+  type StreamRange,
+} from '../event-store.js';
 
 type Row = [
   position: string,
@@ -18,7 +24,10 @@ type Row = [
 const COLUMNS =
   "position, stream, revision, id, type, data, metadata, (date_part('epoch', recorded_at) * 1000)::bigint";
 
-const toEvent = ([position, stream, revision, id, type, data, metadata, recordedAt]: Row): RecordedEvent =>
+const toEvent = ([position, stream, revision, id, type, data, metadata, recordedAt]: readonly [
+  ...Row,
+  ...unknown[],
+]): RecordedEvent =>
   decode({
     position: BigInt(position),
     stream,
@@ -43,13 +52,74 @@ export async function readStreams(pool: Pool, streams: readonly string[]): Promi
   return streams.map((stream) => byStream.get(stream) ?? []);
 }
 
-/** One keyset page of the log. No cursor or transaction stays open between pages. */
+/** A part of one stream, bounded in events and in bytes. */
+export async function readRange(
+  pool: Pool,
+  stream: string,
+  { after = -1n, limit }: StreamRange,
+): Promise<RecordedEvent[]> {
+  const text = sized('where stream = $3 and revision > $4', 'order by revision');
+  const values = [limit ?? null, limit === undefined ? null : PAGE_BYTES, stream, after.toString()];
+  const { rows } = await pool.query<SizedRow>({ ...prepared(text, values), rowMode: 'array' });
+  return rows.map(toEvent);
+}
+
+type SizedRow = [...Row, bytes: string];
+
+/** Rows up to $1 events, and up to the event that exceeds $2 bytes. The last column counts the bytes so far. */
+const sized = (filter: string, order: string): string => `
+  select ${COLUMNS}, bytes from (
+    select *, sum(own) over (${order} rows unbounded preceding) as bytes from (
+      select *, octet_length(data::text) + octet_length(metadata::text) as own
+      from event_store.events ${filter} ${order} limit $1
+    ) page
+  ) sized
+  where $2::bigint is null or bytes - own < $2 ${order}`;
+
+/** A page ends with the event that brings data and metadata to this size, in bytes of JSON. */
+const PAGE_BYTES = 8 * 1_048_576;
+/** Pages shrink and grow by this factor. */
+const GROWTH = 4;
+
+/** How many events to ask for: few where events are large, since the server looks at the size of each. */
+export class PageSize {
+  /** Number of events to ask for next. */
+  next: number;
+
+  constructor(
+    private readonly largest: number,
+    first = largest,
+  ) {
+    this.next = first;
+  }
+
+  /** After a page that ended early because of its bytes, or before its time was over. */
+  shrink(): void {
+    this.next = Math.max(1, Math.floor(this.next / GROWTH));
+  }
+
+  grow(): void {
+    this.next = Math.min(this.largest, this.next * GROWTH);
+  }
+}
+
+export interface Page {
+  readonly events: RecordedEvent[];
+  /** Whether more events may follow. */
+  readonly more: boolean;
+}
+
+/**
+ * One keyset page of the log, bounded in events and in bytes. No cursor or transaction stays open between pages.
+ * @param size is told how the page went.
+ */
 export async function readPage(
   pool: Pool,
   { from, to, direction = 'forward', categories, types, stream }: ReadAllOptions,
-  limit: number,
-): Promise<RecordedEvent[]> {
-  const values: unknown[] = [limit];
+  size: PageSize,
+): Promise<Page> {
+  const limit = size.next;
+  const values: unknown[] = [limit, PAGE_BYTES];
   const value = (v: unknown) => `$${values.push(v)}`;
   const where: string[] = [];
   if (from !== undefined)
@@ -59,10 +129,19 @@ export async function readPage(
   if (categories) where.push(`split_part(stream, '-', 1) = any(${value(categories)})`);
   if (stream !== undefined) where.push(`stream = ${value(stream)}`);
   const filter = where.length > 0 ? `where ${where.join(' and ')}` : '';
-  const text = `select ${COLUMNS} from event_store.events ${filter}
-    order by position ${direction === 'forward' ? 'asc' : 'desc'} limit $1`;
-  const { rows } = await pool.query<Row>({ ...prepared(text, values), rowMode: 'array' });
-  return rows.map(toEvent);
+  const order = `order by position ${direction === 'forward' ? 'asc' : 'desc'}`;
+  const text = sized(filter, order);
+  let rows: SizedRow[];
+  try {
+    ({ rows } = await pool.query<SizedRow>({ ...prepared(text, values), rowMode: 'array' }));
+  } catch (error) {
+    size.shrink();
+    throw error;
+  }
+  const full = Number(rows.at(-1)?.[8] ?? 0) >= PAGE_BYTES;
+  if (full) size.shrink();
+  else if (rows.length === limit) size.grow();
+  return { events: rows.map((row) => toEvent(row)), more: full || rows.length === limit };
 }
 
 /**
@@ -74,12 +153,13 @@ export async function readPageAfter(
   pool: Pool,
   from: Position | undefined,
   id: string | undefined,
-  limit: number,
-): Promise<RecordedEvent[]> {
-  if (from === undefined || id === undefined) return readPage(pool, { from }, limit);
-  const [before, ...events] = await readPage(pool, { from: from - 1n }, limit + 1);
+  size: PageSize,
+): Promise<Page> {
+  if (from === undefined || id === undefined) return readPage(pool, { from }, size);
+  const page = await readPage(pool, { from: from - 1n }, size);
+  const [before, ...events] = page.events;
   if (before?.position !== from || before.id !== id) throw AnotherLog.withoutEvent(from, id);
-  return events;
+  return { ...page, events };
 }
 
 export async function readIdAt(pool: Pool, position: Position): Promise<string | undefined> {

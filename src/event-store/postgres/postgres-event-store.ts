@@ -13,19 +13,23 @@ import {
   type ProjectableEvent,
   type ReadAllOptions,
   type RecordedEvent,
+  type StreamRange,
 } from '../event-store.js';
 import { sortedByStream } from '../by-stream.js';
 import { checkAppend } from '../check-append.js';
 import { pause } from '../pause.js';
 import { GroupCommit } from './group-commit.js';
 import {
+  PageSize,
   readHead,
   readIdAt,
   readLogId,
   readPage,
   readPageAfter,
   readPositionAt,
+  readRange,
   readStreams,
+  type Page,
 } from './log-reader.js';
 import { WakeUp } from './wake-up.js';
 
@@ -38,6 +42,8 @@ const RETRY_MS = 250;
 const READ_BATCH = 1_000;
 /** Page size of a follower that lags. 5,000 was the fastest measured for the projector. */
 const SUBSCRIBE_BATCH = 5_000;
+/** The first page of a follower. The events may be large, and the server looks at the size of each. */
+const FIRST_BATCH = 320;
 /** Largest number of streams read by one statement. */
 const MAX_STREAMS = 500;
 
@@ -65,17 +71,17 @@ export class PostgresEventStore extends EventStore {
     return this.writer.append(stream, expected, events);
   }
 
-  readStream(stream: string): Promise<readonly RecordedEvent[]> {
-    return this.streams.load(stream);
+  readStream(stream: string, range?: StreamRange): Promise<readonly RecordedEvent[]> {
+    return range ? available(() => readRange(this.pool, stream, range)) : this.streams.load(stream);
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
-    const size = options.batchSize ?? READ_BATCH;
-    for (let from = options.from; ;) {
-      const events = await available(() => readPage(this.pool, { ...options, from }, size));
-      if (events.length > 0) yield events;
-      if (events.length < size) return;
-      from = events.at(-1)?.position;
+    const size = new PageSize(options.batchSize ?? READ_BATCH);
+    for (let from = options.from, more = true; more;) {
+      const page = await available(() => readPage(this.pool, { ...options, from }, size));
+      if (page.events.length > 0) yield page.events;
+      from = page.events.at(-1)?.position;
+      ({ more } = page);
     }
   }
 
@@ -84,21 +90,23 @@ export class PostgresEventStore extends EventStore {
     let lastId = id;
     let caughtUp = false;
     let lastRead = 0;
+    const size = new PageSize(SUBSCRIBE_BATCH, FIRST_BATCH);
     while (!signal.aborted) {
       // Behind the head, pages are full, so read the next page at once.
       if (caughtUp) await pause(lastRead + GATHER_MS - Date.now(), signal);
       lastRead = Date.now();
       const ticket = this.wakeUp.ticket;
-      let events: RecordedEvent[];
+      let page: Page;
       try {
-        events = await readPageAfter(this.pool, from, lastId, SUBSCRIBE_BATCH);
+        page = await readPageAfter(this.pool, from, lastId, size);
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         await this.wakeUp.wait(ticket, RETRY_MS, signal);
         continue;
       }
+      const { events } = page;
       ({ position: from, id: lastId } = events.at(-1) ?? { position: from, id: lastId });
-      const atHead = events.length < SUBSCRIBE_BATCH;
+      const atHead = !page.more;
       if (events.length > 0 || (atHead && !caughtUp)) yield { events, caughtUp: atHead };
       caughtUp = atHead;
       if (events.length === 0) await this.wakeUp.wait(ticket, POLL_MS, signal);
