@@ -68,6 +68,7 @@ const filter = ({ position }: Schemas) =>
 
 interface History {
   readonly id: string;
+  readonly deleted?: number;
   readonly events: AuditEvent[];
   readonly next: string | null;
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { binaryEvent, EventStoreDBClient } from '@eventstore/db-client';
 import { EventStoreDbEventStore } from '../../src/event-store/eventstoredb/eventstoredb-event-store.js';
-import type { RecordedEvent } from '../../src/event-store/event-store.js';
+import { EventStoreUnavailable, type RecordedEvent } from '../../src/event-store/event-store.js';
 import { caughtUp } from '../support/catalogue.js';
 import { createDatabase } from '../support/database.js';
 import { newEvent, newStream } from '../support/events.js';
@@ -118,5 +118,19 @@ test('batches to a reader and to a follower are bounded in bytes', async () => {
     expect(each.reduce((sum, size) => sum + size)).toBeGreaterThan(COUNT * 900_000);
     expect(Math.max(...each)).toBeLessThan(10_000_000);
   }
+  await store.close();
+});
+
+test('a server that sends slowly is not taken for silent, and one that sends nothing is', async () => {
+  const store = new EventStoreDbEventStore(through, prefix);
+  const stream = newStream();
+  await store.append(stream, 'no-stream', [newEvent('Happened', { name: 'x'.repeat(800_000) })]);
+  // One event takes eight seconds.
+  proxy.throttle(100_000);
+  expect(await store.readStream(stream)).toHaveLength(1);
+  proxy.pass();
+  proxy.freeze();
+  await expect(store.readStream(stream)).rejects.toBeInstanceOf(EventStoreUnavailable);
+  proxy.pass();
   await store.close();
 });

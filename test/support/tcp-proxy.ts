@@ -10,6 +10,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 export class TcpProxy {
   private mode: 'pass' | 'swallow' | 'freeze' = 'pass';
   private delayMs = 0;
+  private bytesPerMs = Infinity;
   private refusing = false;
   /** Bytes that the server has sent. */
   received = 0;
@@ -45,6 +46,7 @@ export class TcpProxy {
     this.mode = 'pass';
     this.refusing = false;
     this.delayMs = 0;
+    this.bytesPerMs = Infinity;
     for (const { client, server } of this.links) {
       client.resume();
       server.resume();
@@ -66,6 +68,11 @@ export class TcpProxy {
   /** Answers take this much longer. */
   delay(milliseconds: number): void {
     this.delayMs = milliseconds;
+  }
+
+  /** Answers come this slowly. */
+  throttle(bytesPerSecond: number): void {
+    this.bytesPerMs = bytesPerSecond / 1_000;
   }
 
   /** Breaks every connection. */
@@ -105,7 +112,13 @@ export class TcpProxy {
     server.on('data', (chunk) => {
       this.received += chunk.length;
       if (this.mode === 'swallow') return;
-      if (this.delayMs > 0) setTimeout(() => client.destroyed || client.write(chunk), this.delayMs);
+      if (this.bytesPerMs < Infinity) {
+        server.pause();
+        setTimeout(() => {
+          client.write(chunk);
+          server.resume();
+        }, chunk.length / this.bytesPerMs);
+      } else if (this.delayMs > 0) setTimeout(() => client.destroyed || client.write(chunk), this.delayMs);
       else client.write(chunk);
     });
     for (const socket of [client, server]) socket.on('error', end).on('close', end);

@@ -31,8 +31,8 @@ export class Appender {
     private readonly client: EventStoreDBClient,
     private readonly names: StreamNames,
     private readonly reader: Reader,
-    /** Throws AnotherLog if the server came back with another log. */
-    private readonly sameLog: () => Promise<void>,
+    /** Throws AnotherLog if the server came back with another log after a time. */
+    private readonly sameLog: (since: number) => Promise<void>,
     private readonly closing: AbortSignal,
   ) {}
 
@@ -45,9 +45,10 @@ export class Appender {
       jsonEvent({ id, type, data: data as JSONType, metadata: metadata as unknown as JSONType }),
     );
     const deadline = Date.now() + SETTLE_MS;
+    let failedAt = 0;
     for (let retried = false; ; retried = true) {
       try {
-        if (retried) await this.sameLog();
+        if (retried) await this.sameLog(failedAt);
         const append = this.client.appendToStream(this.names.onServer(stream), written, {
           expectedRevision: expected === 'no-stream' ? NO_STREAM : expected,
           requiresLeader: true,
@@ -69,6 +70,7 @@ export class Appender {
         const unavailable = error instanceof EventStoreUnavailable ? error : new EventStoreUnavailable(error);
         const passing = error instanceof EventStoreUnavailable || isPassing(error);
         if (!passing || Date.now() >= deadline || this.closing.aborted) throw unavailable;
+        failedAt = Date.now();
         await setTimeout(RETRY_MS);
       }
     }

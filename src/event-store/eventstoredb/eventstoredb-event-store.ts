@@ -73,9 +73,8 @@ export class EventStoreDbEventStore extends EventStore {
     Object.defineProperty(this.client, 'supports', { value: async () => false });
     this.names = new StreamNames(prefix, categories);
     this.reader = new Reader(this.client, this.names, this.closing.signal);
-    const sameLog = async () => {
-      this.forget();
-      if (this.opened) await this.name();
+    const sameLog = async (since: number) => {
+      if (this.opened) await this.name(since);
     };
     this.appender = new Appender(this.client, this.names, this.reader, sameLog, this.closing.signal);
   }
@@ -294,14 +293,14 @@ export class EventStoreDbEventStore extends EventStore {
   }
 
   /**
-   * The log's name. Looked up again after half a second, and after an append that failed.
+   * The log's name.
+   * @param notBefore looked up again if this process looked before; default: half a second ago.
    * @throws AnotherLog if the server has another log than at first, or none.
    */
-  private name(): Promise<LogName> {
-    const now = Date.now();
-    if (this.lookedUp && now - this.lookedUp.at < NAME_HOLDS_MS) return this.lookedUp.name;
+  private name(notBefore = Date.now() - NAME_HOLDS_MS): Promise<LogName> {
+    if (this.lookedUp && this.lookedUp.at >= notBefore) return this.lookedUp.name;
     const name = this.lookUpName();
-    const lookedUp = { name, at: now };
+    const lookedUp = { name, at: Date.now() };
     this.lookedUp = lookedUp;
     name.catch(() => {
       if (this.lookedUp === lookedUp) this.lookedUp = undefined;

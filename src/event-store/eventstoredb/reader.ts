@@ -22,11 +22,15 @@ import { ReadLimiter } from './read-limiter.js';
 import { isAccessDenied, isNoSuchPosition, isPassing, isStreamDeleted, isStreamNotFound } from './errors.js';
 import { sizeOf } from '../size.js';
 import type { StreamNames } from './stream-names.js';
+import { bytesReceived } from './wire.js';
 
 /** How long a read is retried during an election or a restart. */
 const READ_PATIENCE_MS = 3_000;
 /** Longest silence of the server in the middle of a read. A read has no deadline of its own. */
 const SILENCE_MS = 5_000;
+/** Longest wait for the next event of a read while other data arrives, such as a part of an event of 12 MiB. */
+const STALL_MS = 60_000;
+const LISTEN_MS = 500;
 const RETRY_MS = 100;
 const READ_BATCH = 1_000;
 /** Events of the first page, and of the smallest: a forward read gets one event that the reader already has. */
@@ -183,14 +187,22 @@ export class Reader {
     let bytes = 0;
     let last: Position | undefined;
     return new Promise((resolve, reject) => {
-      const silent = () => {
+      let received = bytesReceived();
+      let heardAt = Date.now();
+      let eventAt = heardAt;
+      const listen = () => {
+        const before = received;
+        received = bytesReceived();
+        if (received !== before) heardAt = Date.now();
+        if (Date.now() - heardAt < SILENCE_MS && Date.now() - eventAt < STALL_MS) return;
+        clearInterval(timer);
         read.cancel().catch(() => undefined);
         read.destroy();
         reject(new EventStoreUnavailable(new Error('the server fell silent in the middle of a read')));
       };
-      const timer = globalThis.setTimeout(silent, SILENCE_MS);
+      const timer = setInterval(listen, LISTEN_MS);
       read.on('data', ({ event }) => {
-        timer.refresh();
+        eventAt = Date.now();
         if (!event) return;
         count += 1;
         bytes += sizeOf(event.data) + sizeOf(event.metadata);
@@ -198,11 +210,11 @@ export class Reader {
         if (wanted(event)) events.push(event);
       });
       read.on('error', (error) => {
-        clearTimeout(timer);
+        clearInterval(timer);
         reject(error);
       });
       read.on('end', () => {
-        clearTimeout(timer);
+        clearInterval(timer);
         resolve({ events, count, bytes, last });
       });
     });
