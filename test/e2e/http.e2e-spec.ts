@@ -315,7 +315,7 @@ describe('malformed requests', () => {
     ['GET', '/authors/{author}/books?asOf=2026-01-01', 'asOf'],
     ['GET', '/authors?asOf=2026-01-01', 'asOf'],
     ['GET', '/audit/authors/{author}?asOf=2026-01-01', 'asOf'],
-    ['GET', '/audit/books/{book}?limit=3', 'limit'],
+    ['GET', '/audit/books/{book}?page=3', 'page'],
     ['GET', '/audit/authors/{author}/row?types=x', 'types'],
     ['GET', '/audit/events?actor=me', 'actor'],
     ['GET', '/projections?x', 'x'],
