@@ -172,8 +172,8 @@ export class EventStoreDbEventStore extends EventStore {
       } catch (error) {
         if (error instanceof AnotherLog) throw error;
         this.forget();
-        if (!troubled)
-          this.logger.warn(`the subscription ended (${(error as Error).message}); subscribing again`);
+        const { message } = ((error as Error).cause ?? error) as Error;
+        if (!troubled) this.logger.warn(`the subscription ended (${message}); subscribing again`);
         troubled = true;
       } finally {
         feed?.close();
@@ -196,14 +196,13 @@ export class EventStoreDbEventStore extends EventStore {
    */
   async head(): Promise<Position | undefined> {
     await this.name();
-    if (this.searched !== undefined)
-      try {
-        await this.reader.patiently(() => this.readOn());
-        return this.known;
-      } catch (error) {
-        if (!(error instanceof NoSuchPosition)) throw error;
-        this.forget();
-      }
+    try {
+      const found = await this.reader.patiently(() => this.readOn());
+      if (found) return found.head;
+    } catch (error) {
+      if (!(error instanceof NoSuchPosition)) throw error;
+      this.forget();
+    }
     for await (const [last] of this.pages({ direction: 'backward', batchSize: HEAD_BATCH })) {
       if (last) this.see(last.position);
       return last?.position;
@@ -328,15 +327,19 @@ export class EventStoreDbEventStore extends EventStore {
     if (this.searched === undefined || position > this.searched) this.searched = position;
   }
 
-  /** A subscription to our events after a position. Its events and checkpoints tell how far the log was searched. */
-  private feedFrom(from: Position): Feed {
+  /**
+   * A subscription to our events after a position. Its events and checkpoints tell how far the log was searched.
+   * @param onOurs called with the position of each of our events.
+   */
+  private feedFrom(from: Position, onOurs?: (position: Position) => void): Feed {
     const checkpointReached = (
       { readableLength }: AllStreamSubscription,
       { commit }: { commit: Position },
     ) => {
+      const { searched } = this;
       // The client reports a checkpoint ahead of the events that it still holds.
-      const told = readableLength === 0 && this.searched !== undefined && commit > this.searched;
-      if (told && this.searched !== undefined && from <= this.searched) this.searched = commit;
+      if (readableLength > 0 || searched === undefined || searched < from) return;
+      if (commit > searched) this.searched = commit;
     };
     return new Feed(
       this.client.subscribeToAll({
@@ -345,19 +348,29 @@ export class EventStoreDbEventStore extends EventStore {
         requiresLeader: true,
       }),
       (event) => {
-        if (this.names.hasEvent(event) && event.position) this.see(event.position.commit);
+        if (!this.names.hasEvent(event) || !event.position) return;
+        this.see(event.position.commit);
+        onOurs?.(event.position.commit);
       },
     );
   }
 
-  /** Reads from the place up to which the log was searched to its end. */
-  private async readOn(): Promise<void> {
+  /**
+   * Reads from the place up to which the log was searched to its end.
+   * @returns undefined if there is no such place.
+   */
+  private async readOn(): Promise<{ readonly head: Position | undefined } | undefined> {
+    // Kept here, because a lost connection makes this process forget both.
+    const { searched } = this;
+    let head = this.known;
+    if (searched === undefined) return undefined;
     const stop = AbortSignal.any([AbortSignal.timeout(HEAD_MS), this.closing.signal]);
-    const feed = this.feedFrom(this.searched ?? 0n);
+    const feed = this.feedFrom(searched, (position) => (head = position));
     try {
       while (!(await feed.take(SUBSCRIBE_BATCH, BATCH_BYTES, stop)).caughtUp)
         if (stop.aborted)
           throw new EventStoreUnavailable(new Error('the head of the log was not reached in time'));
+      return { head };
     } finally {
       feed.close();
     }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { AllStreamSubscription, RecordedEvent } from '@eventstore/db-client';
+import { EventStoreUnavailable } from '../event-store.js';
 import { sizeOf } from '../size.js';
 
 /** Events, and bytes, held for a follower that is slower than the server. Above either, the server has to wait. */
@@ -38,7 +39,8 @@ export class Feed {
     private readonly subscription: AllStreamSubscription,
     onEvent: (event: RecordedEvent) => void,
   ) {
-    const late = () => end(new Error('the server did not confirm the subscription in time'));
+    const lost = (how: string) => end(new EventStoreUnavailable(new Error(how)));
+    const late = () => lost('the server did not confirm the subscription in time');
     this.confirmation = setTimeout(late, CONFIRM_MS);
     subscription.once('confirmation', () => clearTimeout(this.confirmation));
     subscription.on('data', ({ event }) => {
@@ -63,8 +65,8 @@ export class Feed {
     };
     // An 'error' event without a listener would end the process.
     subscription.on('error', end);
-    subscription.on('end', () => end(new Error('the server ended the subscription')));
-    subscription.on('close', () => end(new Error('the subscription was closed')));
+    subscription.on('end', () => lost('the server ended the subscription'));
+    subscription.on('close', () => lost('the subscription was closed'));
   }
 
   /**
