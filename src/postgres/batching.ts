@@ -6,7 +6,7 @@ const LANES = 2;
 /** Batches that may wait. The keys of the next one are refused. */
 const MAX_WAITING = 50;
 /** Longest wait of a batch. Without a limit, keys that wait behind a frozen server would wait for every batch before. */
-const PATIENCE_MS = 2_000;
+const PATIENCE_MS = 5_000;
 
 /**
  * A loader that gathers keys into shared statements: keys requested while batches are in progress wait for the next
