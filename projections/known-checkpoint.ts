@@ -8,6 +8,9 @@ export class KnownCheckpoint {
   private checkpoint: Checkpoint | undefined;
   private readonly waiting = new Set<{ position: Position; resolve: () => void }>();
   private watch: NodeJS.Timeout | undefined;
+  /** Number of calls of {@link moved}. A read that a later call overtook is out of date. */
+  private moves = 0;
+  private reading = false;
 
   /**
    * @param log id of the log, once it is known. Positions of another log are never reached.
@@ -24,13 +27,17 @@ export class KnownCheckpoint {
     return this.checkpoint;
   }
 
-  /** Reads the checkpoint from the tables, and keeps the result. */
+  /** Reads the checkpoint from the tables, and keeps the result unless the checkpoint moved meanwhile. */
   async refresh(): Promise<Checkpoint | undefined> {
-    this.moved(await this.read());
+    const { moves } = this;
+    const found = await this.read();
+    // Positions can't tell which is newer: a rebuild may go back.
+    if (this.moves === moves) this.moved(found);
     return this.checkpoint;
   }
 
   moved(checkpoint: Checkpoint | undefined): void {
+    this.moves += 1;
     this.checkpoint = checkpoint;
     for (const waiter of this.waiting) if (this.has(waiter.position)) waiter.resolve();
   }
@@ -68,8 +75,11 @@ export class KnownCheckpoint {
         this.watch = undefined;
       }
       // A leader may lose the lead while a caller waits, so check each time.
-      if (this.active() || this.waiting.size === 0) return;
-      this.refresh().catch(() => undefined);
+      if (this.active() || this.waiting.size === 0 || this.reading) return;
+      this.reading = true;
+      this.refresh()
+        .catch(() => undefined)
+        .finally(() => (this.reading = false));
     }, WATCH_MS);
   }
 }

@@ -140,8 +140,9 @@ export abstract class EventStore {
 
   /**
    * Every event after `after` (undefined: from the beginning), once, in order, until the signal aborts. Waits during
-   * outages of the store. Yields an empty batch only to report that the subscription has caught up.
+   * short outages of the store. Yields an empty batch only to report that the subscription has caught up.
    * @param id of the event at `after`, if known. Looked up again with every connection.
+   * @throws EventStoreUnavailable after 10 seconds of an outage.
    * @throws AnotherLog if the log no longer has the last event that the subscriber got.
    */
   abstract subscribe(after: Position | undefined, signal: AbortSignal, id?: string): AsyncIterable<Batch>;

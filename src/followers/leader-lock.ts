@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { APPLICATION_NAME, connect } from '../postgres/database.js';
+import { APPLICATION_NAME, connect, endOf } from '../postgres/database.js';
 
 /** The lock that makes a follower the leader. Only one database session holds the lock at a time. */
 export interface LeaderLock {
@@ -14,6 +14,8 @@ const HEARTBEAT_MS = 2_000;
 /** A leader that is silent for so long is relieved: a frozen process, or a machine that vanished from the network. */
 const SILENT_MS = 10_000;
 const ANSWER_MS = 5_000;
+/** Longest time of a statement of the session, of a standby too. All are short. */
+const QUERY_MS = 10_000;
 
 /**
  * A database session that leads, or waits for the lead. The lock ends with the session. The session shows by a statement
@@ -28,7 +30,7 @@ export class LeaderSession {
   }
 
   static async open(connectionString: string): Promise<LeaderSession> {
-    return new LeaderSession(await connect(connectionString, LEADER));
+    return new LeaderSession(await connect(connectionString, LEADER, { query_timeout: QUERY_MS }));
   }
 
   /** Aborts when the session ends, and the lead with it. */
@@ -70,12 +72,16 @@ export class LeaderSession {
 
   async end(): Promise<void> {
     clearInterval(this.heartbeat);
-    await this.client.end().catch(() => undefined);
+    await endOf(this.client);
   }
 
   private async beat(): Promise<void> {
-    const late = setTimeout(() => this.client.connection.stream.destroy(), ANSWER_MS);
+    let answered = false;
+    // After a stall of our own, the answer may be there already and not be read yet.
+    const giveUp = () => answered || this.client.connection.stream.destroy();
+    const late = setTimeout(() => setImmediate(giveUp), ANSWER_MS);
     await this.client.query('select').catch(() => this.ended.abort());
+    answered = true;
     clearTimeout(late);
   }
 }

@@ -10,6 +10,9 @@ export class CallerLeft extends Error {
 export const Caller = createParamDecorator((_: unknown, host: ExecutionContext): AbortSignal => {
   const { raw } = host.switchToHttp().getResponse<FastifyReply>();
   const left = new AbortController();
-  raw.once('close', () => raw.writableFinished || left.abort(new CallerLeft()));
+  const leave = () => raw.writableFinished || left.abort(new CallerLeft());
+  // Guards may have waited before, such as for a position.
+  if (raw.destroyed) leave();
+  else raw.once('close', leave);
   return left.signal;
 });

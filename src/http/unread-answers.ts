@@ -12,9 +12,10 @@ export const MAX_UNREAD_BYTES = 128 * 1_048_576;
  */
 export function boundUnreadAnswers(fastify: FastifyInstance, mostBytes = MAX_UNREAD_BYTES): void {
   let unread = 0;
-  fastify.addHook('onSend', (_: FastifyRequest, reply: FastifyReply, payload: unknown, done) => {
+  fastify.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, payload: unknown, done) => {
     const bytes = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload.length : 0;
-    if (bytes < LARGE_BYTES) {
+    // The client left before the answer was ready: it would never be counted off.
+    if (bytes < LARGE_BYTES || reply.raw.destroyed || request.raw.socket.destroyed) {
       done();
       return;
     }
@@ -30,7 +31,15 @@ export function boundUnreadAnswers(fastify: FastifyInstance, mostBytes = MAX_UNR
       return;
     }
     unread += bytes;
-    reply.raw.once('close', () => (unread -= bytes));
+    const counted = new AbortController();
+    const off = () => {
+      if (counted.signal.aborted) return;
+      counted.abort();
+      unread -= bytes;
+    };
+    // An answer that waits behind another on the same connection is never closed itself if the connection closes first.
+    reply.raw.once('close', off);
+    request.raw.socket.once('close', off);
     done();
   });
 }

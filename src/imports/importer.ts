@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { importAuthor, type Author } from '../authors/author.js';
 import { Authors } from '../authors/authors.js';
@@ -5,10 +6,11 @@ import { importBook, type Book } from '../books/book.js';
 import { Books } from '../books/books.js';
 import { DomainError } from '../domain-error.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
-import { AppendTooLarge, StreamDeleted } from '../event-store/event-store.js';
+import { AppendTooLarge, EventStoreUnavailable, StreamDeleted } from '../event-store/event-store.js';
 import { KeyedQueue, TooMuchContention } from '../commands/keyed-queue.js';
 import { Schemas } from '../http/schemas.js';
 import { importedIdOf, newId } from '../ids.js';
+import { PoolCrowded } from '../postgres/errors.js';
 import { lineParser, MalformedLine, type ImportLine, type LineParser } from './import-line.js';
 import { MAX_LINE_BYTES, readLines, type RawLine } from './read-lines.js';
 
@@ -32,6 +34,8 @@ const WINDOW = 512;
 const WINDOW_TEXT = 4 * 1_048_576;
 /** How long a line may take. A store on a slow disk may take some seconds for a window. */
 const LINE_PATIENCE_MS = 60_000;
+/** Pause of a line that met a crowded store. */
+const CROWDED_MS = 100;
 /** Authors remembered as linkable within one import. */
 const MAX_REMEMBERED = 200_000;
 
@@ -151,8 +155,20 @@ class ImportRun {
     }
   }
 
+  /** Lines wait while the store is crowded: nothing was done yet, and the crowd may be this import. */
   private async write(id: string, line: ImportLine): Promise<CommandResult> {
-    if (this.fault) throw this.fault;
+    for (const deadline = Date.now() + LINE_PATIENCE_MS; ; await setTimeout(CROWDED_MS)) {
+      if (this.fault) throw this.fault;
+      try {
+        return await this.change(id, line);
+      } catch (error) {
+        const crowded = error instanceof EventStoreUnavailable && error.cause instanceof PoolCrowded;
+        if (!crowded || Date.now() >= deadline) throw error;
+      }
+    }
+  }
+
+  private change(id: string, line: ImportLine): Promise<CommandResult> {
     const commandId = newId();
     const context = { ...this.context, commandId };
     if (line.type === 'author')

@@ -181,9 +181,14 @@ async function cancel(pool: Pool, client: PoolClient): Promise<void> {
 }
 
 /** Opens a separate connection, for long work or work with session state. */
-export async function connect(connectionString: string, name = APPLICATION_NAME): Promise<Client> {
+export async function connect(
+  connectionString: string,
+  name = APPLICATION_NAME,
+  config: ConnectionConfig = {},
+): Promise<Client> {
   const client = new Client(
     connectionOptions(connectionString, {
+      ...config,
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
       application_name: name,
@@ -192,6 +197,16 @@ export async function connect(connectionString: string, name = APPLICATION_NAME)
   client.on('error', () => undefined);
   await client.connect();
   return client;
+}
+
+/** Longest wait for the server's part of a farewell. */
+const FAREWELL_MS = 2_000;
+
+/** Ends a connection, also if the server or the network is silent. */
+export async function endOf(client: Client): Promise<void> {
+  const late = setTimeout(() => client.connection.stream.destroy(), FAREWELL_MS);
+  await client.end().catch(() => undefined);
+  clearTimeout(late);
 }
 
 /** Runs `work` in one transaction. Any error rolls the transaction back and is rethrown. */

@@ -1,7 +1,10 @@
 import type { TestService } from './service.js';
 
 /** Imports lines, and waits until the tables show them. @returns ids by key. */
-export async function importLines(service: TestService, lines: object[]): Promise<Record<string, string>> {
+export async function importLines(
+  service: Pick<TestService, 'request'>,
+  lines: object[],
+): Promise<Record<string, string>> {
   const { text, status } = await service.request('POST', '/imports', {
     raw: lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
     headers: { 'content-type': 'application/x-ndjson' },

@@ -10,6 +10,25 @@ export const TELL_UNHEARD = {
   NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'unheard.mjs')).href}`,
 };
 
+/** Makes a program tell its vital signs at its end: see {@link vitalSignsOf}. Its heap is small. */
+export const TELL_VITAL_SIGNS = {
+  NODE_OPTIONS: `--max-old-space-size=384 --import=${pathToFileURL(join(import.meta.dirname, 'vital-signs.mjs')).href}`,
+};
+
+export interface VitalSigns {
+  /** Promises that rejected unheard. */
+  readonly unheard: number;
+  /** Largest resident memory. */
+  readonly peakMegabytes: number;
+  /** Longest time that the event loop did not turn. */
+  readonly longestDelayMs: number;
+}
+
+/** @throws if the program did not tell them, such as one that was killed. */
+export function vitalSignsOf(output: string): VitalSigns {
+  return JSON.parse(/^vital signs (.*)$/m.exec(output)?.[1] ?? '') as VitalSigns;
+}
+
 /** A Colophon program that was started, as built. */
 export interface Running {
   readonly process: ChildProcess;

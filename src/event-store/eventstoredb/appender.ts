@@ -19,7 +19,7 @@ import type { StreamNames } from './stream-names.js';
 /** Deadline of one attempt to append, because a frozen server never answers. */
 const APPEND_DEADLINE_MS = 3_000;
 /** How long an append with unknown outcome is retried before the caller gets EventStoreUnavailable. */
-const SETTLE_MS = 6_000;
+export const SETTLE_MS = 6_000;
 const RETRY_MS = 100;
 
 /**
@@ -40,11 +40,12 @@ export class Appender {
     stream: string,
     expected: ExpectedRevision,
     events: readonly NewEvent[],
+    deadline = Date.now() + SETTLE_MS,
   ): Promise<AppendResult> {
+    if (Date.now() >= deadline) throw new EventStoreUnavailable(new Error('too late to append'));
     const written = events.map(({ id, type, data, metadata }) =>
       jsonEvent({ id, type, data: data as JSONType, metadata: metadata as unknown as JSONType }),
     );
-    const deadline = Date.now() + SETTLE_MS;
     let failedAt = 0;
     for (let retried = false; ; retried = true) {
       try {

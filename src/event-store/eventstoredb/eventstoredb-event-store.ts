@@ -21,13 +21,15 @@ import {
 } from '../event-store.js';
 import { pause } from '../pause.js';
 import { sizeOf } from '../size.js';
-import { Appender } from './appender.js';
+import { Appender, SETTLE_MS } from './appender.js';
 import { Feed } from './feed.js';
 import { nameLog, readName, type LogName } from './log-name.js';
 import { Reader } from './reader.js';
 import { StreamNames } from './stream-names.js';
 
 const RESUBSCRIBE_MS = 250;
+/** A subscription that is in trouble for so long throws, so that its follower tells of the trouble and begins anew. */
+const TROUBLE_MS = 10_000;
 /** Shortest time between two batches to a follower at the head, so that a busy log arrives in batches. */
 const GATHER_MS = 10;
 const READ_BATCH = 1_000;
@@ -86,8 +88,9 @@ export class EventStoreDbEventStore extends EventStore {
   ): Promise<AppendResult> {
     checkAppend(events);
     this.names.check(stream);
+    const deadline = Date.now() + SETTLE_MS;
     await this.name();
-    const result = await this.appender.append(stream, expected, events);
+    const result = await this.appender.append(stream, expected, events, deadline);
     this.see(result.position);
     return result;
   }
@@ -146,7 +149,7 @@ export class EventStoreDbEventStore extends EventStore {
     let from = after;
     let lastId = id;
     let caughtUp = false;
-    let troubled = false;
+    let troubledSince: number | undefined;
     while (!stop.aborted) {
       let feed: Feed | undefined;
       try {
@@ -166,15 +169,18 @@ export class EventStoreDbEventStore extends EventStore {
           caughtUp ||= taken.caughtUp;
           ({ position: from, id: lastId } = events.at(-1) ?? { position: from, id: lastId });
           if (events.length > 0 || news) yield { events, caughtUp };
-          if (troubled) this.logger.log(`subscribed again, after position ${from ?? 'none'}`);
-          troubled = false;
+          if (troubledSince !== undefined)
+            this.logger.log(`subscribed again, after position ${from ?? 'none'}`);
+          troubledSince = undefined;
         }
       } catch (error) {
         if (error instanceof AnotherLog) throw error;
         this.forget();
         const { message } = ((error as Error).cause ?? error) as Error;
-        if (!troubled) this.logger.warn(`the subscription ended (${message}); subscribing again`);
-        troubled = true;
+        if (troubledSince === undefined)
+          this.logger.warn(`the subscription ended (${message}); subscribing again`);
+        troubledSince ??= Date.now();
+        if (Date.now() - troubledSince >= TROUBLE_MS) throw new EventStoreUnavailable(error);
       } finally {
         feed?.close();
       }

@@ -107,15 +107,17 @@ export class GroupCommit {
   }
 
   private async findObstacle(): Promise<AppendObstacle | undefined> {
+    const full =
+      this.diskFull !== undefined && Date.now() - this.diskFull < REMEMBER_MS ? 'disk-full' : undefined;
+    // The groups in progress show whether appends work. A query behind them could outlast its time, and break their connection.
+    if (this.underWay.size > 0) return full;
     try {
       const client = await this.connected();
       const { rows } = await client.query<{ refused: boolean }>(
         `select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as refused`,
       );
       if (rows[0]?.refused) return 'read-only';
-      return this.diskFull !== undefined && Date.now() - this.diskFull < REMEMBER_MS
-        ? 'disk-full'
-        : undefined;
+      return full;
     } catch (error) {
       this.checked = undefined;
       throw error;
@@ -203,11 +205,10 @@ export class GroupCommit {
         const outcomes = await send(client, open);
         this.diskFull = undefined;
         this.committed();
-        for (const [index, append] of open.entries()) {
-          const outcome = outcomes[index];
-          if (outcome) append.resolve(outcome);
-          else await this.settle(client, append);
-        }
+        // Those that are written first: a conflict takes two more round trips.
+        open.forEach((append, index) => outcomes[index] && append.resolve(outcomes[index]));
+        open = open.filter((_, index) => !outcomes[index]);
+        for (const append of open) await this.settle(client, append);
         return;
       } catch (error) {
         if (client) this.drop(client);

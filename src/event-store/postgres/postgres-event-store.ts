@@ -42,6 +42,8 @@ const GATHER_MS = 10;
 const POLL_MS = 500;
 /** Time between attempts while the server is unavailable. */
 const RETRY_MS = 250;
+/** A subscription that can't read for so long throws, so that its follower tells of the trouble and begins anew. */
+const TROUBLE_MS = 10_000;
 const READ_BATCH = 1_000;
 /** Page size of a follower that lags. 5,000 was the fastest measured for the projector. */
 const SUBSCRIBE_BATCH = 5_000;
@@ -116,6 +118,7 @@ export class PostgresEventStore extends EventStore {
     let lastId = id;
     let caughtUp = false;
     let lastRead = 0;
+    let troubledSince: number | undefined;
     const size = new PageSize(SUBSCRIBE_BATCH, FIRST_BATCH);
     while (!signal.aborted) {
       // Behind the head, pages are full, so read the next page at once.
@@ -127,9 +130,12 @@ export class PostgresEventStore extends EventStore {
         page = await readPageAfter(this.followers, from, lastId, size);
       } catch (error) {
         if (!isUnavailable(error)) throw error;
-        await this.wakeUp.wait(ticket, RETRY_MS, signal);
+        troubledSince ??= Date.now();
+        if (Date.now() - troubledSince >= TROUBLE_MS) throw new EventStoreUnavailable(error);
+        await pause(RETRY_MS, signal);
         continue;
       }
+      troubledSince = undefined;
       const { events } = page;
       ({ position: from, id: lastId } = events.at(-1) ?? { position: from, id: lastId });
       const atHead = !page.more;
