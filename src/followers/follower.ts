@@ -150,6 +150,9 @@ export class Follower {
       void this.watch(session, rows[0]?.pid ?? 0, watch.signal);
       this.leading = true;
       await this.work.lead(client, AbortSignal.any([this.stop.signal, lost.signal, session.lost]));
+    } catch (error) {
+      // Whatever failed after the lead was lost is the new leader's to tell.
+      throw session.lost.aborted ? new LeadLost('the lead was lost', { cause: error }) : error;
     } finally {
       this.leading = false;
       watch.abort();

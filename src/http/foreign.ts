@@ -26,16 +26,21 @@ export function refuseForeign(known: KnownNames): (request: FastifyRequest) => v
   const isOurs = (name: string) =>
     names.has(name) || names.has('*') || isAddress(name) || /^(.+\.)?localhost$/.test(name);
 
+  let lastKnown = '';
+
   return ({ method, url, headers }) => {
     // A request in absolute form names the host in the URL, and `Host` doesn't count (RFC 9112 §3.2.2).
-    const authority = /^https?:\/\/([^/?#]*)/i.exec(url)?.[1] ?? headers.host ?? '';
+    const absolute = url.startsWith('/') ? undefined : /^https?:\/\/([^/?#]*)/i.exec(url)?.[1];
+    const authority = absolute ?? headers.host ?? '';
     // Only clients of HTTP/1.0 send no host, and no browser is one.
-    if (authority !== '' && !isOurs(nameOf(authority)))
+    if (authority !== '' && authority !== lastKnown && !isOurs(nameOf(authority)))
       throw new Problem(
         421,
         'foreign-host',
         'The service does not go by this host name; ALLOWED_HOSTS can add the name.',
       );
+    // Most requests name the same host as the one before.
+    lastKnown = authority;
     if (!SAFE.has(method) && !mayCommand(headers, authority, origins))
       throw new Problem(
         403,

@@ -13,7 +13,7 @@ interface Range {
  * @returns undefined if the client accepts none.
  */
 export function negotiate(accept: string | undefined, offered: readonly string[]): string | undefined {
-  if (accept === undefined || accept.trim() === '') return offered[0];
+  if (accept === undefined || accept === '*/*' || accept.trim() === '') return offered[0];
   const ranges = accept.split(',').flatMap(rangeOf);
   return offered
     .flatMap((type) => {

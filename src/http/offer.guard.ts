@@ -21,10 +21,19 @@ export interface Offer {
 
 const OFFER = 'colophon:offer';
 
-export const Offers = (offer: Offer): MethodDecorator => SetMetadata(OFFER, offer);
+/** An offer, with the header `Vary` of its answers. */
+interface KnownOffer extends Offer {
+  readonly vary: string;
+}
+
+export const Offers = (offer: Offer): MethodDecorator =>
+  SetMetadata(OFFER, {
+    ...offer,
+    vary: ['Accept', ...(offer.variesBy ?? [])].join(', '),
+  } satisfies KnownOffer);
 
 const offerOf = (host: ExecutionContext) =>
-  Reflect.getMetadata(OFFER, host.getHandler()) as Offer | undefined;
+  Reflect.getMetadata(OFFER, host.getHandler()) as KnownOffer | undefined;
 
 /** The media type of the answer, chosen by the header `Accept`. */
 export const MediaType = createParamDecorator((_: unknown, host: ExecutionContext) =>
@@ -38,10 +47,7 @@ export class OfferGuard implements CanActivate {
     const offer = offerOf(host);
     if (!offer) return true;
     const request = host.switchToHttp().getRequest<FastifyRequest>();
-    host
-      .switchToHttp()
-      .getResponse<FastifyReply>()
-      .header('vary', ['Accept', ...(offer.variesBy ?? [])].join(', '));
+    host.switchToHttp().getResponse<FastifyReply>().header('vary', offer.vary);
     const unknown = Object.keys(request.query as object).filter((name) => !offer.query.includes(name));
     if (unknown.length > 0)
       throw invalidRequest(

@@ -39,6 +39,8 @@ export async function migrate(
 ): Promise<void> {
   const client = await connect(connectionString);
   const leave = () => client.connection.stream.destroy();
+  let lost: Error | undefined;
+  client.on('error', (error) => (lost = error));
   signal?.addEventListener('abort', leave);
   try {
     await client.query(`select pg_advisory_lock(hashtext('colophon migrate'))`);
@@ -53,7 +55,8 @@ export async function migrate(
       log: () => undefined,
     });
   } catch (error) {
-    throw refusalOf(error) ?? error;
+    // The migration tool puts the driver's error into a text of its own.
+    throw refusalOf(error) ?? refusalOf(lost) ?? error;
   } finally {
     signal?.removeEventListener('abort', leave);
     await client.end().catch(() => undefined);
