@@ -31,15 +31,15 @@ export function boundUnreadAnswers(fastify: FastifyInstance, mostBytes = MAX_UNR
       return;
     }
     unread += bytes;
-    const counted = new AbortController();
+    const { socket } = request.raw;
     const off = () => {
-      if (counted.signal.aborted) return;
-      counted.abort();
+      reply.raw.off('close', off);
+      socket.off('close', off);
       unread -= bytes;
     };
     // An answer that waits behind another on the same connection is never closed itself if the connection closes first.
     reply.raw.once('close', off);
-    request.raw.socket.once('close', off);
+    socket.once('close', off);
     done();
   });
 }

@@ -1,14 +1,22 @@
 import { once } from 'node:events';
-import { get, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { fastify } from 'fastify';
+import { Agent, get, type IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { fastify, type FastifyInstance } from 'fastify';
 import { boundUnreadAnswers } from '../../src/http/unread-answers.js';
 
 /** More than the operating system buffers for a client that doesn't read. */
 const LARGE = 32 * 1_048_576;
 
+let app: FastifyInstance;
+beforeEach(() => {
+  app = fastify();
+});
+afterEach(async () => {
+  app.server.closeAllConnections();
+  await app.close();
+});
+
 test('large answers that nobody reads are bounded; small ones and streams are not affected; there is room again', async () => {
-  const app = fastify();
   boundUnreadAnswers(app, 3 * LARGE);
   app.get('/large', async () => 'x'.repeat(LARGE));
   app.get('/small', async () => 'x');
@@ -32,5 +40,41 @@ test('large answers that nobody reads are bounded; small ones and streams are no
   while (again.status === 503) again = await fetch(`${url}/large`);
   expect((await again.text()).length).toBe(LARGE);
   for (const response of unread) response.destroy();
-  await app.close();
+});
+
+test('answers that were read, and answers whose client left before they were ready, leave nothing behind', async () => {
+  boundUnreadAnswers(app, LARGE);
+  const sockets = new Set<Socket>();
+  app.server.on('connection', (socket: Socket) => sockets.add(socket));
+  let begun = () => undefined as void;
+  app.get('/large', async () => 'x'.repeat(LARGE));
+  app.get('/late', async ({ raw }) => {
+    begun();
+    await once(raw.socket, 'close');
+    return 'x'.repeat(LARGE);
+  });
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const read = async () => {
+    const [response] = (await once(get(`${url}/large`, { agent }), 'response')) as [IncomingMessage];
+    response.resume();
+    await once(response, 'end');
+    return response.statusCode;
+  };
+  expect(await read()).toBe(200);
+  const [socket] = sockets;
+  const listeners = socket?.listenerCount('close');
+  for (let turn = 0; turn < 12; turn += 1) expect(await read()).toBe(200);
+  expect(sockets.size).toBe(1);
+  expect(socket?.listenerCount('close')).toBe(listeners);
+
+  for (let turn = 0; turn < 3; turn += 1) {
+    const arrived = new Promise<void>((resolve) => (begun = resolve));
+    const left = get(`${url}/late`, { agent: false }).on('error', () => undefined);
+    await arrived;
+    left.destroy();
+  }
+  expect(await read()).toBe(200);
+  agent.destroy();
 });
