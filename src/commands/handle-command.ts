@@ -12,7 +12,7 @@ import {
 import { within } from '../event-store/within.js';
 import { newId } from '../ids.js';
 import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
-import { IdempotencyKeys, type RememberedAnswer } from './idempotency-keys.js';
+import { IdempotencyKeys, type Claim, type RememberedAnswer } from './idempotency-keys.js';
 import { KeyedQueue, TooMuchContention } from './keyed-queue.js';
 import {
   begun,
@@ -192,30 +192,33 @@ export class CommandHandling {
   ): Promise<CommandResult> {
     const before = folded.last;
     const decision = await decide(handling, context, folded);
-    const answer = await this.claim(handling.stream, context, before?.revision ?? -1n, decision);
+    const decided = 'answer' in decision ? decision.answer : undefined;
+    const { commandId, digest } = context;
+    const revision = before?.revision ?? -1n;
+    const answer =
+      digest === undefined
+        ? decided
+        : await this.claim(handling.stream, { commandId, digest, revision, answer: decided });
     if (answer) return resultOf(answer);
     // By now the caller has been told that the outcome is unknown.
     if (Date.now() >= deadline) throw new EventStoreUnavailable(new Error('too late to append'));
-    const decided = 'events' in decision ? decision.events : [];
     const metadata = metadataOf(context);
-    const events = decided.map(({ type, data }) => ({ id: newId(), type, data, metadata }));
+    const events = ('events' in decision ? decision.events : []).map(({ type, data }) => ({
+      id: newId(),
+      type,
+      data,
+      metadata,
+    }));
     const result = await this.store.append(handling.stream, before?.revision ?? 'no-stream', events);
     return { id: handling.id, ...result, created: !before, unchanged: false };
   }
 
-  /** @returns the answer, unless the command is to write. A repeatable command gets the answer that its first try got. */
-  private async claim<Event>(
-    stream: string,
-    { commandId, digest }: CommandContext,
-    revision: bigint,
-    decision: Decision<Event>,
-  ): Promise<RememberedAnswer | undefined> {
-    const answer = 'answer' in decision ? decision.answer : undefined;
-    if (digest === undefined) return answer;
-    const claimed = await this.keys.claim({ commandId, digest, revision, ...(answer && { answer }) });
+  /** @returns the answer, unless the command is to write. A repeat gets the answer that the first try got. */
+  private async claim(stream: string, claim: Claim): Promise<RememberedAnswer | undefined> {
+    const claimed = await this.keys.claim(claim);
     if (claimed.outcome === 'reused') throw new IdempotencyKeyReused();
-    if (claimed.outcome === 'outrun') throw new RevisionConflict(stream, revision, claimed.revision);
-    return claimed.outcome === 'answered' ? claimed.answer : answer;
+    if (claimed.outcome === 'outrun') throw new RevisionConflict(stream, claim.revision, claimed.revision);
+    return claimed.outcome === 'answered' ? claimed.answer : claim.answer;
   }
 }
 

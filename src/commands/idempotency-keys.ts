@@ -41,7 +41,7 @@ export interface Claim {
   /** The stream's revision that the decision was made at; -1 if there is no stream. */
   readonly revision: bigint;
   /** Undefined if the command will write. */
-  readonly answer?: RememberedAnswer;
+  readonly answer?: RememberedAnswer | undefined;
 }
 
 export type Claimed =
@@ -79,7 +79,7 @@ export class IdempotencyKeys {
     const { rows: earlier } = await this.pool.query<Earlier>(prepared(EARLIER, [commandId]));
     const [row] = earlier;
     // Forgotten between the two statements.
-    if (!row) return this.claim({ commandId, digest, revision, ...(answer && { answer }) });
+    if (!row) return this.claim({ commandId, digest, revision, answer });
     if (row.digest !== digest) return { outcome: 'reused' };
     if (row.answer) return { outcome: 'answered', answer: row.answer };
     return { outcome: 'outrun', revision: BigInt(row.revision) };

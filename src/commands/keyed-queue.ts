@@ -10,8 +10,8 @@ export class TooMuchContention extends Error {
  * and its work.
  */
 export class KeyedQueue {
-  /** What begins the tasks that wait, in order, by the key of the task that runs. */
-  private readonly waiting = new Map<string, Set<() => void>>();
+  /** What begins the tasks that wait, in order, by the key of the task that runs; undefined if none has ever waited. */
+  private readonly waiting = new Map<string, Set<() => void> | undefined>();
 
   /** @param maxWaiting largest number of tasks that wait for one key. */
   constructor(private readonly maxWaiting = Infinity) {}
@@ -22,9 +22,8 @@ export class KeyedQueue {
    * @throws EventStoreUnavailable if the task was begun, and did not end in time.
    */
   async run<T>(key: string, task: () => Promise<T>, deadline = Infinity): Promise<T> {
-    const others = this.waiting.get(key);
-    if (others) await this.turn(others, deadline);
-    else this.waiting.set(key, new Set());
+    if (this.waiting.has(key)) await this.turn(key, deadline);
+    else this.waiting.set(key, undefined);
     return within(deadline, this.begin(key, task));
   }
 
@@ -39,7 +38,9 @@ export class KeyedQueue {
     }
   }
 
-  private turn(others: Set<() => void>, deadline: number): Promise<void> {
+  private turn(key: string, deadline: number): Promise<void> {
+    const others = this.waiting.get(key) ?? new Set();
+    this.waiting.set(key, others);
     if (others.size >= this.maxWaiting) throw new TooMuchContention();
     return new Promise((resolve, reject) => {
       const begin = () => {

@@ -4,7 +4,7 @@ import { PROBLEM_JSON, problemBody, unavailable } from './problem.js';
 /** Answers of this size or more count. Smaller ones fit into the buffers of the operating system. */
 const LARGE_BYTES = 65_536;
 /** Largest sum of answers that clients asked for and have not read. */
-export const MAX_UNREAD_BYTES = 128 * 1_048_576;
+const MAX_UNREAD_BYTES = 128 * 1_048_576;
 
 /**
  * Bounds the memory of answers that wait for slow clients. A large answer beyond the bound becomes a 503. Streams
