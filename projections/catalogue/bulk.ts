@@ -2,20 +2,19 @@ import type { ClientBase } from 'pg';
 import { AUTHOR } from '../../src/authors/author.events.js';
 import { categoryOf, type ProjectableEvent } from '../../src/event-store/event-store.js';
 import type { Bulk } from '../projection.js';
+import { AUTHOR_COLUMNS, BOOK_COLUMNS, LINK_COLUMNS, namesOf, REMOVED_COLUMNS, valuesOf } from './columns.js';
 import { foldAuthor, foldBook } from './fold.js';
 import type { AuthorRow, BookRow, Known, Standing } from './rows.js';
-import { searchText } from './search-text.js';
-import { LINK_COLUMNS } from './store.js';
 
-const stamps = ['revision', 'created_at', 'updated_at'];
+const LINKS = namesOf(LINK_COLUMNS);
 
 /** Builds the catalogue one author or one book at a time. */
 export const bulk: Bulk = {
   columns: {
-    authors: ['id', 'name', 'name_search', ...stamps],
-    books: ['id', 'title', 'title_search', ...stamps],
-    author_book: LINK_COLUMNS.split(', '),
-    removed: ['kind', 'id', 'revision', 'created_at', 'removed_at'],
+    authors: AUTHOR_COLUMNS.map(({ name }) => name),
+    books: BOOK_COLUMNS.map(({ name }) => name),
+    author_book: LINK_COLUMNS.map(({ name }) => name),
+    removed: REMOVED_COLUMNS.map(({ name }) => name),
   },
 
   fold: (standing, event: ProjectableEvent) =>
@@ -26,29 +25,22 @@ export const bulk: Bulk = {
   rows: (stream, standing, add) => {
     const kind = categoryOf(stream);
     const known = standing as Known<AuthorRow | BookRow>;
-    if ('removed' in known) {
-      const { id, revision, createdAt, removedAt } = known.removed;
-      add('removed', [kind, id, revision, createdAt, removedAt]);
-      return;
+    if ('removed' in known) add('removed', valuesOf(REMOVED_COLUMNS, { kind, ...known.removed }));
+    else if ('name' in known.row) add('authors', valuesOf(AUTHOR_COLUMNS, known.row));
+    else {
+      const { id: bookId, links } = known.row;
+      add('books', valuesOf(BOOK_COLUMNS, known.row));
+      links.forEach((link, index) =>
+        add('author_book', valuesOf(LINK_COLUMNS, { ...link, bookId, position: index + 1 })),
+      );
     }
-    const { row } = known;
-    const { id, revision, createdAt, updatedAt } = row;
-    if ('name' in row) {
-      add('authors', [id, row.name, searchText(row.name), revision, createdAt, updatedAt]);
-      return;
-    }
-    add('books', [id, row.title, searchText(row.title), revision, createdAt, updatedAt]);
-    row.links.forEach((link, index) => {
-      const { authorId, roles, creditedAs, linkedAt, linkedBy, eventId } = link;
-      add('author_book', [authorId, id, index + 1, roles, creditedAs, linkedAt, linkedBy, eventId]);
-    });
   },
 
   settle: async (client: ClientBase) => {
     await client.query(
-      `with detached as (
+      `with waiting as (
          delete from author_book where not exists (select from authors where id = author_id) returning *)
-       insert into detached_links (${LINK_COLUMNS}) select ${LINK_COLUMNS} from detached`,
+       insert into waiting_links (${LINKS}) select ${LINKS} from waiting`,
     );
   },
 };

@@ -7,6 +7,7 @@ import { categoryOf, idOf, type RecordedEvent } from '../../src/event-store/even
 import { isUuid } from '../../src/stored-data.js';
 import type { Projection } from '../projection.js';
 import { bulk } from './bulk.js';
+import type { PlacedLink } from './columns.js';
 import { explain } from './explain.js';
 import { foldAuthor, foldBook } from './fold.js';
 import { loadAuthors, loadBooks } from './load.js';
@@ -20,7 +21,6 @@ import {
   storeAuthors,
   storeBooks,
   storeLinks,
-  type PlacedLink,
 } from './store.js';
 
 const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file), 'utf8');
@@ -28,10 +28,10 @@ const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file)
 /** The read tables. A batch loads the rows that its events touch, folds event by event, and stores the results. */
 export const catalogue: Projection = {
   name: 'catalogue',
-  version: 4,
-  readable: 3,
+  version: 5,
+  readable: 5,
   categories: [AUTHOR, BOOK],
-  tables: ['authors', 'books', 'author_book', 'detached_links', 'removed'],
+  tables: ['authors', 'books', 'author_book', 'waiting_links', 'removed'],
   columns: sql('tables.sql'),
   keys: sql('keys.sql'),
   references: sql('references.sql'),

@@ -28,7 +28,7 @@ const ROWS: Record<string, (standings: Standings, key: Key) => Row | null> = {
     return row;
   },
   author_book: (standings, key) => (isThere(standings) ? linkOf(standings, key) : null),
-  detached_links: (standings, key) => (isThere(standings) ? null : linkOf(standings, key)),
+  waiting_links: (standings, key) => (isThere(standings) ? null : linkOf(standings, key)),
   removed: ({ author, book }, { kind }) => {
     const standing = kind === AUTHOR ? author : book;
     return standing && 'removed' in standing ? { kind, ...standing.removed } : null;

@@ -14,16 +14,16 @@ create index authors_by_creation on authors (created_at, id);
 create index author_book_by_role on author_book using gin (roles);
 
 create index author_book_by_book on author_book (book_id, position);
-create index detached_links_by_book on detached_links (book_id);
+create index waiting_links_by_book on waiting_links (book_id);
 
 create unique index author_book_pkey on author_book (author_id, book_id);
 create unique index books_pkey on books (id);
 create unique index authors_pkey on authors (id);
-create unique index detached_links_pkey on detached_links (author_id, book_id);
+create unique index waiting_links_pkey on waiting_links (author_id, book_id);
 create unique index removed_pkey on removed (kind, id);
 
 alter table author_book add primary key using index author_book_pkey;
 alter table books add primary key using index books_pkey;
 alter table authors add primary key using index authors_pkey;
-alter table detached_links add primary key using index detached_links_pkey;
+alter table waiting_links add primary key using index waiting_links_pkey;
 alter table removed add primary key using index removed_pkey;

@@ -1,11 +1,16 @@
 import type { ClientBase } from 'pg';
 import { AUTHOR } from '../../src/authors/author.events.js';
 import { BOOK } from '../../src/books/book.events.js';
+import {
+  AUTHOR_COLUMNS,
+  BOOK_COLUMNS,
+  LINK_COLUMNS,
+  namesOf,
+  REMOVED_COLUMNS,
+  selected,
+  type PlacedLink,
+} from './columns.js';
 import type { AuthorRow, BookRow, LinkRow, Removed, Standing } from './rows.js';
-
-interface LinkRecord extends LinkRow {
-  readonly bookId: string;
-}
 
 /** The state of these authors in the tables, by id. */
 export async function loadAuthors(
@@ -15,8 +20,7 @@ export async function loadAuthors(
   if (ids.length === 0) return new Map();
   const { rows } = await client.query<Omit<AuthorRow, 'revision'> & { revision: string }>({
     name: 'load-authors',
-    text: `select id, name, revision, created_at as "createdAt", updated_at as "updatedAt"
-           from authors where id = any($1)`,
+    text: `select ${selected(AUTHOR_COLUMNS)} from authors where id = any($1)`,
     values: [ids],
   });
   const standings = await loadRemoved<AuthorRow>(client, AUTHOR, ids);
@@ -24,26 +28,24 @@ export async function loadAuthors(
   return standings;
 }
 
-/** The state of these books in the tables, by id, with all links, detached links included. */
+/** The state of these books in the tables, by id, with all links, waiting links included. */
 export async function loadBooks(client: ClientBase, ids: string[]): Promise<Map<string, Standing<BookRow>>> {
   if (ids.length === 0) return new Map();
   const { rows } = await client.query<Omit<BookRow, 'revision' | 'links'> & { revision: string }>({
     name: 'load-books',
-    text: `select id, title, revision, created_at as "createdAt", updated_at as "updatedAt"
-           from books where id = any($1)`,
+    text: `select ${selected(BOOK_COLUMNS)} from books where id = any($1)`,
     values: [ids],
   });
-  const { rows: links } = await client.query<LinkRecord>({
+  const { rows: links } = await client.query<PlacedLink>({
     name: 'load-links',
-    text: `select book_id as "bookId", author_id as "authorId", roles, credited_as as "creditedAs",
-                  linked_at as "linkedAt", linked_by as "linkedBy", event_id as "eventId"
-           from (select * from author_book where book_id = any($1)
-                 union all select * from detached_links where book_id = any($1)) link
+    text: `select ${selected(LINK_COLUMNS)}
+           from (select ${namesOf(LINK_COLUMNS)} from author_book where book_id = any($1)
+                 union all select ${namesOf(LINK_COLUMNS)} from waiting_links where book_id = any($1)) link
            order by book_id, position`,
     values: [ids],
   });
   const byBook = new Map<string, LinkRow[]>();
-  for (const { bookId, ...link } of links) {
+  for (const { bookId, position: _, ...link } of links) {
     const list = byBook.get(bookId);
     if (list) list.push(link);
     else byBook.set(bookId, [link]);
@@ -63,8 +65,7 @@ async function loadRemoved<Row>(
 ): Promise<Map<string, Standing<Row>>> {
   const { rows } = await client.query<Omit<Removed, 'revision'> & { revision: string }>({
     name: 'load-removed',
-    text: `select id, revision, created_at as "createdAt", removed_at as "removedAt"
-           from removed where kind = $1 and id = any($2)`,
+    text: `select ${selected(REMOVED_COLUMNS)} from removed where kind = $1 and id = any($2)`,
     values: [kind, ids],
   });
   return new Map(rows.map((row) => [row.id, { removed: { ...row, revision: BigInt(row.revision) } }]));

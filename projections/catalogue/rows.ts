@@ -9,7 +9,7 @@ export interface AuthorRow {
   readonly updatedAt: Date;
 }
 
-/** A row of `author_book`, or of `detached_links` if the author has no row. The position is the place in the list. */
+/** A row of `author_book`, or of `waiting_links` if the author has no row. The position is the place in the list. */
 export interface LinkRow {
   readonly authorId: string;
   readonly roles: readonly Role[];

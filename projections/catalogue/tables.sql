@@ -37,7 +37,7 @@ create table author_book (
 
 -- Links of live books to authors without a row, because the removal of the author raced the link. These links wait
 -- until the author is restored or the book unlinks the author.
-create table detached_links (like author_book);
+create table waiting_links (like author_book);
 
 -- Removed authors and books: to answer 410 instead of 404, and to keep created_at for a later restore.
 create table removed (

@@ -251,7 +251,7 @@ test('verify names every row that was damaged, and the event that explains it; -
     `delete from catalogue.author_book where book_id = '${book?.id}'`,
     `delete from catalogue.books where id = '${book?.id}'`,
     `update catalogue.author_book set roles = '{narrator}' where book_id = '${link?.book_id}'`,
-    `update catalogue.detached_links set position = 7`,
+    `update catalogue.waiting_links set position = 7`,
     `update catalogue.removed set revision = 40 where id = '${removed}'`,
     `delete from catalogue.removed where id = '${ghost}'`,
   );
@@ -283,7 +283,7 @@ test('verify names every row that was damaged, and the event that explains it; -
         found: expect.objectContaining({ roles: ['narrator'] }),
       }),
       expect.objectContaining({
-        table: 'detached_links',
+        table: 'waiting_links',
         key: { author_id: ghost, book_id: haunted },
         event: expect.objectContaining({ type: 'BookLinked' }),
       }),

@@ -4,14 +4,14 @@ import type { World } from './history.js';
 
 /** Everything the three tables hold, and what waits beside them, in one order. */
 export async function readTables(url: string, schema = 'catalogue') {
-  const [authors, books, links, detached, removed] = await Promise.all([
+  const [authors, books, links, waiting, removed] = await Promise.all([
     sql(url, `select * from ${schema}.authors order by id`),
     sql(url, `select * from ${schema}.books order by id`),
     sql(url, `select * from ${schema}.author_book order by book_id, position`),
-    sql(url, `select * from ${schema}.detached_links order by book_id, position`),
+    sql(url, `select * from ${schema}.waiting_links order by book_id, position`),
     sql(url, `select * from ${schema}.removed order by id`),
   ]);
-  return { authors, books, links, detached, removed };
+  return { authors, books, links, waiting, removed };
 }
 
 /** The same as text, byte for byte, whatever order columns and rows came in; and what is parked. */
@@ -54,7 +54,7 @@ export function expectedTables({ authors, books }: World) {
       .flatMap(([id, book]) => (book.status === 'live' ? [{ id, title: book.title }] : []))
       .sort(byId),
     links: links.filter((link) => live(link.author_id)).sort(byPlace),
-    detached: links.filter((link) => !live(link.author_id)).sort(byPlace),
+    waiting: links.filter((link) => !live(link.author_id)).sort(byPlace),
   };
 }
 
