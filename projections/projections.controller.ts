@@ -9,7 +9,7 @@ import { DescribeQuery, OF_COMMANDS } from '../src/http/describe.js';
 import { NDJSON } from '../src/http/media-types.js';
 import { MediaType } from '../src/http/offer.guard.js';
 import { Problem } from '../src/http/problem.js';
-import { flag } from '../src/http/schemas.js';
+import { canonicalUuid, flag } from '../src/http/schemas.js';
 import { IdParam, ValidQuery } from '../src/http/validate.js';
 import { Maintenance } from './maintenance.js';
 import { Projector } from './projector.js';
@@ -17,7 +17,7 @@ import { type RebuildRow } from './build/rebuild-record.js';
 import { RebuildRunning } from './build/build.js';
 
 const job = z.object({
-  id: z.uuid(),
+  id: canonicalUuid,
   status: z.enum(['running', 'done', 'failed']),
   phase: z.enum(['reading', 'loading', 'indexing', 'catching up', 'verifying', 'swapping', 'done', 'failed']),
   done: z.int().describe('events processed; in phase indexing, indexes built'),

@@ -1,6 +1,9 @@
 /** The form of every id in an event: canonical, in lower case. */
 export const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
 
+/** Limit on the data of one append, in bytes of JSON. EventStoreDB's default; other adapters use the same limit. */
+export const MAX_APPEND_BYTES = 1_048_576;
+
 /** An event as a store has it: nobody has looked into its data yet. */
 export interface UnknownEvent {
   readonly type: string;

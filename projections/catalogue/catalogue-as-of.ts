@@ -6,7 +6,7 @@ import type { Moment } from '../../src/event-store/moment.js';
 import { invalidRequest, Problem } from '../../src/http/problem.js';
 import { foldAuthor, foldBook } from './fold.js';
 import type { AuthorRow, BookRow, Known, Standing } from './rows.js';
-import type { AuthorView, BookView } from './views.js';
+import type { AuthorView, BookView, LinkedAuthor, WaitingAuthor } from './views.js';
 
 /** Single authors and books as of a moment, folded from their streams by the projection's own fold. */
 @Injectable()
@@ -24,14 +24,18 @@ export class CatalogueAsOf {
     const { standing, stale } = await this.fold(bookStream(id), asOf, foldBook, caller);
     const { links, ...book } = thereOr('book', standing);
     if (!includeAuthors) return viewOf(book, stale);
-    const authors = await Promise.all(
-      links.map(async ({ authorId, roles, creditedAs }, index) => {
-        const { standing: author } = await this.fold(authorStream(authorId), asOf, foldAuthor, caller);
-        if (!author || 'removed' in author) return [];
-        return [{ id: authorId, name: author.row.name, position: index + 1, roles: [...roles], creditedAs }];
-      }),
+    const authors: LinkedAuthor[] = [];
+    const waitingAuthors: WaitingAuthor[] = [];
+    const standings = await Promise.all(
+      links.map(({ authorId }) => this.fold(authorStream(authorId), asOf, foldAuthor, caller)),
     );
-    return { ...viewOf(book, stale), authors: authors.flat() };
+    links.forEach(({ authorId: id, roles, creditedAs }, index) => {
+      const link = { position: index + 1, roles: [...roles], creditedAs };
+      const author = standings[index]?.standing;
+      if (author && 'row' in author) authors.push({ id, name: author.row.name, ...link });
+      else waitingAuthors.push({ id, ...link });
+    });
+    return { ...viewOf(book, stale), authors, ...(waitingAuthors.length > 0 && { waitingAuthors }) };
   }
 
   private async fold<Row>(

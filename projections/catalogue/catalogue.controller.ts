@@ -14,16 +14,16 @@ import { GetAuthor } from './get-author.js';
 import { GetBook } from './get-book.js';
 import { AUTHOR_SORTS, ListAuthors } from './list-authors.js';
 import { BOOK_SORTS, ListBooks } from './list-books.js';
-import { ListAuthorsOfBook, ListBooksOfAuthor } from './list-links.js';
+import { ListAuthorsOfBook, ListBooksOfAuthor, type PageOfAuthors } from './list-links.js';
 import {
   authorView,
   bookView,
   linkedAuthor,
   linkedBook,
   pageOf,
+  waitingAuthor,
   type AuthorView,
   type BookView,
-  type LinkedAuthor,
   type LinkedBook,
 } from './views.js';
 
@@ -186,14 +186,19 @@ export class CatalogueController {
     tag: 'queries',
     ids: ['id'],
     query: pageOnly,
-    answer: pageOf(linkedAuthor),
+    answer: pageOf(linkedAuthor, {
+      waitingAuthors: z
+        .array(waitingAuthor)
+        .optional()
+        .describe('authors in this part of the list whose links wait for the author, such as a removed one'),
+    }),
     minPosition: true,
     problems: BOOK_PROBLEMS,
   })
   listAuthorsOfBook(
     @IdParam('id') id: string,
     @ValidQuery(pageOnly) page: Valid<typeof pageOnly>,
-  ): Promise<Page<LinkedAuthor>> {
+  ): Promise<PageOfAuthors> {
     return this.queries.execute(new ListAuthorsOfBook(id, page));
   }
 }

@@ -2,7 +2,7 @@ import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { prepared } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
 import { ListPool, ReadModel } from './read-model.js';
-import type { LinkedAuthor, LinkedBook } from './views.js';
+import type { LinkedAuthor, LinkedBook, WaitingAuthor } from './views.js';
 
 interface PageRequest {
   readonly limit: number;
@@ -19,8 +19,13 @@ export class ListBooksOfAuthor extends Query<Page<LinkedBook>> {
   }
 }
 
+/** A page of a book's authors. Authors whose links wait count as items of the page, and stand apart. */
+export interface PageOfAuthors extends Page<LinkedAuthor> {
+  readonly waitingAuthors?: readonly WaitingAuthor[];
+}
+
 /** A page of a book's authors, in the book's order. */
-export class ListAuthorsOfBook extends Query<Page<LinkedAuthor>> {
+export class ListAuthorsOfBook extends Query<PageOfAuthors> {
   constructor(
     readonly bookId: string,
     readonly page: PageRequest,
@@ -69,22 +74,30 @@ export class ListAuthorsOfBookHandler implements IQueryHandler<ListAuthorsOfBook
     private readonly readModel: ReadModel,
   ) {}
 
-  async execute({ bookId, page: { limit, after } }: ListAuthorsOfBook): Promise<Page<LinkedAuthor>> {
+  async execute({ bookId, page: { limit, after } }: ListAuthorsOfBook): Promise<PageOfAuthors> {
     const parameters = new Parameters();
     const owner = parameters.add(bookId);
     const cursor = after === undefined ? undefined : decodeCursor('position of book', after);
-    const { where, tail } = keyset(BY_POSITION, 'a.id', limit, cursor, parameters);
-    const text = `select a.id, a.name, l.position, l.roles, l.credited_as as "creditedAs"
-      from author_book l join authors a on a.id = l.author_id where l.book_id = ${owner} and ${where} ${tail}`;
-    const { rows } = await this.lists.pool.query<LinkedAuthor>(prepared(text, parameters.values));
+    const { where, tail } = keyset(BY_POSITION, 'l.author_id', limit, cursor, parameters);
+    const links = (table: string) =>
+      `select author_id, position, roles, credited_as from ${table} where book_id = ${owner}`;
+    const text = `select l.author_id as id, a.name, l.position, l.roles, l.credited_as as "creditedAs"
+      from (${links('author_book')} union all ${links('waiting_links')}) l
+      left join authors a on a.id = l.author_id where ${where} ${tail}`;
+    const { rows } = await this.lists.pool.query<WaitingAuthor & { name: string | null }>(
+      prepared(text, parameters.values),
+    );
     if (rows.length === 0 && !(await this.readModel.book.load(bookId)))
       throw await this.readModel.missing('book', bookId);
-    return toPage(
+    const page = toPage(
       rows,
       limit,
       'position of book',
       (row) => [String(row.position), row.id],
-      (author) => author,
+      (row) => row,
     );
+    const items = page.items.flatMap((row) => (row.name === null ? [] : [{ ...row, name: row.name }]));
+    const waitingAuthors = page.items.flatMap(({ name, ...link }) => (name === null ? [link] : []));
+    return { items, ...(waitingAuthors.length > 0 && { waitingAuthors }), next: page.next };
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { role } from '../../src/books/role-schemas.js';
+import { canonicalUuid } from '../../src/http/schemas.js';
 
 /** Largest number of items in a list inside a resource. A page has up to 500 resources. */
 export const MAX_INCLUDED = 100;
@@ -11,9 +12,11 @@ const linkShape = {
 };
 
 /** A book in an author's list. */
-export const linkedBook = z.object({ id: z.uuid(), title: z.string(), ...linkShape });
+export const linkedBook = z.object({ id: canonicalUuid, title: z.string(), ...linkShape });
 /** An author in a book's list. */
-export const linkedAuthor = z.object({ id: z.uuid(), name: z.string(), ...linkShape });
+export const linkedAuthor = z.object({ id: canonicalUuid, name: z.string(), ...linkShape });
+/** An author in a book's list whose link waits, because the author has been removed or is not in the tables. */
+export const waitingAuthor = z.object({ id: canonicalUuid, ...linkShape });
 
 const stamps = {
   revision: z.string(),
@@ -25,27 +28,36 @@ const stamps = {
     .describe('only if an event of this resource could not be applied and is parked'),
 };
 export const authorView = z.object({
-  id: z.uuid(),
+  id: canonicalUuid,
   name: z.string(),
   ...stamps,
   books: z.array(linkedBook).optional().describe(`with include=books: the first ${MAX_INCLUDED} by title`),
   moreBooks: z.literal(true).optional().describe('only if there are more books: see /authors/{id}/books'),
 });
 export const bookView = z.object({
-  id: z.uuid(),
+  id: canonicalUuid,
   title: z.string(),
   ...stamps,
   authors: z.array(linkedAuthor).optional().describe(`with include=authors: the first ${MAX_INCLUDED}`),
   moreAuthors: z.literal(true).optional().describe('only if there are more authors: see /books/{id}/authors'),
+  waitingAuthors: z
+    .array(waitingAuthor)
+    .optional()
+    .describe(
+      `with include=authors, only if there are any: the first ${MAX_INCLUDED} authors whose links wait for the author, such as a removed one`,
+    ),
+  moreWaitingAuthors: z.literal(true).optional().describe('only if more links wait'),
 });
 
 export type LinkedBook = z.output<typeof linkedBook>;
 export type LinkedAuthor = z.output<typeof linkedAuthor>;
+export type WaitingAuthor = z.output<typeof waitingAuthor>;
 export type AuthorView = z.output<typeof authorView>;
 export type BookView = z.output<typeof bookView>;
 
-export const pageOf = (item: z.ZodType) =>
+export const pageOf = (item: z.ZodType, more: z.ZodRawShape = {}) =>
   z.object({
+    ...more,
     items: z.array(item),
     next: z.string().nullable().describe('cursor for `after`; null on the last page'),
   });
@@ -71,14 +83,15 @@ export interface AuthorRecord extends ResourceRecord {
 /** A row of {@link bookColumns}, with {@link authorsOfBook} if authors are included. */
 export interface BookRecord extends ResourceRecord {
   readonly authors?: LinkedAuthor[];
+  readonly waiting?: WaitingAuthor[];
 }
 
 export const authorColumns = `a.id, a.name as text, a.revision, ${epoch('a.created_at')} as created, ${epoch('a.updated_at')} as updated, a.stale`;
 export const bookColumns = `b.id, b.title as text, b.revision, ${epoch('b.created_at')} as created, ${epoch('b.updated_at')} as updated, b.stale`;
 
 // The server returns links as the JSON of the answer. Parsing links row by row took a third of a request's time.
-const linkJson = (text: 'title' | 'name', of: string) =>
-  `json_build_object('id', ${of}.id, '${text}', ${of}.${text}, 'position', l.position, 'roles', l.roles, 'creditedAs', l.credited_as)`;
+const linkJson = (...owner: string[]) =>
+  `json_build_object(${owner.join(', ')}, 'position', l.position, 'roles', l.roles, 'creditedAs', l.credited_as)`;
 
 /** JSON of the first items of a list, and of one more, which shows that there are more. */
 const first = (select: string, order: string): string =>
@@ -86,15 +99,18 @@ const first = (select: string, order: string): string =>
 
 /** Books of the author `a`, by title. */
 export const booksOfAuthor = `${first(
-  `select ${linkJson('title', 'b')} as item from author_book l join books b on b.id = l.book_id where l.author_id = a.id`,
+  `select ${linkJson("'id', b.id", "'title', b.title")} as item from author_book l join books b on b.id = l.book_id where l.author_id = a.id`,
   'left(b.title_search, 200) collate "C", b.id',
 )} as books`;
 
-/** Authors of the book `b`, in the book's order. */
+/** Authors of the book `b`, in the book's order, and authors whose links wait. */
 export const authorsOfBook = `${first(
-  `select ${linkJson('name', 'a')} as item from author_book l join authors a on a.id = l.author_id where l.book_id = b.id`,
+  `select ${linkJson("'id', a.id", "'name', a.name")} as item from author_book l join authors a on a.id = l.author_id where l.book_id = b.id`,
   'l.position, a.id',
-)} as authors`;
+)} as authors, ${first(
+  `select ${linkJson("'id', l.author_id")} as item from waiting_links l where l.book_id = b.id`,
+  'l.position, l.author_id',
+)} as waiting`;
 
 const stampsOf = ({ revision, created, updated, stale }: ResourceRecord) => {
   const createdAt = rfc3339(created);
@@ -116,4 +132,6 @@ export const toBook = (row: BookRecord): BookView => ({
   ...stampsOf(row),
   ...(row.authors && { authors: row.authors.slice(0, MAX_INCLUDED) }),
   ...((row.authors?.length ?? 0) > MAX_INCLUDED && { moreAuthors: true as const }),
+  ...(row.waiting?.length && { waitingAuthors: row.waiting.slice(0, MAX_INCLUDED) }),
+  ...((row.waiting?.length ?? 0) > MAX_INCLUDED && { moreWaitingAuthors: true as const }),
 });

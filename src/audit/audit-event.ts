@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import type { RecordedEvent } from '../event-store/event-store.js';
 import type { PositionTokens } from '../event-store/position-token.js';
+import { canonicalUuid } from '../http/schemas.js';
 
 /** The auditors' view of an event: what happened, who acted, when and why, revision and position. */
 export const auditEvent = z.object({
   position: z.string(),
   stream: z.string(),
   revision: z.string(),
-  id: z.uuid(),
+  id: canonicalUuid,
   type: z.string(),
   data: z.record(z.string(), z.unknown()),
   recordedAt: z.iso.datetime(),

@@ -12,13 +12,13 @@ import { Caller } from '../http/caller.js';
 import { DescribeQuery } from '../http/describe.js';
 import { NDJSON } from '../http/media-types.js';
 import { MediaType } from '../http/offer.guard.js';
-import { pageSize, type Schemas, type Valid } from '../http/schemas.js';
+import { canonicalUuid, pageSize, type Schemas, type Valid } from '../http/schemas.js';
 import { IdParam, ValidQuery } from '../http/validate.js';
 import { auditEvent, toAuditEvent, type AuditEvent } from './audit-event.js';
 import { replay } from './replay.js';
 
 const history = z.object({
-  id: z.uuid(),
+  id: canonicalUuid,
   deleted: z
     .int()
     .optional()

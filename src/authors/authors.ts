@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { CommandHandling } from '../commands/handle-command.js';
+import type { Position } from '../event-store/event-store.js';
 import { evolveAuthor, unknownAuthor, type Author } from './author.js';
 import { authorStream, flawOfAuthorEvent, type AuthorEvent } from './author.events.js';
 
@@ -18,9 +19,12 @@ export class Authors {
     return this.handling.handle({ id, ...decider(id), decide }, context, patienceMs);
   }
 
-  /** Whether the author can be linked now. */
-  async statusOf(id: string): Promise<Author['status']> {
-    return (await this.handling.load(decider(id))).status;
+  /**
+   * Whether the author can be linked.
+   * @param at at this position of the log; now by default.
+   */
+  async statusOf(id: string, at?: Position): Promise<Author['status']> {
+    return (await this.handling.load(decider(id), at)).status;
   }
 }
 

@@ -21,7 +21,7 @@ export type BookEvent =
   /** The author leaves the list. Authors after the gap move up by one. */
   | { readonly type: 'BookUnlinked'; readonly data: { readonly authorId: string } }
   | { readonly type: 'BookRemoved'; readonly data: Record<string, never> }
-  /** Carries the book as of its removal, without links to authors that have been removed since. */
+  /** Carries the book as of its removal. An older version left out links to authors that had been removed since. */
   | {
       readonly type: 'BookRestored';
       readonly data: { readonly title: string; readonly authors: readonly Link[] };

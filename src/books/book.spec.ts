@@ -1,19 +1,26 @@
+import fc from 'fast-check';
 import { scenarios } from '../../test/support/given.js';
+import { DomainError } from '../domain-error.js';
+import { MAX_APPEND_BYTES } from '../stored-data.js';
 import {
   addBook,
+  BookTooLarge,
   evolveBook,
   importBook,
   linkAuthor,
+  MAX_BOOK_BYTES,
   removeBook,
   reorderAuthors,
   restoreBook,
   retitleBook,
+  TooManyAuthors,
   unknownBook,
   unlinkAuthor,
+  type Book,
   type LinkWish,
 } from './book.js';
-import type { BookEvent } from './book.events.js';
-import type { Role } from './roles.js';
+import { flawOfBookEvent, type BookEvent } from './book.events.js';
+import { ROLE_NAMES, type Role } from './roles.js';
 
 const given = scenarios(unknownBook, evolveBook);
 const title = 'Good Omens';
@@ -161,7 +168,7 @@ describe('removing and restoring a book', () => {
   test('removing it again changes nothing', () => given(added, removed).when(removeBook).nothing());
   test('brings it back as it was', () =>
     given(added, linked('a', 1), linked('b', 2), removed)
-      .when((book) => restoreBook(book, { liveAuthors: new Set(['a', 'b']) }))
+      .when(restoreBook)
       .then({
         type: 'BookRestored',
         data: {
@@ -172,14 +179,272 @@ describe('removing and restoring a book', () => {
           ],
         },
       }));
-  test('brings it back without authors who are gone since', () =>
-    given(added, linked('a', 1), linked('b', 2), removed)
-      .when((book) => restoreBook(book, { liveAuthors: new Set(['b']) }))
+  test('restoring it again changes nothing', () =>
+    given(added, removed, { type: 'BookRestored', data: { title, authors: [] } })
+      .when(restoreBook)
+      .nothing());
+  test('brings back the roles and credits of every link', () =>
+    given(added, linked('a', 1, ['editor'], 'A.'), linked('b', 2), unlinked('b'), removed)
+      .when(restoreBook)
       .then({
         type: 'BookRestored',
-        data: { title, authors: [{ authorId: 'b', roles: ['author'], creditedAs: null }] },
+        data: { title, authors: [{ authorId: 'a', roles: ['editor'], creditedAs: 'A.' }] },
       }));
 });
+
+describe('a link whose author was removed', () => {
+  const waiting = wish('b', { author: 'removed' });
+  const history = [added, linked('a', 1), linked('b', 2, ['editor'], 'B.'), linked('c', 3)];
+  test('keeps its place while the others are reordered', () =>
+    given(...history)
+      .when((book) => reorderAuthors(book, { authorIds: ['c', 'a'], waiting: new Set(['b']) }))
+      .then(reordered('c', 'b', 'a')));
+  test('can be moved by name', () =>
+    given(...history)
+      .when((book) => reorderAuthors(book, { authorIds: ['b', 'c', 'a'] }))
+      .then(reordered('b', 'c', 'a')));
+  test('changes nothing where the others stand as they are', () =>
+    given(...history)
+      .when((book) => reorderAuthors(book, { authorIds: ['a', 'c'], waiting: new Set(['b']) }))
+      .nothing());
+  test.each([[['a']], [['a', 'a']], [['a', 'c', 'd']], [['a', 'd']], [[]]])(
+    'does not make %j an order of the authors',
+    (authorIds) =>
+      given(...history)
+        .when((book) => reorderAuthors(book, { authorIds, waiting: new Set(['b']) }))
+        .refuses('not-the-books-authors', '/authorIds'),
+  );
+  test('can be unlinked', () =>
+    given(...history)
+      .when((book) => unlinkAuthor(book, { authorId: 'b' }))
+      .then(unlinked('b')));
+  test('linked again as it is, changes nothing', () =>
+    given(...history)
+      .when((book) => linkAuthor(book, { ...waiting, roles: ['editor'], creditedAs: 'B.', position: 2 }))
+      .nothing());
+  test('can be changed and moved', () =>
+    given(...history)
+      .when((book) => linkAuthor(book, { ...waiting, creditedAs: 'Bee', position: 1 }))
+      .then(
+        { type: 'BookLinkChanged', data: { authorId: 'b', roles: ['editor'], creditedAs: 'Bee' } },
+        reordered('b', 'a', 'c'),
+      ));
+  test('is no new link after an unlinking', () =>
+    given(...history, unlinked('b'))
+      .when((book) => linkAuthor(book, waiting))
+      .refuses('author-removed'));
+  test('stays where an imported line lists it', () =>
+    given(...history)
+      .when((book) =>
+        importBook(book, {
+          title,
+          authors: [wish('a'), { ...waiting, roles: ['editor'], creditedAs: 'B.' }, wish('c')],
+        }),
+      )
+      .nothing());
+  test('goes where an imported line leaves it out', () =>
+    given(...history)
+      .when((book) => importBook(book, { title, authors: [wish('a'), wish('c')] }))
+      .then(unlinked('b')));
+});
+
+describe('a book', () => {
+  const many = (count: number, creditedAs: string | null = null, from = 1): BookEvent[] =>
+    Array.from({ length: count }, (_, n) =>
+      linked(
+        `${String(from + n).padStart(8, '0')}-0000-4000-8000-000000000000`,
+        from + n,
+        ['author'],
+        creditedAs,
+      ),
+    );
+  const wishes = (events: readonly BookEvent[]): LinkWish[] =>
+    events.flatMap(({ type, data }) =>
+      type === 'BookLinked' ? [wish(data.authorId, { roles: data.roles, creditedAs: data.creditedAs })] : [],
+    );
+  const linksOf = (events: readonly BookEvent[]) =>
+    wishes(events).map(({ authorId, roles = [], creditedAs = null }) => ({ authorId, roles, creditedAs }));
+  const bytes = (events: readonly BookEvent[]) =>
+    events.reduce((sum, { data }) => sum + Buffer.byteLength(JSON.stringify(data)), 0);
+  /** The longest credit in bytes. */
+  const credit = '\u{1F4D6}'.repeat(1_000);
+
+  test('takes 1,000 authors', () =>
+    given(added, ...many(999))
+      .when((book) => linkAuthor(book, wish('z')))
+      .then(linked('z', 1_000)));
+  test('refuses one more, however it comes', () => {
+    const full = given(added, ...many(1_000));
+    full.when((book) => linkAuthor(book, wish('z'))).refuses('too-many-authors');
+    full.when((book) => linkAuthor(book, wish('z', { position: 1 }))).refuses('too-many-authors');
+    const listed = [...wishes(many(1_000)), wish('z')];
+    full.when((book) => importBook(book, { title, authors: listed })).refuses('too-many-authors');
+    given()
+      .when((book) => addBook(book, { title, authors: listed }))
+      .refuses('too-many-authors');
+    given()
+      .when((book) => importBook(book, { title, authors: listed }))
+      .refuses('too-many-authors');
+  });
+  test('names the limits in its refusals', () => {
+    expect(new TooManyAuthors().message).toContain('1000');
+    expect(new BookTooLarge().message).toContain(String(MAX_BOOK_BYTES));
+  });
+  test('of too many authors, from an older version, can shrink and be changed', () => {
+    const over = given(added, ...many(1_002));
+    const ids = wishes(many(1_002)).map(({ authorId }) => authorId);
+    const [first = wish('')] = wishes(many(1));
+    over.when((book) => unlinkAuthor(book, { authorId: first.authorId })).then(unlinked(first.authorId));
+    over
+      .when((book) => retitleBook(book, { title: 'Mort' }))
+      .then({ type: 'BookRetitled', data: { title: 'Mort' } });
+    over
+      .when((book) => linkAuthor(book, { ...first, position: 1_002 }))
+      .then(reordered(...ids.slice(1), first.authorId));
+    over.when((book) => linkAuthor(book, wish('z'))).refuses('too-many-authors');
+    over.when(removeBook).then(removed);
+    given(added, ...many(1_002), removed)
+      .when(restoreBook)
+      .then({ type: 'BookRestored', data: { title, authors: linksOf(many(1_002)) } });
+  });
+
+  test('takes 1,000 authors in every role, without credits', () => {
+    const authors = wishes(many(1_000)).map((one) => ({ ...one, roles: ROLE_NAMES }));
+    const events = addBook(unknownBook, { title: credit, authors });
+    expect(events).toHaveLength(1_001);
+    expect(bytes(events)).toBeLessThan(MAX_APPEND_BYTES);
+  });
+  test('refuses credits and titles beyond its size, however they come', () => {
+    const large = many(190, credit);
+    const full = given(added, ...large);
+    full.when((book) => linkAuthor(book, wish('y'))).then(linked('y', 191));
+    full
+      .when((book) => linkAuthor(book, wish('z', { creditedAs: credit.repeat(4) })))
+      .refuses('book-too-large');
+    full.when((book) => retitleBook(book, { title: credit.repeat(4) })).refuses('book-too-large');
+    full
+      .when((book) => importBook(book, { title, authors: wishes(many(200, credit)) }))
+      .refuses('book-too-large');
+    const [first = wish('')] = wishes(large);
+    full
+      .when((book) => linkAuthor(book, { ...first, creditedAs: credit.repeat(4) }))
+      .refuses('book-too-large');
+    given()
+      .when((book) => addBook(book, { title, authors: wishes(many(200, credit)) }))
+      .refuses('book-too-large');
+  });
+  test.each(['"', '\\', 'é', '‰', credit.slice(0, 2)])(
+    'can be restored however its credits of %s grew',
+    (sign) => {
+      let book = [added].reduce(evolveBook, unknownBook);
+      for (const one of wishes(many(1_000)))
+        try {
+          const events = linkAuthor(book, { ...one, creditedAs: sign.repeat(1_000) });
+          book = events.reduce(evolveBook, book);
+        } catch (error) {
+          expect(error).toBeInstanceOf(BookTooLarge);
+          break;
+        }
+      expect(bytes(restoreBook(removeBook(book).reduce(evolveBook, book)))).toBeLessThan(MAX_APPEND_BYTES);
+    },
+  );
+  test('can be imported anew, whoever its authors were', () => {
+    const before = [added, ...many(1_000, 'x'.repeat(600))].reduce(evolveBook, unknownBook);
+    const authors = wishes(many(1_000, 'x'.repeat(660), 1_001));
+    const events = importBook(before, { title: credit, authors });
+    expect(bytes(events)).toBeLessThan(MAX_APPEND_BYTES);
+    expect(events).toHaveLength(2_001);
+  });
+  test('beyond its size, from an older version, can shrink and be restored', () => {
+    const large = many(250, credit);
+    const over = given(added, ...large);
+    const [first = wish('')] = wishes(large);
+    over.when((book) => linkAuthor(book, wish('z'))).refuses('book-too-large');
+    over.when((book) => unlinkAuthor(book, first)).then(unlinked(first.authorId));
+    over
+      .when((book) => linkAuthor(book, { ...first, creditedAs: null }))
+      .then({
+        type: 'BookLinkChanged',
+        data: { authorId: first.authorId, roles: ['author'], creditedAs: null },
+      });
+    over.when(removeBook).then(removed);
+    given(added, ...large, removed)
+      .when(restoreBook)
+      .then({ type: 'BookRestored', data: { title, authors: linksOf(large) } });
+  });
+  test('that no append can carry is not removed', () =>
+    given(added, ...many(270, credit))
+      .when(removeBook)
+      .refuses('book-too-large'));
+});
+
+/** Commands that anybody may give about a book and four authors, in any order. */
+const authorIds = Array.from('abcd', (letter) => `${letter.repeat(8)}-0000-4000-8000-000000000000`);
+const someone = fc.constantFrom(...authorIds);
+const commands = fc.array(
+  fc.record({
+    what: fc.constantFrom('link', 'unlink', 'order', 'remove', 'restore', 'import', 'retitle', 'author'),
+    author: someone,
+    some: fc.shuffledSubarray(authorIds),
+    position: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined }),
+    roles: fc.subarray(ROLE_NAMES, { minLength: 1, maxLength: 2 }),
+    creditedAs: fc.option(fc.constantFrom('X', 'Y')),
+  }),
+  { maxLength: 40 },
+);
+
+test('whatever was done to a book, it can be ordered by what is shown, unlinked, removed, restored and imported', () =>
+  fc.assert(
+    fc.property(commands, (some) => {
+      const live = new Set(authorIds);
+      const statusOf = (authorId: string): LinkWish['author'] => (live.has(authorId) ? 'live' : 'removed');
+      const asked = (ids: readonly string[]) => ids.map((id) => wish(id, { author: statusOf(id) }));
+      let book = [added].reduce(evolveBook, unknownBook);
+      const take = (decide: (book: Book) => BookEvent[]) => {
+        const events = decide(book);
+        for (const event of events) expect(flawOfBookEvent(event)).toBeUndefined();
+        book = events.reduce(evolveBook, book);
+      };
+      const linksOf = () => (book.status === 'unknown' ? [] : book.links);
+      const waiting = () => new Set(authorIds.filter((id) => !live.has(id)));
+      const shown = () =>
+        linksOf()
+          .map(({ authorId }) => authorId)
+          .filter((id) => live.has(id));
+      for (const { what, author, some: listed, ...rest } of some)
+        try {
+          // A removal may race a link, so an author with books may be removed.
+          if (what === 'author') {
+            if (!live.delete(author)) live.add(author);
+          } else if (what === 'link')
+            take((now) => linkAuthor(now, { ...rest, authorId: author, author: statusOf(author) }));
+          else if (what === 'unlink') take((now) => unlinkAuthor(now, { authorId: author }));
+          else if (what === 'order')
+            take((now) => reorderAuthors(now, { authorIds: listed, waiting: waiting() }));
+          else if (what === 'remove') take(removeBook);
+          else if (what === 'restore') take(restoreBook);
+          else if (what === 'import') take((now) => importBook(now, { title, authors: asked(listed) }));
+          else take((now) => retitleBook(now, { title: author }));
+        } catch (error) {
+          expect(error).toBeInstanceOf(DomainError);
+        }
+
+      const before = linksOf();
+      take(removeBook);
+      take(restoreBook);
+      expect(linksOf()).toEqual(before);
+      const places = linksOf().map(({ authorId }) => live.has(authorId));
+      const order = shown().toReversed();
+      take((now) => reorderAuthors(now, { authorIds: order, waiting: waiting() }));
+      expect(shown()).toEqual(order);
+      expect(linksOf().map(({ authorId }) => live.has(authorId))).toEqual(places);
+      const all = linksOf().map((link) => ({ ...link, author: statusOf(link.authorId) }));
+      take((now) => importBook(now, { title: 'Mort', authors: all }));
+      expect(linksOf()).toEqual(all.map(({ author: _, ...link }) => link));
+      for (const { authorId } of linksOf()) take((now) => unlinkAuthor(now, { authorId }));
+      expect(book).toEqual({ status: 'live', title: 'Mort', links: [] });
+    }),
+  ));
 
 describe('an imported line', () => {
   test('adds an unknown book', () =>

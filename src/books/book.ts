@@ -1,6 +1,7 @@
 import { AuthorIsRemoved, AuthorNotFound, type Author } from '../authors/author.js';
 import { DomainError } from '../domain-error.js';
 import type { BookEvent, Link } from './book.events.js';
+import { MAX_APPEND_BYTES } from '../stored-data.js';
 import { roleSet, type Role } from './roles.js';
 
 /** The state of a book, as commands need it. Includes the links, so one revision covers the rules about links. */
@@ -11,6 +12,14 @@ export type Book =
 type KnownBook = Exclude<Book, { status: 'unknown' }>;
 
 export const unknownBook: Book = { status: 'unknown' };
+
+/** Largest number of a book's authors, those included whose links wait for the author. */
+export const MAX_AUTHORS = 1_000;
+/**
+ * Largest size of a book's title and links, in bytes of JSON. The restore of a book carries both in one append, of
+ * {@link MAX_APPEND_BYTES} at most. So does an import, which adds 108 bytes for each author that it replaces.
+ */
+export const MAX_BOOK_BYTES = 786_432;
 
 export function evolveBook(book: Book, event: BookEvent): Book {
   if (event.type === 'BookAdded') return { status: 'live', title: event.data.title, links: [] };
@@ -58,21 +67,27 @@ export function addBook(
   const events: BookEvent[] = [{ type: 'BookAdded', data: { title: command.title } }];
   checkList(command.authors);
   command.authors.forEach((wish, index) => events.push(linked(wish, index + 1)));
-  return events;
+  return withinLimits(book, events);
 }
 
-/** Checks that every author of a list can be linked, and that no author is listed twice. */
-function checkList(authors: readonly LinkWish[]): void {
+/**
+ * Checks that every author of a list can be linked or is linked already, and that no author is listed twice.
+ * @param linkedNow ids of the book's authors.
+ */
+function checkList(authors: readonly LinkWish[], linkedNow: ReadonlySet<string> = new Set()): void {
   const seen = new Set<string>();
   authors.forEach(({ authorId, author }, index) => {
     const pointer = `/authors/${index}/authorId`;
     if (seen.has(authorId)) throw new AuthorListedTwice().at(pointer);
     seen.add(authorId);
-    if (author !== 'live') throw new AuthorNotLinkable(author).at(pointer);
+    if (author !== 'live' && !linkedNow.has(authorId)) throw new AuthorNotLinkable(author).at(pointer);
   });
 }
 
-export function retitleBook(book: Book, command: { title: string }): BookEvent[] {
+export const retitleBook = (book: Book, command: { title: string }): BookEvent[] =>
+  withinLimits(book, retitle(book, command));
+
+function retitle(book: Book, command: { title: string }): BookEvent[] {
   const { title } = live(book);
   return title === command.title ? [] : [{ type: 'BookRetitled', data: { title: command.title } }];
 }
@@ -80,14 +95,16 @@ export function retitleBook(book: Book, command: { title: string }): BookEvent[]
 /**
  * Links an author, or changes the existing link. Fields that the request leaves out stay unchanged. A new link
  * defaults to the last position, the role of author, and no other credit. A request that matches the existing link
- * changes nothing.
+ * changes nothing. An existing link can be changed while the link waits for the author.
  */
-export function linkAuthor(book: Book, wish: LinkWish): BookEvent[] {
+export const linkAuthor = (book: Book, wish: LinkWish): BookEvent[] => withinLimits(book, link(book, wish));
+
+function link(book: Book, wish: LinkWish): BookEvent[] {
   const { links } = live(book);
-  if (wish.author === 'unknown') throw new AuthorNotFound();
-  if (wish.author === 'removed') throw new AuthorIsRemoved();
-  const index = links.findIndex((link) => link.authorId === wish.authorId);
+  const index = links.findIndex(({ authorId }) => authorId === wish.authorId);
   const current = links[index];
+  if (!current && wish.author === 'unknown') throw new AuthorNotFound();
+  if (!current && wish.author === 'removed') throw new AuthorIsRemoved();
   const last = current ? links.length : links.length + 1;
   if (wish.position !== undefined && wish.position > last) throw new PositionOutOfRange(last).at('/position');
   if (!current) return [linked(wish, wish.position ?? last)];
@@ -98,38 +115,61 @@ export function linkAuthor(book: Book, wish: LinkWish): BookEvent[] {
   if (roles.join() !== current.roles.join() || creditedAs !== current.creditedAs)
     events.push({ type: 'BookLinkChanged', data: { authorId: wish.authorId, roles, creditedAs } });
   if (wish.position !== undefined && wish.position !== index + 1) {
-    const ids = links.map((link) => link.authorId);
-    const authorIds = ids.toSpliced(index, 1).toSpliced(wish.position - 1, 0, wish.authorId);
+    const authorIds = idsOf(links)
+      .toSpliced(index, 1)
+      .toSpliced(wish.position - 1, 0, wish.authorId);
     events.push({ type: 'AuthorsReordered', data: { authorIds } });
   }
   return events;
 }
 
 export function unlinkAuthor(book: Book, command: { authorId: string }): BookEvent[] {
-  const linkedNow = live(book).links.some((link) => link.authorId === command.authorId);
+  const linkedNow = idsOf(live(book).links).includes(command.authorId);
   return linkedNow ? [{ type: 'BookUnlinked', data: { authorId: command.authorId } }] : [];
 }
 
-/** The new order must name each of the book's authors once. */
-export function reorderAuthors(book: Book, command: { authorIds: readonly string[] }): BookEvent[] {
-  const current = live(book).links.map((link) => link.authorId);
-  const { authorIds } = command;
-  if (authorIds.toSorted().join() !== current.toSorted().join())
+/**
+ * The new order must name each of the book's authors once. Authors whose links wait may be left out, and then keep their
+ * places.
+ * @param command.waiting the authors of the book who can't be linked now.
+ */
+export function reorderAuthors(
+  book: Book,
+  command: { authorIds: readonly string[]; waiting?: ReadonlySet<string> },
+): BookEvent[] {
+  const current = idsOf(live(book).links);
+  const named = new Set(command.authorIds);
+  const leftOut = leftOutOf(book, command.authorIds);
+  if (
+    named.size < command.authorIds.length ||
+    named.size + leftOut.length !== current.length ||
+    !leftOut.every((id) => command.waiting?.has(id))
+  )
     throw new NotTheBooksAuthors().at('/authorIds');
+  const next = command.authorIds.values();
+  const authorIds = current.map((id) => (named.has(id) ? (next.next().value ?? id) : id));
   return authorIds.join() === current.join() ? [] : [{ type: 'AuthorsReordered', data: { authorIds } }];
 }
 
-export function removeBook(book: Book): BookEvent[] {
-  if (book.status === 'unknown') throw new BookNotFound();
-  return book.status === 'removed' ? [] : [{ type: 'BookRemoved', data: {} }];
+/** The authors of the book that a list does not name. */
+export function leftOutOf(book: Book, authorIds: readonly string[]): string[] {
+  const named = new Set(authorIds);
+  return book.status === 'unknown' ? [] : idsOf(book.links).filter((id) => !named.has(id));
 }
 
-/** @param command.liveAuthors the authors of the book who can be linked now. */
-export function restoreBook(book: Book, command: { liveAuthors: ReadonlySet<string> }): BookEvent[] {
+/** A book that no append can carry as a whole could not be restored. Only an older version let a book grow so large. */
+export function removeBook(book: Book): BookEvent[] {
+  if (book.status === 'unknown') throw new BookNotFound();
+  if (book.status === 'removed') return [];
+  if (bytesOf(book) > MAX_APPEND_BYTES) throw new BookTooLarge();
+  return [{ type: 'BookRemoved', data: {} }];
+}
+
+/** The book comes back with all its links. Links to authors who have been removed wait for them. */
+export function restoreBook(book: Book): BookEvent[] {
   if (book.status === 'unknown') throw new BookNotFound();
   if (book.status === 'live') return [];
-  const authors = book.links.filter((link) => command.liveAuthors.has(link.authorId));
-  return [{ type: 'BookRestored', data: { title: book.title, authors } }];
+  return [{ type: 'BookRestored', data: { title: book.title, authors: book.links } }];
 }
 
 /**
@@ -142,9 +182,10 @@ export function importBook(
 ): BookEvent[] {
   const { title, authors } = command;
   if (book.status === 'unknown') return addBook(book, { title, authors: authors ?? [] });
-  const events = retitleBook(book, { title });
-  if (!authors) return events;
-  checkList(authors);
+  const events = retitle(book, { title });
+  if (!authors) return withinLimits(book, events);
+  const linkedNow = idsOf(live(book).links);
+  checkList(authors, new Set(linkedNow));
 
   let state: Book = book;
   const take = (decided: BookEvent[]) => {
@@ -152,12 +193,36 @@ export function importBook(
     state = decided.reduce(evolveBook, state);
   };
   const wanted = new Set(authors.map((wish) => wish.authorId));
-  for (const { authorId } of live(book).links)
-    if (!wanted.has(authorId)) take(unlinkAuthor(state, { authorId }));
-  for (const wish of authors) take(linkAuthor(state, wish));
+  for (const authorId of linkedNow) if (!wanted.has(authorId)) take(unlinkAuthor(state, { authorId }));
+  for (const wish of authors) take(link(state, wish));
   take(reorderAuthors(state, { authorIds: [...wanted] }));
+  return withinLimits(book, events);
+}
+
+/**
+ * Refuses events that take a book beyond a limit. An older version may have let the book grow beyond a limit. Such a
+ * book may stay as large, or shrink.
+ */
+function withinLimits(before: Book, events: BookEvent[]): BookEvent[] {
+  const after = events.reduce(evolveBook, before);
+  const linksOf = (book: Book) => (book.status === 'unknown' ? 0 : book.links.length);
+  if (linksOf(after) > MAX_AUTHORS && linksOf(after) > linksOf(before)) throw new TooManyAuthors();
+  if (bytesOf(after) > MAX_BOOK_BYTES && bytesOf(after) > bytesOf(before)) throw new BookTooLarge();
   return events;
 }
+
+/** Size of title and links, in bytes of JSON. Of a book that is far from the limit, a larger number. */
+function bytesOf(book: Book): number {
+  if (book.status === 'unknown') return 0;
+  const { title, links } = book;
+  // A UTF-16 unit has 6 bytes at most, and a role 100 letters. Nearly every book is small enough by this measure, which
+  // takes a hundredth of the time of the exact one.
+  let most = 100 + 6 * title.length;
+  for (const { roles, creditedAs } of links) most += 100 + 103 * roles.length + 6 * (creditedAs?.length ?? 0);
+  return most <= MAX_BOOK_BYTES ? most : Buffer.byteLength(JSON.stringify({ title, authors: links }));
+}
+
+const idsOf = (links: readonly Link[]): string[] => links.map(({ authorId }) => authorId);
 
 function live(book: Book): KnownBook {
   if (book.status === 'unknown') throw new BookNotFound();
@@ -207,6 +272,18 @@ export class AuthorNotLinkable extends DomainError {
   }
 }
 
+export class TooManyAuthors extends DomainError {
+  readonly kind = 'unprocessable';
+  readonly rule = 'too-many-authors';
+  override message = `A book has at most ${MAX_AUTHORS} authors, removed authors with waiting links included.`;
+}
+
+export class BookTooLarge extends DomainError {
+  readonly kind = 'unprocessable';
+  readonly rule = 'book-too-large';
+  override message = `A book has at most ${MAX_BOOK_BYTES} bytes, with its title, its links and their credits. Shorten credits or unlink authors.`;
+}
+
 export class PositionOutOfRange extends DomainError {
   readonly kind = 'unprocessable';
   readonly rule = 'position-out-of-range';
@@ -218,5 +295,6 @@ export class PositionOutOfRange extends DomainError {
 export class NotTheBooksAuthors extends DomainError {
   readonly kind = 'unprocessable';
   readonly rule = 'not-the-books-authors';
-  override message = "The list must name each of the book's authors exactly once.";
+  override message =
+    "The list must name each of the book's authors exactly once. Only waiting links may be left out.";
 }

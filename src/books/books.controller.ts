@@ -4,10 +4,12 @@ import { z } from 'zod';
 import { Commands } from '../commands/commands.js';
 import { CommandAnswers, type CommandAnswer } from '../http/command-answer.js';
 import { Context, type HttpCommandContext } from '../http/request-context.js';
-import { DescribeCommand } from '../http/describe.js';
-import { list, uuid, type Schemas, type Valid } from '../http/schemas.js';
+import { commandAnswer, DescribeCommand } from '../http/describe.js';
+import { canonicalUuid, list, uuid, type Schemas, type Valid } from '../http/schemas.js';
 import { IdParam, ValidBody } from '../http/validate.js';
 import { AddBook } from './add-book.js';
+import { MAX_AUTHORS } from './book.js';
+import { WAITING_REASONS, type WaitingAuthor } from './books.js';
 import { LinkAuthor } from './link-author.js';
 import { RemoveBook } from './remove-book.js';
 import { ReorderAuthors } from './reorder-authors.js';
@@ -15,9 +17,6 @@ import { RestoreBook } from './restore-book.js';
 import { RetitleBook } from './retitle-book.js';
 import { roles } from './role-schemas.js';
 import { UnlinkAuthor } from './unlink-author.js';
-
-/** Limits the list, because one append carries a new book with all its authors. */
-const MAX_AUTHORS = 1_000;
 
 const link = ({ text }: Schemas) => ({ roles: roles.optional(), creditedAs: text.nullable().optional() });
 /** The defaults are said here, so that a request that spells them out means the same to its `Idempotency-Key`. */
@@ -38,6 +37,17 @@ const linkChangeOrNone = (schemas: Schemas) => linkChange(schemas).optional();
 const order = z.strictObject({ authorIds: list(uuid, { max: MAX_AUTHORS }) });
 const KNOWN = { 404: ['book-not-found'] };
 const LIVE = { ...KNOWN, 409: ['book-removed'] };
+/** Largest number of waiting links that an answer lists. */
+const MAX_WAITING = 100;
+const restored = commandAnswer.extend({
+  waitingAuthors: z
+    .array(z.object({ id: canonicalUuid, reason: z.enum(WAITING_REASONS) }))
+    .optional()
+    .describe(
+      `only if links wait for their author: the first ${MAX_WAITING}; such a link is back when its author is`,
+    ),
+  moreWaitingAuthors: z.int().optional().describe('how many more links wait'),
+});
 
 @Controller('books')
 export class BooksController {
@@ -53,7 +63,7 @@ export class BooksController {
     creates: true,
     problems: {
       409: ['book-already-exists'],
-      422: ['author-not-found', 'author-removed', 'author-listed-twice'],
+      422: ['author-not-found', 'author-removed', 'author-listed-twice', 'book-too-large'],
     },
   })
   async addBook(
@@ -61,13 +71,17 @@ export class BooksController {
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    const id = body.id ?? context.newResourceId;
-    const command = new AddBook(id, body.title, body.authors ?? [], context);
+    const command = new AddBook(body.id ?? context.newResourceId, body.title, body.authors ?? [], context);
     return this.answers.answer(reply, await this.commands.execute(command), 'books');
   }
 
   @Patch(':id')
-  @DescribeCommand({ summary: 'Change the title of a book', ids: ['id'], body: bookChange, problems: LIVE })
+  @DescribeCommand({
+    summary: 'Change the title of a book',
+    ids: ['id'],
+    body: bookChange,
+    problems: { ...LIVE, 422: ['book-too-large'] },
+  })
   async retitleBook(
     @IdParam('id') id: string,
     @ValidBody(bookChange) body: Valid<typeof bookChange>,
@@ -82,7 +96,11 @@ export class BooksController {
   }
 
   @Delete(':id')
-  @DescribeCommand({ summary: 'Remove a book and its links', ids: ['id'], problems: KNOWN })
+  @DescribeCommand({
+    summary: 'Remove a book and its links',
+    ids: ['id'],
+    problems: { ...KNOWN, 422: ['book-too-large'] },
+  })
   async removeBook(
     @IdParam('id') id: string,
     @Context() context: HttpCommandContext,
@@ -94,16 +112,18 @@ export class BooksController {
   @Post(':id/restore')
   @HttpCode(200)
   @DescribeCommand({
-    summary: 'Restore a removed book, with its links to authors who have not been removed',
+    summary: 'Restore a removed book with its links; links to removed authors wait for the author',
     ids: ['id'],
+    answer: restored,
     problems: KNOWN,
   })
   async restoreBook(
     @IdParam('id') id: string,
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<CommandAnswer> {
-    return this.answers.answer(reply, await this.commands.execute(new RestoreBook(id, context)), 'books');
+  ): Promise<CommandAnswer & Partial<z.output<typeof restored>>> {
+    const result = await this.commands.execute(new RestoreBook(id, context));
+    return { ...this.answers.answer(reply, result, 'books'), ...listed(result.waitingAuthors) };
   }
 
   @Put(':id/authors/:authorId')
@@ -114,7 +134,7 @@ export class BooksController {
     problems: {
       404: ['book-not-found', 'author-not-found'],
       409: ['book-removed', 'author-removed'],
-      422: ['position-out-of-range'],
+      422: ['position-out-of-range', 'too-many-authors', 'book-too-large'],
     },
   })
   async linkAuthor(
@@ -145,7 +165,8 @@ export class BooksController {
 
   @Put(':id/authors')
   @DescribeCommand({
-    summary: "Put a book's authors in another order",
+    summary:
+      "Put a book's authors in another order; authors whose links wait may be left out and keep their places",
     ids: ['id'],
     body: order,
     problems: { ...LIVE, 422: ['not-the-books-authors'] },
@@ -160,3 +181,8 @@ export class BooksController {
     return this.answers.answer(reply, await this.commands.execute(command), 'books');
   }
 }
+
+const listed = (waiting: readonly WaitingAuthor[]) => ({
+  ...(waiting.length > 0 && { waitingAuthors: waiting.slice(0, MAX_WAITING) }),
+  ...(waiting.length > MAX_WAITING && { moreWaitingAuthors: waiting.length - MAX_WAITING }),
+});

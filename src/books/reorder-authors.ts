@@ -1,6 +1,6 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
-import { reorderAuthors } from './book.js';
+import { leftOutOf, reorderAuthors } from './book.js';
 import { Books } from './books.js';
 
 export class ReorderAuthors extends Command<CommandResult> {
@@ -18,6 +18,10 @@ export class ReorderAuthorsHandler implements ICommandHandler<ReorderAuthors> {
   constructor(private readonly books: Books) {}
 
   execute({ bookId, authorIds, context }: ReorderAuthors): Promise<CommandResult> {
-    return this.books.change(bookId, context, (book) => reorderAuthors(book, { authorIds }));
+    return this.books.change(bookId, context, async (book) => {
+      const leftOut = await this.books.ask(leftOutOf(book, authorIds).map((authorId) => ({ authorId })));
+      const waiting = leftOut.filter(({ author }) => author !== 'live').map(({ authorId }) => authorId);
+      return reorderAuthors(book, { authorIds, waiting: new Set(waiting) });
+    });
   }
 }

@@ -1,9 +1,14 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { restoreBook } from './book.js';
-import { Books } from './books.js';
+import { Books, type WaitingAuthor } from './books.js';
 
-export class RestoreBook extends Command<CommandResult> {
+export interface RestoredBook extends CommandResult {
+  /** Links that came back and wait for their author. */
+  readonly waitingAuthors: readonly WaitingAuthor[];
+}
+
+export class RestoreBook extends Command<RestoredBook> {
   constructor(
     readonly id: string,
     readonly context: CommandContext,
@@ -16,11 +21,10 @@ export class RestoreBook extends Command<CommandResult> {
 export class RestoreBookHandler implements ICommandHandler<RestoreBook> {
   constructor(private readonly books: Books) {}
 
-  execute({ id, context }: RestoreBook): Promise<CommandResult> {
-    return this.books.change(id, context, async (book) => {
-      const listed = book.status === 'removed' ? await this.books.ask(book.links) : [];
-      const live = listed.filter(({ author }) => author === 'live').map(({ authorId }) => authorId);
-      return restoreBook(book, { liveAuthors: new Set(live) });
-    });
+  async execute({ id, context }: RestoreBook): Promise<RestoredBook> {
+    const result = await this.books.change(id, context, restoreBook);
+    // As of the restore: a repeat under the same `Idempotency-Key` gets the same answer.
+    const at = result.unchanged ? undefined : result.position;
+    return { ...result, waitingAuthors: await this.books.waiting(id, at) };
   }
 }

@@ -3,7 +3,9 @@ import { CommandBus, type Command } from '@nestjs/cqrs';
 import type { CommandContext, CommandResult } from './command-context.js';
 import { digestOf } from './idempotency-keys.js';
 
-type ContextualCommand = Command<CommandResult> & { readonly context: CommandContext };
+type ContextualCommand<Result extends CommandResult> = Command<Result> & {
+  readonly context: CommandContext;
+};
 
 /** Runs commands. A command that the caller may repeat gets the digest of its meaning first. */
 @Injectable()
@@ -11,12 +13,14 @@ export class Commands {
   constructor(private readonly bus: CommandBus) {}
 
   /** @throws the errors of {@link CommandHandling.handle}. */
-  execute(command: ContextualCommand): Promise<CommandResult> {
+  execute<Result extends CommandResult>(command: ContextualCommand<Result>): Promise<Result> {
     return this.bus.execute(command.context.repeatable ? withDigest(command) : command);
   }
 }
 
-function withDigest(command: ContextualCommand): ContextualCommand {
+function withDigest<Result extends CommandResult>(
+  command: ContextualCommand<Result>,
+): ContextualCommand<Result> {
   const { context, ...fields } = command;
   const digest = digestOf(command.constructor.name, {
     ...fields,
@@ -25,5 +29,5 @@ function withDigest(command: ContextualCommand): ContextualCommand {
   });
   return Object.assign(Object.create(Object.getPrototypeOf(command) as object), command, {
     context: { ...context, digest },
-  }) as ContextualCommand;
+  }) as ContextualCommand<Result>;
 }

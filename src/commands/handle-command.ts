@@ -6,6 +6,7 @@ import {
   EventStore,
   EventStoreUnavailable,
   RevisionConflict,
+  type Position,
   type RecordedEvent,
   type Revision,
 } from '../event-store/event-store.js';
@@ -116,9 +117,18 @@ export class CommandHandling {
     return result;
   }
 
-  /** The current state of a stream, for a decision about another stream. */
-  async load<State extends Standing, Event extends DecidedEvent>(of: StreamOf<State, Event>): Promise<State> {
-    return (await this.streams.fold(of)).state;
+  /**
+   * The state of a stream, for a decision about another stream.
+   * @param at the state at this position; the current state by default.
+   */
+  async load<State extends Standing, Event extends DecidedEvent>(
+    of: StreamOf<State, Event>,
+    at?: Position,
+  ): Promise<State> {
+    if (at === undefined) return (await this.streams.fold(of)).state;
+    const history = await this.store.readStream(of.stream);
+    const until = history.filter((event) => event.position <= at);
+    return foldOn(of, begun(of), until).state;
   }
 
   private change<State extends Standing, Event extends DecidedEvent>(

@@ -1,4 +1,5 @@
-import { AppendTooLarge, MAX_APPEND_BYTES, type NewEvent } from './event-store.js';
+import { MAX_APPEND_BYTES } from '../stored-data.js';
+import { AppendTooLarge, type NewEvent } from './event-store.js';
 
 /**
  * The checks that every adapter makes.

@@ -1,3 +1,5 @@
+import { MAX_APPEND_BYTES } from '../stored-data.js';
+
 /**
  * The event store port: the interface that Colophon requires of every log of events.
  *
@@ -176,9 +178,6 @@ export abstract class EventStore {
 
   abstract close(): Promise<void>;
 }
-
-/** Limit on the data of one append, in bytes of JSON. EventStoreDB's default; other adapters use the same limit. */
-export const MAX_APPEND_BYTES = 1_048_576;
 
 /** The stream is not at the revision that the append expected. */
 export class RevisionConflict extends Error {

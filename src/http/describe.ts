@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { JSON_TYPE, NDJSON } from './media-types.js';
 import { Offers } from './offer.guard.js';
 import { PROBLEM_JSON } from './problem.js';
-import { schemaFor, Schemas, type Schema } from './schemas.js';
+import { canonicalUuid, schemaFor, Schemas, type Schema } from './schemas.js';
 
 type JsonSchema = Record<string, unknown>;
 
@@ -34,8 +34,8 @@ export const problemSchema = z.object({
   moreErrors: z.int().optional().describe('how many more errors there are'),
 });
 
-const commandAnswer = z.object({
-  id: z.uuid(),
+export const commandAnswer = z.object({
+  id: canonicalUuid,
   revision: z.string().describe("the stream's last revision, also in the ETag"),
   position: z.string().describe('opaque token; a query with this token as Min-Position sees the change'),
 });
@@ -89,14 +89,19 @@ interface Description {
 
 /** Describes a command's route for OpenAPI. */
 export function DescribeCommand(
-  description: Omit<Description, 'tag'> & { body?: Schema; query?: Schema<z.ZodObject>; creates?: boolean },
+  description: Omit<Description, 'tag'> & {
+    body?: Schema;
+    query?: Schema<z.ZodObject>;
+    creates?: boolean;
+    answer?: z.ZodType;
+  },
 ): MethodDecorator {
-  const { summary, ids, body, query, creates } = description;
+  const { summary, ids, body, query, creates, answer = commandAnswer } = description;
   const headers = {
     position: { description: 'the position of the answer', schema: { type: 'string' as const } },
     etag: REVISION,
   };
-  const content = { [JSON_TYPE]: { schema: outputSchema(commandAnswer) as never } };
+  const content = { [JSON_TYPE]: { schema: outputSchema(answer) as never } };
   return applyDecorators(
     Offers({ query: namesOf(query), produces: [JSON_TYPE] }),
     ApiOperation({ summary, tags: ['commands'] }),

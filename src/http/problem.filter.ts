@@ -5,13 +5,13 @@ import {
   AnotherLog,
   AppendTooLarge,
   EventStoreUnavailable,
-  MAX_APPEND_BYTES,
   NoSuchPosition,
   StreamDeleted,
 } from '../event-store/event-store.js';
 import { IdempotencyKeyReused, PreconditionFailed } from '../commands/handle-command.js';
 import { TooMuchContention } from '../commands/keyed-queue.js';
 import { isUnavailable, PoolCrowded } from '../postgres/errors.js';
+import { MAX_APPEND_BYTES } from '../stored-data.js';
 import { CallerLeft } from './caller.js';
 import { unsupportedType } from './media-types.js';
 import { invalidRequest, onAnotherLog, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';

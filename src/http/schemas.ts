@@ -4,8 +4,26 @@ import type { Position } from '../event-store/event-store.js';
 import { PositionTokens } from '../event-store/position-token.js';
 import { MAX_TEXT_LENGTH, normaliseText } from '../text.js';
 
-/** A UUID, in lower case after parsing, because comparison of stream names is case-sensitive. */
-export const uuid = z.uuid().transform((id) => id.toLowerCase());
+// The forms that PostgreSQL's type `uuid` takes.
+const DIGITS = '[0-9a-fA-F]{4}(?:-?[0-9a-fA-F]{4}){7}';
+const UUID_FORMS = new RegExp(`^(?:${DIGITS}|\\{${DIGITS}\\})$`);
+
+/**
+ * A UUID of any version or none, as PostgreSQL takes it. In the canonical form after parsing, because comparison of
+ * stream names is exact.
+ */
+export const uuid = z
+  .stringFormat('uuid', UUID_FORMS)
+  .transform(canonical)
+  .describe('32 hexadecimal digits; upper case, braces and missing hyphens make no difference');
+
+function canonical(id: string): string {
+  const digits = id.replace(/[{}-]/g, '').toLowerCase();
+  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
+/** An id in an answer, in the canonical form. */
+export const canonicalUuid = z.guid();
 
 /** `true` or `false` as a query parameter. */
 export const flag = z.enum(['true', 'false']).transform((value) => value === 'true');

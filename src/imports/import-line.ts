@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_AUTHORS } from '../books/book.js';
 import { roles } from '../books/role-schemas.js';
 import { shorten } from '../http/problem.js';
 import { list, type Schemas } from '../http/schemas.js';
@@ -23,7 +24,7 @@ const importLine = ({ text }: Schemas) =>
       title: text,
       authors: list(
         z.strictObject({ author: key, roles: roles.optional(), creditedAs: text.nullable().optional() }),
-        { max: 1_000 },
+        { max: MAX_AUTHORS },
       ).optional(),
     }),
   ]);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { TooMuchContention } from '../../src/commands/keyed-queue.js';
+import { importLines } from '../support/catalogue.js';
 import { startService } from '../support/process.js';
 import { createService, send, type Answer, type TestService } from '../support/service.js';
 
@@ -14,6 +15,13 @@ const post = (path: string, body?: unknown, headers?: Record<string, string>) =>
 const addAuthor = async (name = 'Jane Austen') => (await post('/authors', { name })).body.id as string;
 const addBook = async (title = 'Emma', authorIds: string[] = []) =>
   (await post('/books', { title, authors: authorIds.map((authorId) => ({ authorId })) })).body.id as string;
+const addAuthors = async (count: number) =>
+  Object.values(
+    await importLines(
+      service,
+      Array.from({ length: count }, () => ({ type: 'author', key: randomUUID(), name: 'Many' })),
+    ),
+  );
 const eventsOf = async (path: string) =>
   (await service.request('GET', `/audit/${path}`)).body.events.map((event: any) => event.type) as string[];
 
@@ -181,6 +189,184 @@ test('a book is retitled, removed and restored with the links it had', async () 
     title: 'Sense and Sensibility',
     authors: [{ id: author, position: 1 }],
   });
+});
+
+test('a restored book has all its links, and those to removed authors wait and are shown', async () => {
+  const [a, b, c] = [await addAuthor('A'), await addAuthor('B'), await addAuthor('C')];
+  const title = `Waiting ${randomUUID()}`;
+  const authors = [
+    { authorId: a },
+    { authorId: b, roles: ['editor'], creditedAs: 'B.' },
+    { authorId: c, creditedAs: 'Cee' },
+  ];
+  const book = (await post('/books', { title, authors })).body.id as string;
+  await service.request('DELETE', `/books/${book}`);
+  await service.request('DELETE', `/authors/${b}`);
+  const restore = () => post(`/books/${book}/restore`, undefined, { 'idempotency-key': `restore ${book}` });
+  const restored = await restore();
+  expect(restored).toMatchObject({
+    status: 200,
+    body: { id: book, waitingAuthors: [{ id: b, reason: 'author-removed' }] },
+  });
+  const get = async (path: string, answer: Answer) =>
+    (await service.request('GET', path, { headers: { 'min-position': answer.body.position } })).body;
+  const waiting = { id: b, position: 2, roles: ['editor'], creditedAs: 'B.' };
+  const shown = await get(`/books/${book}?include=authors`, restored);
+  expect(shown).toMatchObject({
+    authors: [
+      { id: a, position: 1 },
+      { id: c, position: 3 },
+    ],
+    waitingAuthors: [waiting],
+  });
+  expect((await get(`/books?include=authors&search=${encodeURIComponent(title)}`, restored)).items).toEqual([
+    shown,
+  ]);
+  expect(await get(`/books/${book}?include=authors&asOf=${restored.body.position}`, restored)).toEqual(shown);
+  const { items, waitingAuthors, next } = await get(`/books/${book}/authors`, restored);
+  expect({ authors: items, waitingAuthors, next }).toMatchObject({
+    authors: shown.authors,
+    waitingAuthors: [waiting],
+    next: null,
+  });
+  const first = await get(`/books/${book}/authors?limit=1`, restored);
+  expect(first).toEqual({ items: [shown.authors[0]], next: expect.any(String) });
+  const second = await get(`/books/${book}/authors?limit=1&after=${first.next}`, restored);
+  expect(second).toEqual({ items: [], waitingAuthors: [waiting], next: expect.any(String) });
+
+  // Everything that works on a book without waiting links works on this one.
+  const order = (...authorIds: string[]) =>
+    service.request('PUT', `/books/${book}/authors`, { body: { authorIds } });
+  for (const refused of [[a], [a, a], [a, c, randomUUID()]])
+    expect(await order(...refused)).toMatchObject({
+      status: 422,
+      body: { type: 'urn:colophon:problem:not-the-books-authors' },
+    });
+  const ordered = await order(c, a);
+  expect(ordered.status).toBe(200);
+  expect(await get(`/books/${book}?include=authors`, ordered)).toMatchObject({
+    authors: [
+      { id: c, position: 1 },
+      { id: a, position: 3 },
+    ],
+    waitingAuthors: [waiting],
+  });
+  const back = await post(`/authors/${b}/restore`);
+  const whole = await get(`/books/${book}?include=authors`, back);
+  expect(whole.authors).toMatchObject([{ id: c }, waiting, { id: a }]);
+  expect(whole).not.toHaveProperty('waitingAuthors');
+  expect((await restore()).text).toBe(restored.text);
+  // Again, and in the other order.
+  await service.request('DELETE', `/books/${book}`);
+  await service.request('DELETE', `/authors/${b}`);
+  await post(`/authors/${b}/restore`);
+  const again = await post(`/books/${book}/restore`);
+  expect(again.body).not.toHaveProperty('waitingAuthors');
+  expect((await get(`/books/${book}?include=authors`, again)).authors).toEqual(whole.authors);
+  expect(await service.request('DELETE', `/authors/${b}`)).toMatchObject({ status: 409 });
+});
+
+test('a waiting link can be ended', async () => {
+  const [a, b] = [await addAuthor('A'), await addAuthor('B')];
+  const book = await addBook('Ends', [a, b]);
+  await service.request('DELETE', `/books/${book}`);
+  await service.request('DELETE', `/authors/${a}`);
+  await post(`/books/${book}/restore`);
+  expect((await service.request('DELETE', `/books/${book}/authors/${a}`)).status).toBe(200);
+  const { body } = await post(`/authors/${a}/restore`);
+  const headers = { 'min-position': body.position };
+  const found = await service.request('GET', `/books/${book}?include=authors`, { headers });
+  expect(found.body.authors).toMatchObject([{ id: b, position: 1 }]);
+  expect(found.body).not.toHaveProperty('waitingAuthors');
+});
+
+test('of many waiting links, an answer names the first', async () => {
+  const ids = await addAuthors(102);
+  const book = await addBook('Many', ids);
+  await service.request('DELETE', `/books/${book}`);
+  await Promise.all(ids.map((id) => service.request('DELETE', `/authors/${id}`)));
+  const { body } = await post(`/books/${book}/restore`);
+  expect(body.waitingAuthors).toEqual(ids.slice(0, 100).map((id) => ({ id, reason: 'author-removed' })));
+  expect(body.moreWaitingAuthors).toBe(2);
+  const headers = { 'min-position': body.position };
+  const found = await service.request('GET', `/books/${book}?include=authors`, { headers });
+  expect(found.body).toMatchObject({ authors: [], moreWaitingAuthors: true });
+  expect(found.body.waitingAuthors).toHaveLength(100);
+  expect((await service.request('PUT', `/books/${book}/authors`, { body: { authorIds: [] } })).status).toBe(
+    200,
+  );
+});
+
+test('a book takes only so many bytes, and can always be restored', async () => {
+  const creditedAs = '\u{1F4D6}'.repeat(1_000);
+  const ids = await addAuthors(200);
+  const authors = ids.slice(0, 185).map((authorId) => ({ authorId, creditedAs }));
+  const book = (await post('/books', { title: 'Long', authors })).body.id as string;
+  let refused: Answer | undefined;
+  for (const id of ids.slice(185)) {
+    const answer = await service.request('PUT', `/books/${book}/authors/${id}`, { body: { creditedAs } });
+    if (answer.status !== 200) refused = answer;
+    if (refused) break;
+  }
+  expect(refused).toMatchObject({
+    status: 422,
+    body: { type: 'urn:colophon:problem:book-too-large', detail: expect.stringContaining('786432 bytes') },
+  });
+  expect((await service.request('DELETE', `/books/${book}`)).status).toBe(200);
+  expect((await post(`/books/${book}/restore`)).status).toBe(200);
+});
+
+test('an id is taken in every form that PostgreSQL takes, and means the same', async () => {
+  const id = '00000000-0000-0000-0000-00000000000a';
+  const added = await post('/authors', { id, name: 'Small' });
+  expect(added.body.id).toBe(id);
+  const headers = { 'min-position': added.body.position };
+  const forms = [
+    id.toUpperCase(),
+    id.replaceAll('-', ''),
+    `{${id}}`,
+    `{${id.replaceAll('-', '').toUpperCase()}}`,
+    '0000-0000-0000-0000-0000-0000-0000-000A',
+    '0000000000000000-000000000000000a',
+  ];
+  for (const form of forms) {
+    const path = encodeURIComponent(form);
+    expect(await post('/authors', { id: form, name: 'Small' })).toMatchObject({ status: 409 });
+    expect((await service.request('GET', `/authors/${path}`, { headers })).body).toMatchObject({ id });
+    expect((await service.request('GET', `/audit/authors/${path}`)).body).toMatchObject({ id });
+    const book = await post(
+      '/books',
+      { title: 'T', authors: [{ authorId: form }] },
+      { 'idempotency-key': 'forms' },
+    );
+    expect(book.status).toBe(201);
+    // One key, one meaning, one book.
+    headers['min-position'] = book.body.position;
+    const { body } = await service.request('GET', `/books?author=${path}`, { headers });
+    expect(body.items).toMatchObject([{ id: book.body.id }]);
+  }
+  for (const odd of ['f'.repeat(32), '0'.repeat(32), '018f3c3a-0000-f000-0000-000000000001'])
+    expect((await post('/authors', { id: odd, name: 'Odd' })).status).toBe(201);
+  for (const wrong of [
+    `{${id}`,
+    `${id}}`,
+    ` ${id}`,
+    `${id}-`,
+    `${id}0`,
+    id.slice(1),
+    id.replace('a', 'g'),
+    id.replace('-', '--'),
+    '000-00000000000000000000000000000a',
+    `urn:uuid:${id}`,
+    '',
+  ]) {
+    expect(await post('/authors', { id: wrong, name: 'Wrong' })).toMatchObject({
+      status: 400,
+      body: { errors: [{ pointer: '/id', rule: 'uuid' }] },
+    });
+    if (wrong)
+      expect((await service.request('GET', `/books?author=${encodeURIComponent(wrong)}`)).status).toBe(400);
+  }
 });
 
 test('a command with If-Match is done at that revision only', async () => {

@@ -143,7 +143,7 @@ function decideBook(
     case 'remove book':
       return removeBook(before);
     case 'restore book':
-      return restoreBook(before, { liveAuthors: new Set(AUTHORS) });
+      return restoreBook(before);
     case 'link': {
       const { author: authorId, roles, position, creditedAs } = one;
       return linkAuthor(before, { authorId, author: statusOf(authorId), roles, position, creditedAs });

@@ -4,13 +4,13 @@ import {
   AnotherLog,
   AppendTooLarge,
   EventStoreUnavailable,
-  MAX_APPEND_BYTES,
   RevisionConflict,
   StreamDeleted,
   type AppendResult,
   type ExpectedRevision,
   type NewEvent,
 } from '../event-store.js';
+import { MAX_APPEND_BYTES } from '../../stored-data.js';
 import { within } from '../within.js';
 import { isPassing, isRefused, isStreamDeleted, isTooLarge, isWrongExpectedVersion } from './errors.js';
 import type { Reader } from './reader.js';
