@@ -1,12 +1,13 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ConsoleLogger, type LogLevel } from '@nestjs/common';
+import { ConsoleLogger, Logger, type LogLevel } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance } from 'fastify';
 import { AppModule } from './app.module.js';
 import type { Config } from './config.js';
 import { OperatorError } from './errors.js';
+import { clockWarning } from './event-store/clock.js';
 import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
 import { openResources } from './resources.js';
@@ -70,6 +71,10 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
         code === 'EADDRINUSE' ? `${where} is in use` : `can't listen on ${where}: ${message}`,
       );
     }
+    void clockWarning(resources.store).then(
+      (warning) => warning && new Logger('clock').warn(warning),
+      () => undefined,
+    );
     const { port } = app.getHttpServer().address() as AddressInfo;
     const host = config.host.includes(':') ? `[${config.host}]` : config.host;
     const stop = async () => {

@@ -45,9 +45,13 @@ export class CatalogueAsOf {
     caller: AbortSignal | undefined,
   ): Promise<{ standing: Standing<Row>; stale: boolean }> {
     if (await this.isToCome(asOf)) throw notYet();
+    const history = await this.store.readStream(stream, { caller });
+    // The last event of the moment, and all before it: a later time before it is that of a clock that ran ahead.
+    const last = history.findLastIndex((event) =>
+      'time' in asOf ? event.recordedAt <= asOf.time : event.position <= asOf.position,
+    );
     let standing: Standing<Row>;
-    for (const event of await this.store.readStream(stream, { caller })) {
-      if ('time' in asOf ? event.recordedAt > asOf.time : event.position > asOf.position) break;
+    for (const event of history.slice(0, last + 1)) {
       try {
         standing = fold(standing, event);
       } catch {

@@ -1,4 +1,5 @@
 import type { EventMetadata, NewEvent, Position, RecordedEvent, Revision } from './event-store.js';
+import { parseTime } from './moment.js';
 import { upcast, UPCASTERS } from './upcast.js';
 
 /** A stored event: parsed JSON, with the store's own revision, position and time. */
@@ -73,7 +74,7 @@ export function asFound({
 type Fields = Readonly<Record<string, unknown>>;
 
 const NO_METADATA = 'its metadata is not a JSON object';
-/** RFC 3339 with a year of four digits, as Colophon writes it. */
+/** RFC 3339 as Colophon writes it. */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
 
 /** Why Colophon can't have written this; undefined if it can. */
@@ -85,7 +86,7 @@ function flawOf(data: unknown, metadata: Fields | undefined): string | undefined
     return 'its metadata names no actor in text that a table can hold';
   if (!Number.isInteger(schemaVersion)) return 'its metadata has no schema version';
   if (recordedAt === undefined) return undefined;
-  return typeof recordedAt === 'string' && TIME.test(recordedAt) && !Number.isNaN(Date.parse(recordedAt))
+  return typeof recordedAt === 'string' && TIME.test(recordedAt) && parseTime(recordedAt)
     ? undefined
     : 'its metadata has a recordedAt that is not a time';
 }

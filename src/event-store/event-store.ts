@@ -168,8 +168,8 @@ export abstract class EventStore {
   abstract head(): Promise<Position | undefined>;
 
   /**
-   * Position of the last event first recorded at `time` or before; undefined if there is none. Assumes that recorded
-   * times rise along the log.
+   * Position of the last event first recorded at `time` or before; undefined if there is none. Times need not rise along
+   * the log: a clock that ran ahead may have been set back.
    */
   abstract positionAt(time: Date): Promise<Position | undefined>;
 

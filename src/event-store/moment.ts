@@ -5,19 +5,27 @@ import type { PositionTokens } from './position-token.js';
 /** A moment in the log, either a position or a time. The event at the moment is included. */
 export type Moment = { readonly position: Position } | { readonly time: Date };
 
-// RFC 3339, with seconds or without; or a date alone, which means the first moment of that day in UTC.
+// RFC 3339, with seconds or without; or a date alone, which means the first moment of that day in UTC. No place on earth
+// is further from UTC than 14 hours.
 const TIME =
-  /^(\d{4}-\d\d-\d\d)(?:[Tt]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?([Zz]|[+ -]([01]\d|2[0-3]):[0-5]\d))?$/;
+  /^(\d{4}-\d\d-\d\d)(?:[Tt]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?([Zz]|[+-]((0\d|1[0-3]):[0-5]\d|14:00)))?$/;
 
 export const MOMENT_RULE = 'must be a time such as 2026-01-31T12:00:00Z, or a position of this log';
+
+/** @returns undefined if the text is no time in the years 1 to 9999, which PostgreSQL writes like JavaScript. */
+export function parseTime(text: string): Date | undefined {
+  const [, day = ''] = TIME.exec(text) ?? [];
+  // JavaScript takes 30 February for 2 March.
+  if (!z.regexes.date.test(day)) return undefined;
+  const time = new Date(text.toUpperCase());
+  return /^(?!0000)\d{4}-/.test(time.toISOString()) ? time : undefined;
+}
 
 /** @returns undefined if the text is neither a position of this log nor a time. */
 export function parseMoment(text: string, tokens: PositionTokens): Moment | undefined {
   const position = tokens.parse(text);
   if (position !== undefined) return { position };
-  const [, day] = TIME.exec(text) ?? [];
-  // JavaScript takes 30 February for 2 March.
-  if (!z.iso.date().safeParse(day).success) return undefined;
   // A `+` that the client didn't encode in the URL arrives as a space.
-  return { time: new Date(text.replace(' ', '+').toUpperCase()) };
+  const time = parseTime(text.replace(' ', '+'));
+  return time && { time };
 }

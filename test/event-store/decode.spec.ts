@@ -85,6 +85,18 @@ test('metadata is kept, and an event that was transferred keeps its first time',
   expect(transferred?.recordedAt).toEqual(new Date('2026-01-31T12:00:00Z'));
 });
 
+test.each(['2026-02-30T12:00:00Z', '2026-04-31T12:00:00Z', '2026-01-01T24:00:00Z', '0000-01-01T00:00:00Z'])(
+  'a first time of %s is none',
+  (recordedAt) => {
+    const [first] = all;
+    const metadata = { ...(first?.metadata as object), recordedAt };
+    expect(decode({ ...(first as StoredEvent), metadata })).toMatchObject({
+      unreadable: 'its metadata has a recordedAt that is not a time',
+      recordedAt: HERE,
+    });
+  },
+);
+
 test('what is written today has the shape of the fixtures', () => {
   const [first] = all;
   const { commandId, actor, correlationId } = first?.metadata as Record<string, string>;

@@ -283,6 +283,30 @@ export function eventStoreContract(open: () => Promise<EventStore>): void {
     });
   });
 
+  test('the position of a time is that of the last event recorded by then, wherever clocks ran ahead', async () => {
+    const stream = newStream();
+    const recorded = ['1991-01-01', '1999-01-01', '1992-01-01', '1993-01-01', 'no time'];
+    let revision: 'no-stream' | bigint = 'no-stream';
+    const positions: bigint[] = [];
+    for (const day of recorded) {
+      const event = newEvent();
+      const recordedAt = day === 'no time' ? day : `${day}T00:00:00.000Z`;
+      const { position, revision: at } = await store.append(stream, revision, [
+        { ...event, metadata: { ...event.metadata, recordedAt } },
+      ]);
+      positions.push(position);
+      revision = at;
+    }
+    const at = (time: string) => store.positionAt(new Date(time));
+    expect(await at('1990-12-31T23:59:59.999Z')).toBeUndefined();
+    expect(await at('1991-01-01')).toBe(positions[0]);
+    expect(await at('1991-12-31')).toBe(positions[0]);
+    expect(await at('1992-06-01')).toBe(positions[2]);
+    expect(await at('1993-01-01')).toBe(positions[3]);
+    expect(await at('1998-12-31')).toBe(positions[3]);
+    expect([undefined, ...positions.slice(0, 4)]).not.toContain(await at('2999-01-01'));
+  });
+
   test('a stream of any category is read, and followed', async () => {
     const from = await store.head();
     const streams = ['policy', 'operations', 'a'].map((category) => newStream(category));

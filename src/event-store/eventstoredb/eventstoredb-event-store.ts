@@ -247,31 +247,13 @@ export class EventStoreDbEventStore extends EventStore {
     }
   }
 
-  /** The server has no index of times, so the log is read from the end that is nearer in time. */
+  /** The server has no index of times, so the log is read back to the time. */
   async positionAt(time: Date): Promise<Position | undefined> {
-    const backward = await this.nearerToEnd(time);
-    let found: Position | undefined;
-    for await (const events of this.readAll({ direction: backward ? 'backward' : 'forward' })) {
-      if (backward) {
-        found = events.find((event) => event.recordedAt <= time)?.position;
-        if (found !== undefined) return found;
-      } else {
-        const before = events.findLast((event) => event.recordedAt <= time);
-        found = before?.position ?? found;
-        if (before !== events.at(-1)) return found;
-      }
+    for await (const events of this.readAll({ direction: 'backward' })) {
+      const found = events.find((event) => event.recordedAt <= time);
+      if (found) return found.position;
     }
-    return found;
-  }
-
-  private async nearerToEnd(time: Date): Promise<boolean> {
-    const timeOf = async (direction: 'forward' | 'backward') => {
-      for await (const [event] of this.readAll({ direction, batchSize: 1 }))
-        return event?.recordedAt.getTime();
-      return undefined;
-    };
-    const [first = 0, last = 0] = [await timeOf('forward'), await timeOf('backward')];
-    return last - time.getTime() < time.getTime() - first;
+    return undefined;
   }
 
   async logId(): Promise<string> {
