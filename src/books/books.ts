@@ -3,7 +3,7 @@ import { Authors } from '../authors/authors.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { CommandHandling } from '../commands/handle-command.js';
 import { StreamNotUnderstood } from '../commands/streams.js';
-import type { Position } from '../event-store/event-store.js';
+import { StreamDeleted, type Position } from '../event-store/event-store.js';
 import { evolveBook, unknownBook, type Book, type LinkWish } from './book.js';
 import { bookStream, flawOfBookEvent, type BookEvent } from './book.events.js';
 import type { Role } from './roles.js';
@@ -21,7 +21,7 @@ export interface WaitingAuthor {
   readonly reason: (typeof WAITING_REASONS)[number];
 }
 
-export const WAITING_REASONS = ['author-removed', 'author-not-found', 'stream-not-understood'] as const;
+export const WAITING_REASONS = ['author-removed', 'author-not-found'] as const;
 
 /** Runs commands on the streams of books. */
 @Injectable()
@@ -66,8 +66,9 @@ export class Books {
       const status = await this.authors.statusOf(authorId, at);
       return status === 'live' ? undefined : status === 'removed' ? 'author-removed' : 'author-not-found';
     } catch (error) {
-      // The command is done: an author that this version can't read must not turn the answer into a refusal.
-      if (error instanceof StreamNotUnderstood) return error.rule;
+      // The command is done. An author whose stream can't be read must not turn the answer into a refusal, and the tables
+      // may well have that author.
+      if (error instanceof StreamNotUnderstood || error instanceof StreamDeleted) return undefined;
       throw error;
     }
   }

@@ -95,6 +95,21 @@ test('a stream that goes on past an event of a newer version waits, and its row 
   expect(JSON.parse(imported.text)).toMatchObject({ status: 'added' });
 });
 
+test('a book of an author whose stream can not be read is removed and restored, and keeps the author', async () => {
+  const { id } = (await service.request('POST', '/authors', { body: { name: 'A' } })).body;
+  const added = await service.request('POST', '/books', {
+    body: { title: 'T', authors: [{ authorId: id }] },
+  });
+  await writePastColophon(service.env, [
+    { stream: `author-${id}`, type: 'AuthorPseudonymed', data: { name: 'P' }, metadata },
+  ]);
+  const book = `/books/${added.body.id}`;
+  expect((await service.request('DELETE', book)).status).toBe(200);
+  expect((await service.request('POST', `${book}/restore`)).status).toBe(200);
+  await works();
+  expect((await get(`${book}?include=authors`)).authors).toMatchObject([{ id }]);
+});
+
 const uuids = [1, 2, 3].map((n) => `0190a1b2-0000-7000-8000-00000000000${n}`);
 const json = fc.jsonValue({ maxDepth: 2, stringUnit: 'binary' });
 const foreign: fc.Arbitrary<ForeignEvent> = fc.record({

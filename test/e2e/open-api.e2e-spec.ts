@@ -78,6 +78,8 @@ test('every answer looks as described, and every status is foreseen', async () =
   const book = (await call('POST', '/books', '/books', { title: 'B', authors: [{ authorId: author }] })).body
     .id;
   await call('POST', '/authors', '/authors', { id: author, name: 'A' });
+  const odd = (await call('POST', '/authors', '/authors', { id: 'f'.repeat(32), name: 'Odd' })).body.id;
+  await call('GET', '/audit/authors/{id}', `/audit/authors/${odd}`);
   await call('POST', '/authors', '/authors', { nom: 'A' });
   await call('POST', '/books', '/books', { title: 'B', authors: [{ authorId: none }] });
   await call('PATCH', '/authors/{id}', `/authors/${author}`, { name: 'A2' });
@@ -100,12 +102,22 @@ test('every answer looks as described, and every status is foreseen', async () =
   await call('GET', '/books/{id}/authors', `/books/${book}/authors`);
   await call('DELETE', '/authors/{id}', `/authors/${author}`);
   await call('DELETE', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${author}`);
+  await call('PUT', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${author}`, {});
   await call('DELETE', '/books/{id}', `/books/${book}`);
   await call('PATCH', '/books/{id}', `/books/${book}`, { title: 'B3' });
   await caughtUp(service);
   await call('GET', '/books/{id}', `/books/${book}`);
-  await call('POST', '/books/{id}/restore', `/books/${book}/restore`);
   await call('DELETE', '/authors/{id}', `/authors/${author}`);
+  const waiting = async (method: string, template: string, address: string) => {
+    const { body } = await call(method, template, address);
+    expect((body.items?.find((item: any) => item.waitingAuthors) ?? body).waitingAuthors).toHaveLength(1);
+  };
+  await waiting('POST', '/books/{id}/restore', `/books/${book}/restore`);
+  await caughtUp(service);
+  await waiting('GET', '/books/{id}', `/books/${book}?include=authors`);
+  await waiting('GET', '/books/{id}', `/books/${book}?include=authors&asOf=${new Date().toISOString()}`);
+  await waiting('GET', '/books', '/books?include=authors');
+  await waiting('GET', '/books/{id}/authors', `/books/${book}/authors`);
   await call('POST', '/authors/{id}/restore', `/authors/${author}/restore`);
   await call('GET', '/audit/authors/{id}', `/audit/authors/${author}`);
   await call('GET', '/audit/books/{id}', `/audit/books/${book}`);
