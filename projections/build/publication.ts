@@ -33,6 +33,8 @@ export async function publication(client: ClientBase, schema: string, home: stri
     [schema, ours],
   );
   return [
+    // The partitioned tables hold no rows, and PostgreSQL refuses them if the default tablespace is the database's own.
+    `set local default_tablespace = ''`,
     ...references.map(({ table, name }) => `alter table ${schema}.${table} drop constraint ${name}`),
     ...partitions.map(
       ({ table, partition }) => `alter table ${schema}.${table} detach partition ${partition}`,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Client, Pool, type PoolClient, type PoolConfig, type QueryConfig, type QueryResultRow } from 'pg';
-import { connectionOptions, type ConnectionConfig } from './connection-options.js';
+import { connectionOptions, setNewerSettings, type ConnectionConfig } from './connection-options.js';
 import { PoolCrowded, sqlState } from './errors.js';
 
 /** The query interface that a pool and its clients share. */
@@ -112,6 +112,8 @@ export function createPool(
         options.statement_timeout === undefined ? 10_000 : options.statement_timeout + SILENCE_MS,
       keepAlive: true,
       application_name: APPLICATION_NAME,
+      // eslint-disable-next-line @typescript-eslint/no-misused-promises -- The pool waits for the promise.
+      onConnect: setNewerSettings,
       settings: { search_path: searchPath, ...KEYED_LOOKUPS, ...settings },
       ...options,
     }),
@@ -196,6 +198,12 @@ export async function connect(
   );
   client.on('error', () => undefined);
   await client.connect();
+  try {
+    await setNewerSettings(client);
+  } catch (error) {
+    await endOf(client);
+    throw error;
+  }
   return client;
 }
 

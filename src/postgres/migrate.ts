@@ -3,11 +3,13 @@ import { runner } from 'node-pg-migrate';
 import { Client, DatabaseError } from 'pg';
 import { OperatorError } from '../errors.js';
 import { hidePassword } from '../secrets.js';
-import { connectionOptions } from './connection-options.js';
+import { connectionOptions, setNewerSettings } from './connection-options.js';
 import { APPLICATION_NAME } from './database.js';
 import { isUnavailable } from './errors.js';
 
 const OLDEST_SERVER = 150_000;
+/** In a database with another encoding, names of some languages can't be written, or are cut inside a letter. */
+const ENCODING = 'UTF8';
 
 /**
  * Checks that the server can be reached and is new enough.
@@ -96,12 +98,18 @@ async function connect(connectionString: string): Promise<Client> {
       `can't connect to PostgreSQL at ${hidePassword(connectionString)}: ${reason(error)}`,
     );
   }
-  const { rows } = await client.query<{ version: string }>(
-    `select current_setting('server_version_num') as version`,
+  await setNewerSettings(client);
+  const { rows } = await client.query<{ version: string; encoding: string }>(
+    `select current_setting('server_version_num') as version, current_setting('server_encoding') as encoding`,
   );
-  if (Number(rows[0]?.version) >= OLDEST_SERVER) return client;
+  const { version, encoding } = rows[0] ?? {};
+  if (Number(version) >= OLDEST_SERVER && encoding === ENCODING) return client;
   await client.end();
-  throw new OperatorError(`PostgreSQL 15 or newer is required; the server has version ${rows[0]?.version}`);
+  throw new OperatorError(
+    encoding === ENCODING
+      ? `PostgreSQL 15 or newer is required; the server has version ${version}`
+      : `a database with the encoding UTF8 is required; this database has ${encoding}`,
+  );
 }
 
 function reason(error: unknown): string {

@@ -1,12 +1,9 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { EmbeddedServer } from '../../src/postgres/embedded/embedded-server.js';
+import { withPostgres } from '../support/postgres-server.js';
 
 /** Figures as a table for people, and as a line of JSON for programs. */
 export function report(bench: string, rows: Record<string, string | number>[]): void {
   console.table(rows);
-  console.log(JSON.stringify({ bench, node: process.version, rows }));
+  console.log(JSON.stringify({ bench, node: process.version, postgres: process.env['PG'], rows }));
 }
 
 export const median = (values: readonly number[]): number =>
@@ -28,18 +25,9 @@ export function seconds(count: number): () => boolean {
   return () => performance.now() < end;
 }
 
-/** Work with an embedded PostgreSQL of its own, in a folder that is gone afterwards. */
+/** Work with an embedded PostgreSQL of its own, or with the version that `PG` names: see {@link withPostgres}. */
 export async function withServer(
   work: (databaseUrl: string, folder: string) => Promise<void>,
 ): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'colophon-bench-'));
-  // Where root runs it, the server runs as another user, who must get in.
-  chmodSync(folder, 0o755);
-  const server = await EmbeddedServer.start(join(folder, 'data'));
-  try {
-    await work(server.url, folder);
-  } finally {
-    await server.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
+  await withPostgres(process.env['PG'], work);
 }

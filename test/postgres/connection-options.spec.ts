@@ -14,6 +14,16 @@ beforeEach(async () => {
     `alter database ${database.name} set default_transaction_isolation = 'repeatable read'`,
     `alter database ${database.name} set timezone = 'Asia/Tokyo'`,
     `alter database ${database.name} set statement_timeout = '7min'`,
+    `alter database ${database.name} set enable_indexscan = off`,
+    `alter database ${database.name} set plan_cache_mode = force_generic_plan`,
+    `alter database ${database.name} set gin_fuzzy_search_limit = 1`,
+    `alter database ${database.name} set exit_on_error = on`,
+    // Only PostgreSQL 17 and newer has this setting.
+    `do $$ begin
+       if current_setting('server_version_num')::integer >= 170000 then
+         alter database ${database.name} set transaction_timeout = '7min';
+       end if;
+     end $$`,
   );
 });
 afterEach(() => database.drop());
@@ -25,7 +35,10 @@ const withOptions = (options: string, more = '') =>
 const SHOW = `select current_setting('synchronous_commit') as commit, current_setting('transaction_isolation') as isolation,
   current_setting('jit') as jit, current_setting('TimeZone') as zone, current_setting('statement_timeout') as timeout,
   current_setting('search_path') as path, current_setting('application_name') as name,
-  current_setting('geqo_threshold') as geqo, current_setting('enable_hashjoin') as hashjoin`;
+  current_setting('geqo_threshold') as geqo, current_setting('enable_hashjoin') as hashjoin,
+  current_setting('enable_indexscan') as indexscan, current_setting('plan_cache_mode') as plans,
+  current_setting('gin_fuzzy_search_limit') as fuzzy, current_setting('exit_on_error') as exit,
+  coalesce(current_setting('transaction_timeout', true), '0') as transaction`;
 const OURS = {
   commit: 'on',
   isolation: 'read committed',
@@ -35,6 +48,11 @@ const OURS = {
   path: 'public',
   name: 'colophon',
   geqo: '7',
+  indexscan: 'on',
+  plans: 'auto',
+  fuzzy: '0',
+  exit: 'off',
+  transaction: '0',
 };
 
 test('our settings hold, whatever the database and the URL say; the URL’s other options are kept', async () => {

@@ -5,7 +5,7 @@ import { Client } from 'pg';
 import { OperatorError } from '../../errors.js';
 import { connectionOptions } from '../connection-options.js';
 import { APPLICATION_NAME } from '../database.js';
-import { initialise } from './initialise.js';
+import { initialise, LOCALE } from './initialise.js';
 import { locateBinaries, locateData, type Binaries } from './locations.js';
 import { passwordOf } from './password.js';
 import { choosePort } from './port.js';
@@ -32,6 +32,14 @@ const IMMEDIATE = ['immediate', 15] as const;
 const NOT_NOW = '57P03';
 const HELD = /lock file|shared memory block/;
 
+/** Another server than this project's, to test against. */
+export interface Edition {
+  /** A folder with the server's programs in `bin`. */
+  readonly native?: string;
+  /** The locale of a new folder, as arguments of initdb. */
+  readonly locale?: readonly string[];
+}
+
 /**
  * A real PostgreSQL from npm, one per data folder. Listens only on the loopback interface.
  *
@@ -57,7 +65,11 @@ export class EmbeddedServer {
    * @param signal gives up. A server that was started meanwhile is stopped.
    * @throws OperatorError if the folder can't be used.
    */
-  static async start(dataDir: string, signal?: AbortSignal): Promise<EmbeddedServer> {
+  static async start(
+    dataDir: string,
+    signal?: AbortSignal,
+    { native, locale = LOCALE }: Edition = {},
+  ): Promise<EmbeddedServer> {
     const user = serverUser();
     const folder = locateData(dataDir, user);
     try {
@@ -65,10 +77,10 @@ export class EmbeddedServer {
     } catch {
       throw new OperatorError(`DATA_DIR ${dataDir} isn't writable`);
     }
-    const binaries = await locateBinaries(user);
+    const binaries = await locateBinaries(user, native);
     const password = passwordOf(dataDir);
     signal?.throwIfAborted();
-    if (!existsSync(join(folder, 'PG_VERSION'))) await initialise(binaries, user, folder, password);
+    if (!existsSync(join(folder, 'PG_VERSION'))) await initialise(binaries, user, folder, password, locale);
     signal?.throwIfAborted();
     const running = runningPort(folder);
     const server = new EmbeddedServer(

@@ -7,12 +7,20 @@ import { publish, type Binaries } from './locations.js';
 import { run } from './run.js';
 import type { ServerUser } from './server-user.js';
 
+/** Arguments of initdb. Order and case are those of Unicode's code points, whatever the operating system has. */
+export const LOCALE: readonly string[] = [
+  '--locale-provider=builtin',
+  '--builtin-locale=C.UTF-8',
+  '--no-locale',
+];
+
 /** Sets up a temporary folder, then renames the folder: a start killed halfway leaves nothing that looks finished. */
 export async function initialise(
   binaries: Binaries,
   user: ServerUser | undefined,
   folder: string,
   password: string,
+  locale: readonly string[],
 ) {
   const fresh = `${folder}.${randomUUID()}`;
   const passwordFile = `${fresh}.password`;
@@ -31,9 +39,7 @@ export async function initialise(
         '--auth=scram-sha-256',
         '-E',
         'UTF8',
-        '--locale-provider=builtin',
-        '--builtin-locale=C.UTF-8',
-        '--no-locale',
+        ...locale,
         '--data-checksums',
       ],
       user,

