@@ -3,6 +3,7 @@ import type { Client, Pool } from 'pg';
 import {
   AnotherLog,
   EventStoreUnavailable,
+  UserRefused,
   type EventStore,
   type Position,
 } from '../src/event-store/event-store.js';
@@ -119,6 +120,12 @@ export class Projector {
   /** Whether the log went back, or was replaced. Then the tables show events that the log doesn't have. */
   get onAnotherLog(): boolean {
     return this.follower.error?.error instanceof AnotherLog;
+  }
+
+  /** The error that stops the tables, if the event store refuses Colophon's user. */
+  get refusal(): UserRefused | undefined {
+    const error = this.follower.error?.error;
+    return error instanceof UserRefused ? error : undefined;
   }
 
   /** @returns whether the tables reached the position within `patienceMs`. */

@@ -126,8 +126,8 @@ async function inWords(error: unknown): Promise<string> {
   const refusal = refusalOf(error)?.message;
   if (refusal !== undefined) return refusal;
   if (!(error instanceof Error)) return String(error);
-  if (error instanceof EventStoreUnavailable && error.cause instanceof Error)
-    return `${error.message}: ${error.cause.message}`;
+  if (error instanceof EventStoreUnavailable)
+    return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
   // The system refuses, such as to read a folder as a file.
   if ('syscall' in error) return error.message;
   return error.stack ?? error.message;

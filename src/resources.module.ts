@@ -60,5 +60,7 @@ async function checkReady({ store, reads, projector }: Resources): Promise<void>
   if (projector.onAnotherLog) throw onAnotherLog();
   if (!projector.readable) throw unavailable('The tables are being rebuilt for this version.');
   if (projector.standsStill)
-    throw unavailable('The tables do not follow the log: GET /projections shows the error.');
+    throw (
+      projector.refusal ?? unavailable('The tables do not follow the log: GET /projections shows the error.')
+    );
 }

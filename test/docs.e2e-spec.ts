@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { TooMuchContention } from '../src/commands/keyed-queue.js';
 import { loadConfig } from '../src/config.js';
 import { caughtUp } from './support/catalogue.js';
+import { allCommands, commandsIn, help } from './support/command-line.js';
 import { sql } from './support/database.js';
 import { createLog, type TestLog } from './support/log.js';
 import { environment, ROOT, startService, type RunningService } from './support/process.js';
@@ -120,32 +121,6 @@ describe('commands', () => {
     expect(statements.length).toBeGreaterThan(0);
     for (const statement of statements) await sql(url, statement);
   });
-
-  const helps = new Map<string, Promise<string>>();
-  const help = (...args: string[]): Promise<string> => {
-    const key = args.join(' ');
-    const asked =
-      helps.get(key) ??
-      run(process.execPath, ['bin/colophon.js', ...args, '--help'], { cwd: ROOT }).then(
-        ({ stdout }) => stdout,
-      );
-    helps.set(key, asked);
-    return asked;
-  };
-  /** The names of the commands in a help text. */
-  const commandsIn = (text: string) =>
-    [...(text.split('\nCommands:\n')[1] ?? '').matchAll(/^ {2}([a-z]+)/gm)]
-      .map(([, name = '']) => name)
-      .filter((name) => name !== 'help');
-  const allCommands = async () => {
-    const names = await Promise.all(
-      commandsIn(await help()).map(async (name) => {
-        const inner = commandsIn(await help(name));
-        return inner.length > 0 ? inner.map((second) => [name, second]) : [[name]];
-      }),
-    );
-    return names.flat();
-  };
 
   test('every other command that is shown can be given', async () => {
     const shown = PAGES.flatMap(({ path, text }) => {

@@ -198,6 +198,16 @@ export class EventStoreUnavailable extends Error {
 }
 
 /**
+ * The store refuses the user that Colophon was given: the user lacks a permission, or can't sign in. The message says
+ * which. An operator can repair that while Colophon runs.
+ */
+export class UserRefused extends EventStoreUnavailable {
+  constructor(override readonly message: string) {
+    super();
+  }
+}
+
+/**
  * The store holds another log than before, or an older state of the log, such as a backup. Nobody can go on from there:
  * the tables show events that the log doesn't have.
  */

@@ -7,6 +7,7 @@ import {
   EventStoreUnavailable,
   NoSuchPosition,
   StreamDeleted,
+  UserRefused,
 } from '../event-store/event-store.js';
 import { IdempotencyKeyReused, PreconditionFailed } from '../commands/handle-command.js';
 import { TooMuchContention } from '../commands/keyed-queue.js';
@@ -71,6 +72,8 @@ export class ProblemFilter implements ExceptionFilter {
     }
     if (error instanceof EventStoreUnavailable || isUnavailable(error)) {
       this.logger.warn(`${request.method} ${request.url}: ${describe(error)}`);
+      if (error instanceof UserRefused)
+        return unavailable('The event store refuses Colophon’s user; the log lines of Colophon say why.');
       return unavailable('The database is unavailable; the outcome of the request is unknown.');
     }
     const known = fromFramework(error, request);

@@ -1,16 +1,22 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { request as plainRequest, type IncomingMessage } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { makeCertificates } from './certificates.js';
 
 /**
  * Servers that a test may kill. `EVENTSTOREDB_COMMAND` starts a node in the foreground when it is given a port and a data
  * folder; `EVENTSTOREDB_CLUSTER_COMMAND` starts node 1, 2 or 3 of a cluster when it is given that number and a data
- * folder, and `EVENTSTOREDB_CLUSTER_URL` is the cluster's address.
+ * folder, and `EVENTSTOREDB_CLUSTER_URL` is the cluster's address. `EVENTSTOREDB_SECURE_COMMAND` starts a node that asks
+ * for TLS and users, given a port, a data folder and a folder with `ca.crt`, `node.crt` and `node.key`.
  */
 export const nodeCommand = process.env['EVENTSTOREDB_COMMAND'];
+export const secureCommand = process.env['EVENTSTOREDB_SECURE_COMMAND'];
 export const clusterCommand = process.env['EVENTSTOREDB_CLUSTER_COMMAND'];
 export const clusterUrl = process.env['EVENTSTOREDB_CLUSTER_URL'];
 
@@ -23,12 +29,27 @@ export class KillableServer {
     private readonly args: readonly string[],
     private readonly folder: string,
     readonly port: number,
+    private readonly env: Record<string, string> = {},
+    /** A secure server's certificate of the authority, as a file. */
+    private readonly caFile?: string,
   ) {}
 
-  static async node(command: string): Promise<KillableServer> {
+  /** @param env settings of the server, such as `EVENTSTORE_CHUNK_SIZE`. */
+  static async node(command: string, env: Record<string, string> = {}): Promise<KillableServer> {
     const folder = mkdtempSync(join(tmpdir(), 'colophon-esdb-'));
     const port = await freePort();
-    const server = new KillableServer(command, [String(port), join(folder, 'data')], folder, port);
+    const server = new KillableServer(command, [String(port), join(folder, 'data')], folder, port, env);
+    await server.start();
+    return server;
+  }
+
+  /** A node with TLS, and the users that every server has. */
+  static async secure(command: string): Promise<KillableServer> {
+    const folder = mkdtempSync(join(tmpdir(), 'colophon-esdb-'));
+    makeCertificates(folder);
+    const port = await freePort();
+    const args = [String(port), join(folder, 'data'), folder];
+    const server = new KillableServer(command, args, folder, port, {}, join(folder, 'ca.crt'));
     await server.start();
     return server;
   }
@@ -44,6 +65,12 @@ export class KillableServer {
     return `esdb://127.0.0.1:${this.port}?tls=false`;
   }
 
+  /** The address of a secure server, for a user. */
+  urlOf(user: string, password: string, port = this.port): string {
+    const credentials = `${user}:${encodeURIComponent(password)}`;
+    return `esdb://${credentials}@localhost:${port}?tls=true&tlsCAFile=${this.caFile}`;
+  }
+
   /** The folder with the server's data, to be exchanged while the server is down. */
   get data(): string {
     return join(this.folder, 'data');
@@ -52,14 +79,36 @@ export class KillableServer {
   async start(): Promise<void> {
     this.spawn();
     for (;;) {
-      const answer = await fetch(`http://127.0.0.1:${this.port}/health/live`).catch(() => undefined);
+      const answer = await this.ask('GET', '/health/live').catch(() => undefined);
       if (answer?.status === 204) return;
       await new Promise((again) => setTimeout(again, 50));
     }
   }
 
   spawn(): void {
-    this.process = spawn(this.command, this.args, { stdio: 'ignore' });
+    this.process = spawn(this.command, this.args, {
+      stdio: 'ignore',
+      env: { ...process.env, ...this.env },
+    });
+  }
+
+  /** Asks the server's HTTP API, as its administrator. */
+  async ask(method: string, path: string, body?: object): Promise<{ status: number; text: string }> {
+    const options = {
+      host: '127.0.0.1',
+      port: this.port,
+      method,
+      path,
+      auth: 'admin:changeit',
+      headers: { 'content-type': 'application/json', accept: 'application/json' },
+    };
+    const asked =
+      this.caFile === undefined
+        ? plainRequest(options)
+        : secureRequest({ ...options, ca: readFileSync(this.caFile) });
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    return { status: answer.statusCode ?? 0, text: await text(answer) };
   }
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {

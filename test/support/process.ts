@@ -20,9 +20,17 @@ export interface VitalSigns {
   readonly unheard: number;
   /** Largest resident memory. */
   readonly peakMegabytes: number;
-  /** Longest time that the event loop did not turn. */
+  /** Longest time that the event loop did not turn. On a noisy machine, the system may be what takes the time. */
   readonly longestDelayMs: number;
+  /** Most processor time of the program while the event loop did not turn. */
+  readonly busiestTurnMs: number;
 }
+
+/**
+ * Bound of {@link VitalSigns.busiestTurnMs}. Not a time: noise of the machine lengthens no processor time. A program that
+ * starts takes a tenth, and one quadratic text eight times as much.
+ */
+export const BUSIEST_TURN_MS = 5_000;
 
 /** @throws if the program did not tell them, such as one that was killed. */
 export function vitalSignsOf(output: string): VitalSigns {

@@ -12,7 +12,14 @@ import {
 } from '../event-store.js';
 import { MAX_APPEND_BYTES } from '../../stored-data.js';
 import { within } from '../within.js';
-import { isPassing, isRefused, isStreamDeleted, isTooLarge, isWrongExpectedVersion } from './errors.js';
+import {
+  isPassing,
+  isRefused,
+  isStreamDeleted,
+  isTooLarge,
+  isWrongExpectedVersion,
+  outage,
+} from './errors.js';
 import type { Reader } from './reader.js';
 import type { StreamNames } from './stream-names.js';
 
@@ -68,9 +75,9 @@ export class Appender {
         if (isTooLarge(error)) throw new AppendTooLarge(MAX_APPEND_BYTES);
         if (error instanceof StreamDeleted || error instanceof AnotherLog || isRefused(error)) throw error;
         // An error that nobody knows may come after the write. The outcome is unknown.
-        const unavailable = error instanceof EventStoreUnavailable ? error : new EventStoreUnavailable(error);
         const passing = error instanceof EventStoreUnavailable || isPassing(error);
-        if (!passing || Date.now() >= deadline || this.closing.aborted) throw unavailable;
+        if (!passing || Date.now() >= deadline || this.closing.aborted)
+          throw outage(error, `write to the stream ${this.names.onServer(stream)}`);
         failedAt = Date.now();
         await setTimeout(RETRY_MS);
       }

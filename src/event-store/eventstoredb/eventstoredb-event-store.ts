@@ -8,6 +8,7 @@ import {
   EventStoreUnavailable,
   NoSuchPosition,
   StreamDeleted,
+  UserRefused,
   type AppendObstacle,
   type AppendResult,
   type Batch,
@@ -22,6 +23,7 @@ import {
 import { pause } from '../pause.js';
 import { sizeOf } from '../size.js';
 import { Appender, SETTLE_MS } from './appender.js';
+import { outage, READ_ALL } from './errors.js';
 import { Feed } from './feed.js';
 import { nameLog, readName, type LogName } from './log-name.js';
 import { Reader } from './reader.js';
@@ -41,6 +43,8 @@ const HEAD_BATCH = 32;
 const NAME_HOLDS_MS = 500;
 /** Longest time to read on to the head. What was read by then need not be read again. */
 const HEAD_MS = 10_000;
+/** How long a refused append counts as a sign that the next would be refused. Nothing else tells, without a write. */
+const REFUSED_MS = 10_000;
 /** The server's own events that delete events of a stream: its metadata, and its tombstone. */
 const DELETING_TYPES = ['$metadata', '$streamDeleted'];
 
@@ -60,6 +64,8 @@ export class EventStoreDbEventStore extends EventStore {
   private readonly closing = new AbortController();
   /** The log that this store was opened with. */
   private opened: LogName | undefined;
+  /** Why the server refused the last append, and when. */
+  private refused: { readonly error: UserRefused; readonly at: number } | undefined;
   private lookedUp: { readonly name: Promise<LogName>; readonly at: number } | undefined;
   /** The highest position known to be in our log. */
   private known: Position | undefined;
@@ -90,14 +96,24 @@ export class EventStoreDbEventStore extends EventStore {
     this.names.check(stream);
     const deadline = Date.now() + SETTLE_MS;
     await this.name();
-    const result = await this.appender.append(stream, expected, events, deadline);
-    this.see(result.position);
-    return result;
+    try {
+      const result = await this.appender.append(stream, expected, events, deadline);
+      this.see(result.position);
+      this.refused = undefined;
+      return result;
+    } catch (error) {
+      if (error instanceof UserRefused) this.refused = { error, at: Date.now() };
+      throw error;
+    }
   }
 
-  /** Asks the leader, who takes the appends, for the log's name. */
+  /**
+   * Asks the leader, who takes the appends, for the log's name.
+   * @throws UserRefused if the last append was refused, and not long ago.
+   */
   override async checkAppends(): Promise<AppendObstacle | undefined> {
     await this.name();
+    if (this.refused && Date.now() - this.refused.at < REFUSED_MS) throw this.refused.error;
     return undefined;
   }
 
@@ -176,11 +192,12 @@ export class EventStoreDbEventStore extends EventStore {
       } catch (error) {
         if (error instanceof AnotherLog) throw error;
         this.forget();
-        const { message } = ((error as Error).cause ?? error) as Error;
+        const trouble = outage(error, READ_ALL);
+        const { message } = (trouble.cause ?? trouble) as Error;
         if (troubledSince === undefined)
           this.logger.warn(`the subscription ended (${message}); subscribing again`);
         troubledSince ??= Date.now();
-        if (Date.now() - troubledSince >= TROUBLE_MS) throw new EventStoreUnavailable(error);
+        if (Date.now() - troubledSince >= TROUBLE_MS) throw trouble;
       } finally {
         feed?.close();
       }

@@ -7,7 +7,6 @@ import {
   type RecordedEvent as EventStoreDbEvent,
   type StreamingRead,
 } from '@eventstore/db-client';
-import { OperatorError } from '../../errors.js';
 import { decode } from '../decode.js';
 import {
   EventStoreUnavailable,
@@ -19,7 +18,14 @@ import {
   type StreamRange,
 } from '../event-store.js';
 import { ReadLimiter } from './read-limiter.js';
-import { isAccessDenied, isNoSuchPosition, isPassing, isStreamDeleted, isStreamNotFound } from './errors.js';
+import {
+  isNoSuchPosition,
+  isPassing,
+  isStreamDeleted,
+  isStreamNotFound,
+  outage,
+  READ_ALL,
+} from './errors.js';
 import { sizeOf } from '../size.js';
 import type { StreamNames } from './stream-names.js';
 import { bytesReceived } from './wire.js';
@@ -55,23 +61,26 @@ export class Reader {
    * @throws StreamDeleted also if the stream was soft-deleted: the server then says that it doesn't exist.
    */
   async stream(stream: string, { after, limit }: StreamRange = {}): Promise<RecordedEvent[]> {
-    return this.patiently(async () => {
-      try {
-        const read = this.client.readStream(this.names.onServer(stream), {
-          requiresLeader: true,
-          ...(after !== undefined && { fromRevision: after + 1n }),
-          ...(limit !== undefined && { maxCount: limit }),
-        });
-        return (await this.collect(read)).events.map((event) => this.toEvent(event));
-      } catch (error) {
-        if (isStreamNotFound(error)) {
-          if (deletes(await this.metadataOf(stream))) throw new StreamDeleted(stream);
-          return [];
+    return this.patiently(
+      async () => {
+        try {
+          const read = this.client.readStream(this.names.onServer(stream), {
+            requiresLeader: true,
+            ...(after !== undefined && { fromRevision: after + 1n }),
+            ...(limit !== undefined && { maxCount: limit }),
+          });
+          return (await this.collect(read)).events.map((event) => this.toEvent(event));
+        } catch (error) {
+          if (isStreamNotFound(error)) {
+            if (deletes(await this.metadataOf(stream))) throw new StreamDeleted(stream);
+            return [];
+          }
+          if (isStreamDeleted(error)) throw new StreamDeleted(stream);
+          throw error;
         }
-        if (isStreamDeleted(error)) throw new StreamDeleted(stream);
-        throw error;
-      }
-    });
+      },
+      `read the stream ${this.names.onServer(stream)}`,
+    );
   }
 
   /**
@@ -131,9 +140,10 @@ export class Reader {
 
   /** Metadata that somebody set of a stream, as a soft deletion does; undefined if nobody did. Colophon never does. */
   async metadataOf(stream: string): Promise<unknown> {
+    const metadata = `$$${this.names.onServer(stream)}`;
     return this.patiently(async () => {
       try {
-        const read = this.client.readStream(`$$${this.names.onServer(stream)}`, {
+        const read = this.client.readStream(metadata, {
           direction: BACKWARDS,
           fromRevision: END,
           maxCount: 1,
@@ -144,20 +154,7 @@ export class Reader {
         if (isStreamNotFound(error)) return undefined;
         throw error;
       }
-    });
-  }
-
-  /** @throws OperatorError if the user may not read the log. */
-  async checkPermission(from: Position): Promise<void> {
-    await this.patiently(async () => {
-      try {
-        const fromPosition = { commit: from, prepare: from };
-        await this.collect(this.client.readAll({ fromPosition, maxCount: 1, requiresLeader: true }));
-      } catch (error) {
-        if (!isAccessDenied(error)) throw error;
-        throw new OperatorError('the user may not read the stream $all: give the user read access to $all');
-      }
-    });
+    }, `read the stream ${metadata}`);
   }
 
   toEvent(event: EventStoreDbEvent): RecordedEvent {
@@ -220,8 +217,11 @@ export class Reader {
     });
   }
 
-  /** Repeats a read during an outage of 3 seconds at most. */
-  async patiently<T>(read: () => Promise<T>): Promise<T> {
+  /**
+   * Repeats a read during an outage of 3 seconds at most.
+   * @param permission that the read needs.
+   */
+  async patiently<T>(read: () => Promise<T>, permission = READ_ALL): Promise<T> {
     for (const deadline = Date.now() + READ_PATIENCE_MS; ; await setTimeout(RETRY_MS)) {
       try {
         return await read();
@@ -229,7 +229,7 @@ export class Reader {
         if (isNoSuchPosition(error)) throw new NoSuchPosition();
         if (error instanceof EventStoreUnavailable) throw error;
         if (!isPassing(error)) throw error;
-        if (Date.now() >= deadline || this.closing.aborted) throw new EventStoreUnavailable(error);
+        if (Date.now() >= deadline || this.closing.aborted) throw outage(error, permission);
       }
     }
   }
