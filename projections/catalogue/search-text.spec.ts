@@ -34,6 +34,8 @@ describe('a query finds', () => {
     ['Weber ', 'Anna Weber'],
     ['maria kos', 'Mari\u200ba Kos'],
     ['dostoevsky', 'Dosto\u00adevsky'],
+    ['Enten\u00adEller', 'Enten – Eller'],
+    ['Anna Maria', 'Anna\u00adMaria'],
     ['أحمد', '\u200fأحمد'],
     ['احمد', 'أَحْمَد'],
     ['محمد', 'مـحـمد'],
@@ -97,6 +99,8 @@ describe('a query finds', () => {
     ['U.S.A.', 'USA'],
     ['1/2', '½'],
     ['???', '???'],
+    ['?', 'What is left?'],
+    ['z', 'García Márquez'],
     ['«»', '“”'],
     ['紅樓', '紅樓夢'],
     ['夢', '紅樓夢'],
@@ -154,8 +158,9 @@ describe('a query does not find', () => {
     ['\u0301', '\u0301'],
     ['\u200b', 'Émile Zola'],
     ['  ', 'Émile Zola'],
-    ['mi', 'Émile Zola'],
-    ['???', 'What is left?'],
+    ['mi zola', 'Émile Zola'],
+    ['J. R. Frost', 'Jane Major Frost'],
+    ['?!', 'What is left?'],
     ['C++', 'C'],
     ['zola emil anna', 'Émile Zola'],
     ['annamaria', 'Anna Maria'],
@@ -165,8 +170,10 @@ describe('a query does not find', () => {
 });
 
 test('words are in ASCII, each once, and each after a blank', () => {
-  expect(searchWords("Jean-Paul, jean J'Accuse")).toBe(' jeanpaul jean paul jaccuse j accuse');
-  expect(searchWords('J. R. R.')).toBe(' jrr j r jr rr');
+  expect(searchWords("Jean-Paul jean J'Accuse")).toMatch(
+    /^ jeanpaul jean paul jaccuse j accuse( [A-Z]+){2}$/,
+  );
+  expect(searchWords('J R R')).toBe(' jrr j r jr rr');
   expect(searchWords('Лев 紅')).toMatch(/^( [A-Z]+){2}$/);
   expect(searchWords('\u0301')).toBe('');
 });
@@ -308,7 +315,7 @@ test('a plain text takes a shorter way to the same', () =>
     }),
   ));
 
-// In quadratic time, each of these would take an hour.
+// In quadratic time, each of these would take minutes.
 test.each([
   ['marks of two classes', 'a\u0301\u0323'],
   ['marks of two classes on a vowel', '\u0915\u0301\u0323'],
@@ -322,11 +329,11 @@ test.each([
   ['symbols', '+'],
   ['kana', 'か'],
   ['ligatures', '\ufdfa                 '],
-])('200,000 characters of %s take linear time', (_, units) => {
+])('100,000 characters of %s take linear time', (_, units) => {
   const [first = '', ...rest] = units;
   for (const text of [
-    units.repeat(200_000 / units.length),
-    first + rest.join('').repeat(rest.length > 0 ? 200_000 / rest.length : 0),
+    units.repeat(100_000 / units.length),
+    first + rest.join('').repeat(rest.length > 0 ? 100_000 / rest.length : 0),
   ]) {
     searchWords(text);
     queryWords(text);

@@ -36,8 +36,14 @@ function wordConditions(column: string, search: string, parameters: Parameters):
 
 function prefixCondition(column: string, prefix: string, parameters: Parameters): string {
   const key = prefixKey(prefix);
-  return key === '' ? 'false' : `${column} like ${parameters.add(`${key.replace(/[\\%_]/g, '\\$&')}%`)}`;
+  if (key === '') return 'false';
+  const like = (pattern: string) => `${column} like ${parameters.add(`${pattern}%`)}`;
+  const start = like(literal(key));
+  // Texts are sorted without the punctuation that they begin with. It is in the text as it stands, after the tab.
+  return /[\p{L}\p{N}]/u.test(key) ? start : `(${start} or ${like(`%\t${literal(prefix.trim())}`)})`;
 }
+
+const literal = (text: string): string => text.replace(/[\\%_]/g, '\\$&');
 
 /** The statement of a list. A search has a text of its own, so that the server does not keep it for the next. */
 export const statement = (text: string, { search }: TextFilter, values: unknown[]) =>
