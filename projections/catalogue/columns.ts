@@ -1,7 +1,7 @@
 import type { QueryConfig } from 'pg';
 import type { CopyValue } from '../../src/postgres/copy.js';
 import type { AuthorRow, BookRow, LinkRow, Removed } from './rows.js';
-import { searchText } from './search-text.js';
+import { searchWords, sortKey } from './search-text.js';
 
 type SqlType = 'uuid' | 'text' | 'text[]' | 'integer' | 'bigint' | 'timestamptz';
 
@@ -39,7 +39,8 @@ export interface PlacedLink extends LinkRow {
 export const AUTHOR_COLUMNS: readonly Column<AuthorRow>[] = [
   fact('id', 'uuid'),
   fact('name', 'text'),
-  derived('name_search', 'text', ({ name }) => searchText(name)),
+  derived('name_sort', 'text', ({ name }) => sortKey(name)),
+  derived('words', 'text', ({ name }) => searchWords(name)),
   fact('revision', 'bigint'),
   fact('createdAt', 'timestamptz'),
   fact('updatedAt', 'timestamptz'),
@@ -48,7 +49,8 @@ export const AUTHOR_COLUMNS: readonly Column<AuthorRow>[] = [
 export const BOOK_COLUMNS: readonly Column<BookRow>[] = [
   fact('id', 'uuid'),
   fact('title', 'text'),
-  derived('title_search', 'text', ({ title }) => searchText(title)),
+  derived('title_sort', 'text', ({ title }) => sortKey(title)),
+  derived('words', 'text', ({ title }) => searchWords(title)),
   fact('revision', 'bigint'),
   fact('createdAt', 'timestamptz'),
   fact('updatedAt', 'timestamptz'),

@@ -1,12 +1,12 @@
 -- Indexes that take longest to build come first. Primary keys are declared on existing indexes, which takes no time.
 
--- Substring search.
-create index books_title_trigrams on books using gin (title_search gin_trgm_ops);
-create index authors_name_trigrams on authors using gin (name_search gin_trgm_ops);
+-- Search.
+create index books_by_words on books using gin (words gin_trgm_ops);
+create index authors_by_words on authors using gin (words gin_trgm_ops);
 
--- Indexes for paging lists. A btree entry has room for 2,700 bytes, so texts are sorted by their first 200 characters.
-create index books_by_title on books (left(title_search, 200) collate "C", id);
-create index authors_by_name on authors (left(name_search, 200) collate "C", id);
+-- Indexes for paging lists.
+create index books_by_title on books (title_sort, id);
+create index authors_by_name on authors (name_sort, id);
 create index books_by_creation on books (created_at, id);
 create index authors_by_creation on authors (created_at, id);
 

@@ -1,10 +1,10 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
-import { prepared, queryFor } from '../../src/postgres/database.js';
+import { queryFor } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
 import { pageByRole } from './page-by-role.js';
 import { ListPool } from './read-model.js';
-import { textConditions, type TextFilter } from './search.js';
+import { statement, textConditions, type TextFilter } from './search.js';
 import {
   authorColumns,
   booksOfAuthor,
@@ -41,8 +41,8 @@ export class ListAuthors extends Query<Page<AuthorView>> {
 type Row = AuthorRecord & { readonly key: string };
 
 const ORDERS: Record<AuthorFilter['sort'], Order> = {
-  name: { expression: 'left(a.name_search, 200)', type: 'text', descending: false },
-  '-name': { expression: 'left(a.name_search, 200)', type: 'text', descending: true },
+  name: { expression: 'a.name_sort', type: 'text', descending: false },
+  '-name': { expression: 'a.name_sort', type: 'text', descending: true },
   createdAt: { expression: 'a.created_at', type: 'timestamptz', descending: false },
   '-createdAt': { expression: 'a.created_at', type: 'timestamptz', descending: true },
 };
@@ -54,7 +54,7 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
   async execute({ filter, caller }: ListAuthors): Promise<Page<AuthorView>> {
     const { limit, sort, book, role, hasBooks, include } = filter;
     const parameters = new Parameters();
-    const conditions = textConditions('a.name_search', filter, parameters);
+    const conditions = textConditions('a.words', 'a.name_sort', filter, parameters);
     if (book !== undefined) {
       const link = ['l.author_id = a.id', `l.book_id = ${parameters.add(book)}`];
       if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
@@ -66,13 +66,13 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
     const { where, tail } = keyset(ORDERS[sort], 'a.id', limit, after, parameters);
     const included = include ? `, ${booksOfAuthor}` : '';
     const page = (source: string, ...more: string[]) =>
-      `select ${authorColumns}${included}, left(a.name_search, 200) as key
+      `select ${authorColumns}${included}, a.name_sort as key
        from ${source} where ${[...more, ...conditions, where].join(' and ')} ${tail}`;
     const { values } = parameters;
     const query =
       role !== undefined && book === undefined
         ? { text: pageByRole('authors a', 'author_id', role, page), values }
-        : prepared(page('authors a'), values);
+        : statement(page('authors a'), filter, values);
     const rows = await queryFor<Row>(caller, this.lists.pool, query);
     return toPage(
       rows,

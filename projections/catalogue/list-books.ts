@@ -1,10 +1,10 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
-import { prepared, queryFor } from '../../src/postgres/database.js';
+import { queryFor } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
 import { pageByRole } from './page-by-role.js';
 import { ListPool } from './read-model.js';
-import { textConditions, type TextFilter } from './search.js';
+import { statement, textConditions, type TextFilter } from './search.js';
 import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
 
 export const BOOK_SORTS = ['title', '-title', 'createdAt', '-createdAt'] as const;
@@ -33,8 +33,8 @@ export class ListBooks extends Query<Page<BookView>> {
 type Row = BookRecord & { readonly key: string };
 
 const ORDERS: Record<BookFilter['sort'], Order> = {
-  title: { expression: 'left(b.title_search, 200)', type: 'text', descending: false },
-  '-title': { expression: 'left(b.title_search, 200)', type: 'text', descending: true },
+  title: { expression: 'b.title_sort', type: 'text', descending: false },
+  '-title': { expression: 'b.title_sort', type: 'text', descending: true },
   createdAt: { expression: 'b.created_at', type: 'timestamptz', descending: false },
   '-createdAt': { expression: 'b.created_at', type: 'timestamptz', descending: true },
 };
@@ -46,7 +46,7 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
   async execute({ filter, caller }: ListBooks): Promise<Page<BookView>> {
     const { limit, sort, author, role, include } = filter;
     const parameters = new Parameters();
-    const conditions = textConditions('b.title_search', filter, parameters);
+    const conditions = textConditions('b.words', 'b.title_sort', filter, parameters);
     if (author !== undefined) {
       const link = ['l.book_id = b.id', `l.author_id = ${parameters.add(author)}`];
       if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
@@ -56,13 +56,13 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
     const { where, tail } = keyset(ORDERS[sort], 'b.id', limit, after, parameters);
     const included = include ? `, ${authorsOfBook}` : '';
     const page = (source: string, ...more: string[]) =>
-      `select ${bookColumns}${included}, left(b.title_search, 200) as key
+      `select ${bookColumns}${included}, b.title_sort as key
        from ${source} where ${[...more, ...conditions, where].join(' and ')} ${tail}`;
     const { values } = parameters;
     const query =
       role !== undefined && author === undefined
         ? { text: pageByRole('books b', 'book_id', role, page), values }
-        : prepared(page('books b'), values);
+        : statement(page('books b'), filter, values);
     const rows = await queryFor<Row>(caller, this.lists.pool, query);
     return toPage(
       rows,

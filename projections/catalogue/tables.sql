@@ -1,25 +1,27 @@
 -- The catalogue as plain relational tables, which can be rebuilt from the log at any time. Created in the first schema
--- of the search path. *_search holds the text for search and sorting: without case, accents and ligatures. A row is
--- stale while an event of its author or book is parked.
+-- of the search path. *_sort orders lists, and words holds what searches look at: see docs/tables.md. A row is stale
+-- while an event of its author or book is parked.
 
 create table authors (
-  id          uuid        not null,
-  name        text        not null,
-  name_search text        not null,
-  revision    bigint      not null,
-  created_at  timestamptz not null,
-  updated_at  timestamptz not null,
-  stale       boolean     not null default false
+  id         uuid             not null,
+  name       text             not null,
+  name_sort  text collate "C" not null,
+  words      text collate "C" not null,
+  revision   bigint           not null,
+  created_at timestamptz      not null,
+  updated_at timestamptz      not null,
+  stale      boolean          not null default false
 );
 
 create table books (
-  id           uuid        not null,
-  title        text        not null,
-  title_search text        not null,
-  revision     bigint      not null,
-  created_at   timestamptz not null,
-  updated_at   timestamptz not null,
-  stale        boolean     not null default false
+  id         uuid             not null,
+  title      text             not null,
+  title_sort text collate "C" not null,
+  words      text collate "C" not null,
+  revision   bigint           not null,
+  created_at timestamptz      not null,
+  updated_at timestamptz      not null,
+  stale      boolean          not null default false
 );
 
 create table author_book (
