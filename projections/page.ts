@@ -9,7 +9,7 @@ export interface Page<Item> {
 
 /** The sort order of a list. Ids break ties: the order is total, and each page starts where the previous one ended. */
 export interface Order {
-  /** SQL expression, exactly as in the index. */
+  /** SQL expression, exactly as in the index. A text has the collation "C". */
   readonly expression: string;
   readonly type: 'text' | 'timestamptz' | 'integer';
   readonly descending: boolean;
@@ -72,13 +72,13 @@ export function keyset(
   parameters: Parameters,
 ) {
   const { expression, type, descending } = order;
-  const collate = type === 'text' ? ' collate "C"' : '';
   const direction = descending ? 'desc' : 'asc';
   const where = after
-    ? `(${expression}${collate}, ${id}) ${descending ? '<' : '>'} (${parameters.add(after[0])}::${type}, ${parameters.add(after[1])}::uuid)`
+    ? `(${expression}, ${id}) ${descending ? '<' : '>'} (${parameters.add(after[0])}::${type}, ${parameters.add(after[1])}::uuid)`
     : 'true';
-  const tail = `order by ${expression}${collate} ${direction}, ${id} ${direction} limit ${parameters.add(limit + 1)}`;
-  return { where, tail };
+  const sorted = `order by ${expression} ${direction}, ${id} ${direction}`;
+  const rows = parameters.add(limit + 1);
+  return { where, sorted, rows, tail: `${sorted} limit ${rows}` };
 }
 
 /** Drops the extra row, and makes the next page's cursor from the last row that stays. */

@@ -29,7 +29,7 @@ import {
 
 const paging = {
   limit: pageSize(500, 50).describe('1 to 500 items; 50 by default'),
-  after: z.string().max(2_000).optional().describe('the `next` of the previous page'),
+  after: z.string().max(4_000).optional().describe('the `next` of the previous page'),
 };
 const term = z
   .string()

@@ -1,7 +1,8 @@
 import type { QueryConfig } from 'pg';
 import type { CopyValue } from '../../src/postgres/copy.js';
 import type { AuthorRow, BookRow, LinkRow, Removed } from './rows.js';
-import { searchText } from './search-text.js';
+import { ownWords } from './book-words.js';
+import { searchWords, sortKey } from './search-text.js';
 
 type SqlType = 'uuid' | 'text' | 'text[]' | 'integer' | 'bigint' | 'timestamptz';
 
@@ -39,7 +40,8 @@ export interface PlacedLink extends LinkRow {
 export const AUTHOR_COLUMNS: readonly Column<AuthorRow>[] = [
   fact('id', 'uuid'),
   fact('name', 'text'),
-  derived('name_search', 'text', ({ name }) => searchText(name)),
+  derived('name_sort', 'text', ({ name }) => sortKey(name)),
+  derived('words', 'text', ({ name }) => searchWords(name)),
   fact('revision', 'bigint'),
   fact('createdAt', 'timestamptz'),
   fact('updatedAt', 'timestamptz'),
@@ -48,7 +50,7 @@ export const AUTHOR_COLUMNS: readonly Column<AuthorRow>[] = [
 export const BOOK_COLUMNS: readonly Column<BookRow>[] = [
   fact('id', 'uuid'),
   fact('title', 'text'),
-  derived('title_search', 'text', ({ title }) => searchText(title)),
+  derived('title_sort', 'text', ({ title }) => sortKey(title)),
   fact('revision', 'bigint'),
   fact('createdAt', 'timestamptz'),
   fact('updatedAt', 'timestamptz'),
@@ -63,6 +65,13 @@ export const LINK_COLUMNS: readonly Column<PlacedLink>[] = [
   fact('linkedAt', 'timestamptz'),
   fact('linkedBy', 'text'),
   fact('eventId', 'uuid'),
+];
+
+export const BOOK_WORDS_COLUMNS: readonly Column<BookRow>[] = [
+  derived('book_id', 'uuid', ({ id }) => id),
+  derived('title_sort', 'text', ({ title }) => sortKey(title)),
+  fact('createdAt', 'timestamptz'),
+  derived('words', 'text', ownWords),
 ];
 
 export const REMOVED_COLUMNS: readonly Column<Removed & { readonly kind: string }>[] = [

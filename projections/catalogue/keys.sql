@@ -1,12 +1,12 @@
 -- Indexes that take longest to build come first. Primary keys are declared on existing indexes, which takes no time.
 
--- Substring search.
-create index books_title_trigrams on books using gin (title_search gin_trgm_ops);
-create index authors_name_trigrams on authors using gin (name_search gin_trgm_ops);
+-- Search.
+create index book_words_by_words on book_words using gin (words gin_trgm_ops);
+create index authors_by_words on authors using gin (words gin_trgm_ops);
 
--- Indexes for paging lists. A btree entry has room for 2,700 bytes, so texts are sorted by their first 200 characters.
-create index books_by_title on books (left(title_search, 200) collate "C", id);
-create index authors_by_name on authors (left(name_search, 200) collate "C", id);
+-- Indexes for paging lists.
+create index books_by_title on books (title_sort, id);
+create index authors_by_name on authors (name_sort, id);
 create index books_by_creation on books (created_at, id);
 create index authors_by_creation on authors (created_at, id);
 
@@ -18,12 +18,14 @@ create index waiting_links_by_book on waiting_links (book_id);
 
 create unique index author_book_pkey on author_book (author_id, book_id);
 create unique index books_pkey on books (id);
+create unique index book_words_pkey on book_words (book_id);
 create unique index authors_pkey on authors (id);
 create unique index waiting_links_pkey on waiting_links (author_id, book_id);
 create unique index removed_pkey on removed (kind, id);
 
 alter table author_book add primary key using index author_book_pkey;
 alter table books add primary key using index books_pkey;
+alter table book_words add primary key using index book_words_pkey;
 alter table authors add primary key using index authors_pkey;
 alter table waiting_links add primary key using index waiting_links_pkey;
 alter table removed add primary key using index removed_pkey;

@@ -1,22 +1,181 @@
-/**
- * Converts a text for search and sorting: compatibility-decomposed, without accents, in lower case. Both sides of a
- * search are converted, so that `GARCÍA` finds `Garcia`. Letters without a decomposition are replaced from a list.
- */
-export function searchText(text: string): string {
-  const folded = text.normalize('NFKD').replace(MARKS, '').toLowerCase().replace(MARKS, '');
-  return folded.replace(LETTERS, (letter) => PLAIN[letter] ?? letter);
+import { foldText } from './fold-text.js';
+
+/** A word of a query, as {@link searchWords} stores words. */
+export interface QueryWord {
+  readonly word: string;
+  /** Whether the word may be in the middle of a longer word; otherwise only at the start. */
+  readonly anywhere: boolean;
 }
 
-const MARKS = /\p{M}/gu;
-const PLAIN: Record<string, string> = {
-  ß: 'ss',
-  æ: 'ae',
-  œ: 'oe',
-  ø: 'o',
-  đ: 'd',
-  ð: 'd',
-  þ: 'th',
-  ł: 'l',
-  ı: 'i',
-};
-const LETTERS = new RegExp(`[${Object.keys(PLAIN).join('')}]`, 'gu');
+/** Ways to write the same words. A text matches if all words of one way are in the text. */
+export type QueryGroup = readonly (readonly QueryWord[])[];
+
+/**
+ * The words of a text, for searching: a blank, then the distinct words, with a blank between them. Empty if there is
+ * nothing to search for. Words are in ASCII: letters and digits as they are, every other character as a code.
+ */
+export function searchWords(text: string): string {
+  const words = new Set<string>();
+  for (const group of groupsOf(foldText(text))) {
+    for (const way of waysToWrite(group)) for (const word of way) words.add(word);
+    // A query of two letters matches only at the start of a word, and so needs any two neighbouring initials.
+    const parts = group.flat();
+    for (let index = 1; index < parts.length; index += 1) {
+      const [first = '', second = ''] = parts.slice(index - 1, index + 1);
+      if (INITIAL.test(first) && INITIAL.test(second)) words.add(joined([first, second]));
+    }
+  }
+  return [...words].map((word) => ` ${inAscii(word)}`).join('');
+}
+
+/** The words of a query. A text matches if every group matches, in any order. No groups: nothing to search for. */
+export function queryWords(text: string): QueryGroup[] {
+  return groupsOf(foldText(text)).map((group) => {
+    const ways = new Map(waysToWrite(group).map((way) => [way.join(' '), way]));
+    return [...ways.values()].map((way) => [...new Set(way)].map(queryWord));
+  });
+}
+
+const queryWord = (word: string): QueryWord => ({
+  word: inAscii(word),
+  anywhere: UNSPACED_LETTER.test(word) || [...word.slice(0, 5)].length > 2,
+});
+
+/**
+ * The text for sorting: {@link prefixKey}, then a tab and the text as it stands, which orders what folds to the same.
+ * At most 200 characters of each, because an entry of an index has room for 2,700 bytes.
+ */
+export const sortKey = (text: string): string => `${prefixKey(text)}\t${start(text)}`;
+
+/** The start of a {@link sortKey}: the folded text from the first letter or digit, without punctuation. */
+export function prefixKey(text: string): string {
+  const folded = foldText(text);
+  const words = folded.replace(/'/g, '').replace(BETWEEN_PARTS, ' ').replace(BEFORE_WORDS, '');
+  return start(words || folded.replace(BLANKS, ' ').trimStart()).trimEnd();
+}
+
+const MAX_KEY_LENGTH = 200;
+const start = (text: string): string =>
+  text.length <= MAX_KEY_LENGTH
+    ? text
+    : [...text.slice(0, 2 * MAX_KEY_LENGTH)].slice(0, MAX_KEY_LENGTH).join('');
+
+// A braille blank shows nothing, but is no white space for Unicode.
+const BLANK = '\\p{White_Space}\\u2800';
+const BLANKS = new RegExp(`[${BLANK}]+`, 'gu');
+
+// What stands between the parts of a word: punctuation, and symbols that look like it. A number sign is a symbol: C#.
+const PUNCTUATION = '\\p{P}=<>|\u2044\u2215\u2216\u2223\u2236\u2219\u22c5';
+const BETWEEN = `(?:(?!#)[${PUNCTUATION}])`;
+const BETWEEN_PARTS = new RegExp(`(?:(?!#)[${PUNCTUATION}${BLANK}])+`, 'gu');
+const BEFORE_WORDS = new RegExp(`^[${PUNCTUATION}${BLANK}\\p{S}]+`, 'u');
+const SYMBOL = `(?:(?!${BETWEEN})[\\p{S}#])`;
+
+/** Scripts that don't put a blank between words, or that put names together. */
+const UNSPACED = [
+  ...['Han', 'Hiragana', 'Katakana', 'Bopomofo', 'Hangul', 'Yi'],
+  ...[
+    'Thai',
+    'Lao',
+    'Khmer',
+    'Myanmar',
+    'Tibetan',
+    'Javanese',
+    'Balinese',
+    'Tai_Le',
+    'New_Tai_Lue',
+    'Tai_Tham',
+  ],
+]
+  .map((script) => `\\p{Script_Extensions=${script}}`)
+  .join('');
+const LETTER = `(?![${PUNCTUATION}\\p{S}])`;
+const UNSPACED_LETTER = new RegExp(`${LETTER}(?!\\p{M})[${UNSPACED}]`, 'u');
+
+/** A part: symbols, letters of a script that doesn't separate words, or other letters and digits. */
+const PART = new RegExp(
+  [
+    `${SYMBOL}+`,
+    `(?:${LETTER}[${UNSPACED}])(?:${LETTER}[${UNSPACED}\\p{M}])*`,
+    `(?:${LETTER}[^${UNSPACED}])(?:${LETTER}(?:[^${UNSPACED}]|\\p{M}))*`,
+  ].join('|'),
+  'gu',
+);
+
+/** A letter with its marks, such as an initial of a name. */
+const INITIAL = /^\p{L}\p{M}*$/u;
+
+/** What stands between two blanks, as its parts: `Jean-Paul` is a chunk of two parts. */
+type Chunk = readonly string[];
+
+/** Chunks of initials that stand together, such as `J. R. R.`, or one other chunk. */
+type Group = readonly Chunk[];
+
+function groupsOf(folded: string): Group[] {
+  const texts = folded.split(BLANKS).filter((text) => text !== '');
+  const chunks = texts.map((text) => text.match(PART) ?? []).filter((parts) => parts.length > 0);
+  // Without a letter, digit or symbol, the punctuation is what can be searched for.
+  if (chunks.length === 0) return texts.map((text) => [[text]]);
+  const groups: Chunk[][] = [];
+  let initials: Chunk[] | undefined;
+  for (const chunk of chunks) {
+    const isInitials = chunk.every((part) => INITIAL.test(part));
+    if (isInitials && initials) initials.push(chunk);
+    else groups.push([chunk]);
+    initials = isInitials ? groups.at(-1) : undefined;
+  }
+  return groups;
+}
+
+/** The words of a group, from all in one word to each part as a word. */
+const waysToWrite = (group: Group): (readonly string[])[] => [
+  [joined(group.flat())],
+  group.map(joined),
+  group.flatMap(initialsJoined),
+  group.flat(),
+];
+
+/** Joined parts may compose to other characters, such as a syllable of Korean. */
+const joined = (parts: readonly string[]): string => parts.join('').normalize('NFC');
+
+/** `J.K.Rowling` becomes `jk` and `rowling`. */
+function initialsJoined(chunk: Chunk): string[] {
+  const words: string[][] = [];
+  let initials: string[] | undefined;
+  for (const part of chunk) {
+    const isInitial = INITIAL.test(part);
+    if (isInitial && initials) initials.push(part);
+    else words.push([part]);
+    initials = isInitial ? words.at(-1) : undefined;
+  }
+  return words.map(joined);
+}
+
+const CODED = /[^a-z\d]/gu;
+
+// The trigram index knows the letters of the database's locale. Only ASCII is the same everywhere.
+const inAscii = (word: string): string => word.replace(CODED, codeOf);
+
+/** Letters that begin a code. No code is inside another one, or across two: other letters continue a code. */
+const CODES = [
+  { leads: 'ABC', digits: 2 }, // up to Cyrillic
+  { leads: 'D', digits: 3 },
+  { leads: 'E', digits: 4 }, // Han, Hangul and kana
+  { leads: 'F', digits: 5 },
+] as const;
+const DIGITS = 'GHIJKLMNOPQRSTUVWXYZ';
+
+function codeOf(character: string): string {
+  let rest = character.codePointAt(0) ?? 0;
+  for (const { leads, digits } of CODES) {
+    const room = DIGITS.length ** digits;
+    if (rest < leads.length * room) {
+      let code = '';
+      for (let value = rest; code.length < digits; value = Math.floor(value / DIGITS.length))
+        code = `${DIGITS[value % DIGITS.length]}${code}`;
+      return `${leads[Math.floor(rest / room)]}${code}`;
+    }
+    rest -= leads.length * room;
+  }
+  throw new RangeError(`${character} is no character`);
+}

@@ -87,7 +87,7 @@ const first = (select: string, order: string): string =>
 /** Books of the author `a`, by title. */
 export const booksOfAuthor = `${first(
   `select ${linkJson('title', 'b')} as item from author_book l join books b on b.id = l.book_id where l.author_id = a.id`,
-  'left(b.title_search, 200) collate "C", b.id',
+  'b.title_sort, b.id',
 )} as books`;
 
 /** Authors of the book `b`, in the book's order. */

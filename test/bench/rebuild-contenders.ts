@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { Client } from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
-import { searchText } from '../../projections/catalogue/search-text.js';
+import { searchWords, sortKey } from '../../projections/catalogue/search-text.js';
 import { Maintenance } from '../../projections/maintenance.js';
 import { keys } from '../../projections/build/tables.js';
 import type { Link } from '../../src/books/book.events.js';
@@ -146,11 +146,11 @@ async function foldAndCopyIn(): Promise<void> {
 const line = (...fields: (string | number)[]) => `${fields.join('\t')}\n`;
 function* authorLines(authors: Map<string, Author>) {
   for (const [id, { name, revision, created, updated }] of authors)
-    yield line(id, name, searchText(name), revision, created, updated);
+    yield line(id, name, sortKey(name), searchWords(name), revision, created, updated);
 }
 function* bookLines(books: Map<string, Book>) {
   for (const [id, { title, revision, created, updated }] of books)
-    yield line(id, title, searchText(title), revision, created, updated);
+    yield line(id, title, sortKey(title), searchWords(title), revision, created, updated);
 }
 function* linkLines(books: Map<string, Book>) {
   for (const [id, { links }] of books)

@@ -288,8 +288,8 @@ const next: Projection = {
     catalogue
       .columns()
       .replace(
-        'name_search text        not null,',
-        `name_search text not null, letter text not null default '?',`,
+        'name_sort  text collate "C" not null,',
+        `name_sort text collate "C" not null, letter text not null default '?',`,
       ),
   apply: async (client, events) => {
     await catalogue.apply(client, events);
@@ -373,8 +373,8 @@ test('tables from before they were partitions become them, and serve until those
     'alter table removed drop constraint removed_pkey, drop column kind, drop column revision, add primary key (id)',
     'create table checkpoint (projection text primary key, version integer, log_id uuid, position bigint, updated_at timestamptz)',
     `insert into checkpoint values ('catalogue', 2, '${log}', null, now())`,
-    `insert into authors (id, name, name_search, revision, created_at, updated_at)
-     values (gen_random_uuid(), 'Of old', 'of old', 0, now(), now())`,
+    `insert into authors (id, name, name_sort, words, revision, created_at, updated_at)
+     values (gen_random_uuid(), 'Of old', 'of old', ' of old', 0, now(), now())`,
   );
   const reader = new Client({ connectionString: database.url });
   await reader.connect();
