@@ -8,6 +8,7 @@ import anyAscii from 'any-ascii';
 export function foldText(text: string): string {
   if (PLAIN.test(text)) return text.toLowerCase();
   return text
+    .replace(SOFT_HYPHENS, APOSTROPHE)
     .replace(INVISIBLE, '')
     .replace(MANY_MARKS, '$1')
     .replace(SPACING_ACCENT, APOSTROPHE)
@@ -27,6 +28,9 @@ const APOSTROPHE = "'";
 
 /** Most texts: what follows would only change their case. */
 const PLAIN = /^[a-z\d !#$%&'()*+,\-./:;=?@]*$/i;
+
+// A soft hyphen shows nothing, but some write one for a hyphen. Like an apostrophe, it makes two parts of one word.
+const SOFT_HYPHENS = /(?<=[\p{L}\p{M}\p{N}])\u00ad+(?=[\p{L}\p{N}])/gu;
 
 // Controls other than white space, and halves of surrogate pairs, come from other programs that write into the log.
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Cs}]|(?!\p{White_Space})\p{Cc}/gu;

@@ -11,35 +11,47 @@ export interface QueryWord {
 export type QueryGroup = readonly (readonly QueryWord[])[];
 
 /**
- * The words of a text, for searching: a blank, then the distinct words, with a blank between them. Empty if there is
- * nothing to search for. Words are in ASCII: letters and digits as they are, every other character as a code.
+ * The words of a text, for searching: the distinct words, each after a blank. Empty if there is nothing to search for.
+ * Words are in ASCII: letters and digits as they are, every other character as a code.
  */
 export function searchWords(text: string): string {
+  const folded = foldText(text);
   const words = new Set<string>();
-  for (const group of groupsOf(foldText(text))) {
+  for (const group of groupsOf(folded)) {
     for (const way of waysToWrite(group)) for (const word of way) words.add(word);
-    // A query of two letters matches only at the start of a word, and so needs any two neighbouring initials.
+    // A query such as `CS Lewis` looks for two letters at the start of a word, and the text may say `A C. S. Lewis`.
     const parts = group.flat();
     for (let index = 1; index < parts.length; index += 1) {
       const [first = '', second = ''] = parts.slice(index - 1, index + 1);
       if (INITIAL.test(first) && INITIAL.test(second)) words.add(joined([first, second]));
     }
   }
+  for (const run of punctuationOf(folded)) words.add(run);
   return [...words].map((word) => ` ${inAscii(word)}`).join('');
 }
 
-/** The words of a query. A text matches if every group matches, in any order. No groups: nothing to search for. */
+/**
+ * The words of a query. A text matches if every group matches, in any order. No groups: nothing to search for.
+ * Punctuation counts only in a query of punctuation alone.
+ *
+ * One or two letters of a longer query match only at the start of a word, in scripts that separate words: the index has
+ * nothing shorter, and `J. R. Rost` should not find every Rost with a J and an R in the name.
+ */
 export function queryWords(text: string): QueryGroup[] {
-  return groupsOf(foldText(text)).map((group) => {
+  const folded = foldText(text);
+  const groups = groupsOf(folded);
+  const isOneWord = groups.flat(2).length === 1;
+  const queryWord = (word: string): QueryWord => ({
+    word: inAscii(word),
+    anywhere: isOneWord || UNSPACED_LETTER.test(word) || [...word.slice(0, 5)].length > 2,
+  });
+  if (groups.length === 0)
+    return punctuationOf(folded).map((run) => [[{ word: inAscii(run), anywhere: true }]]);
+  return groups.map((group) => {
     const ways = new Map(waysToWrite(group).map((way) => [way.join(' '), way]));
     return [...ways.values()].map((way) => [...new Set(way)].map(queryWord));
   });
 }
-
-const queryWord = (word: string): QueryWord => ({
-  word: inAscii(word),
-  anywhere: UNSPACED_LETTER.test(word) || [...word.slice(0, 5)].length > 2,
-});
 
 /**
  * The text for sorting: {@link prefixKey}, then a tab and the text as it stands, which orders what folds to the same.
@@ -67,25 +79,28 @@ const BLANKS = new RegExp(`[${BLANK}]+`, 'gu');
 // What stands between the parts of a word: punctuation, and symbols that look like it. A number sign is a symbol: C#.
 const PUNCTUATION = '\\p{P}=<>|\u2044\u2215\u2216\u2223\u2236\u2219\u22c5';
 const BETWEEN = `(?:(?!#)[${PUNCTUATION}])`;
+const BETWEEN_RUN = new RegExp(`${BETWEEN}+`, 'gu');
+const punctuationOf = (folded: string): readonly string[] => folded.match(BETWEEN_RUN) ?? [];
 const BETWEEN_PARTS = new RegExp(`(?:(?!#)[${PUNCTUATION}${BLANK}])+`, 'gu');
 const BEFORE_WORDS = new RegExp(`^[${PUNCTUATION}${BLANK}\\p{S}]+`, 'u');
 const SYMBOL = `(?:(?!${BETWEEN})[\\p{S}#])`;
 
 /** Scripts that don't put a blank between words, or that put names together. */
 const UNSPACED = [
-  ...['Han', 'Hiragana', 'Katakana', 'Bopomofo', 'Hangul', 'Yi'],
   ...[
+    'Han',
+    'Hiragana',
+    'Katakana',
+    'Bopomofo',
+    'Hangul',
+    'Yi',
     'Thai',
     'Lao',
     'Khmer',
     'Myanmar',
     'Tibetan',
-    'Javanese',
-    'Balinese',
-    'Tai_Le',
-    'New_Tai_Lue',
-    'Tai_Tham',
   ],
+  ...['Javanese', 'Balinese', 'Tai_Le', 'New_Tai_Lue', 'Tai_Tham'],
 ]
   .map((script) => `\\p{Script_Extensions=${script}}`)
   .join('');
@@ -102,6 +117,10 @@ const PART = new RegExp(
   'gu',
 );
 
+/** Most words: to find their parts takes longer than everything else. */
+const PLAIN = /^[a-z\d]+$/;
+const partsOf = (chunk: string): string[] => (PLAIN.test(chunk) ? [chunk] : (chunk.match(PART) ?? []));
+
 /** A letter with its marks, such as an initial of a name. */
 const INITIAL = /^\p{L}\p{M}*$/u;
 
@@ -112,10 +131,10 @@ type Chunk = readonly string[];
 type Group = readonly Chunk[];
 
 function groupsOf(folded: string): Group[] {
-  const texts = folded.split(BLANKS).filter((text) => text !== '');
-  const chunks = texts.map((text) => text.match(PART) ?? []).filter((parts) => parts.length > 0);
-  // Without a letter, digit or symbol, the punctuation is what can be searched for.
-  if (chunks.length === 0) return texts.map((text) => [[text]]);
+  const chunks = folded
+    .split(BLANKS)
+    .map(partsOf)
+    .filter((parts) => parts.length > 0);
   const groups: Chunk[][] = [];
   let initials: Chunk[] | undefined;
   for (const chunk of chunks) {
@@ -128,12 +147,11 @@ function groupsOf(folded: string): Group[] {
 }
 
 /** The words of a group, from all in one word to each part as a word. */
-const waysToWrite = (group: Group): (readonly string[])[] => [
-  [joined(group.flat())],
-  group.map(joined),
-  group.flatMap(initialsJoined),
-  group.flat(),
-];
+function waysToWrite(group: Group): (readonly string[])[] {
+  const parts = group.flat();
+  if (parts.length === 1) return [parts];
+  return [[joined(parts)], group.map(joined), group.flatMap(initialsJoined), parts];
+}
 
 /** Joined parts may compose to other characters, such as a syllable of Korean. */
 const joined = (parts: readonly string[]): string => parts.join('').normalize('NFC');

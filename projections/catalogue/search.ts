@@ -42,9 +42,13 @@ export function beginsWith(
   const column = TABLES[table];
   // Not `like`: the planner knows the range of a pattern only while it knows the pattern.
   const condition = `${column} between ${parameters.add(key)} and ${parameters.add(`${key}${LAST_CHARACTER}`)}`;
-  return sorted
-    ? { condition, ordered: true }
-    : { condition, rows: `select ${table.slice(-1)}.* from ${table} where ${condition}` };
+  if (!/[\p{L}\p{N}]/u.test(key)) {
+    // Texts are sorted without the punctuation that they begin with. It is in the text as it stands, after the tab.
+    const start = prefix.trim().replace(/[\\%_]/g, '\\$&');
+    return { condition: `(${condition} or ${column} like ${parameters.add(`%\t${start}%`)})` };
+  }
+  if (sorted) return { condition, ordered: true };
+  return { condition, rows: `select ${table.slice(-1)}.* from ${table} where ${condition}` };
 }
 
 /** The statement of a list. A search has a text of its own, so that the server does not keep it for the next. */

@@ -216,8 +216,8 @@ test('the projection tells where it stands', async () => {
   expect(items).toEqual([
     {
       name: 'catalogue',
-      version: 4,
-      tables: 4,
+      version: 5,
+      tables: 5,
       position: expect.stringMatching(/^\d+\.[\da-f]{8}$/),
       head: items[0].position,
       lag: 0,
@@ -228,4 +228,101 @@ test('the projection tells where it stands', async () => {
       rebuild: null,
     },
   ]);
+});
+
+describe('texts that look the same', () => {
+  let shelf: string;
+  beforeAll(async () => {
+    const titles = ['Zoo', '“Quoted”', '¿Qué?', 'Apple', '–dash', '’Salem', "J'Accuse…!", 'Enten – Eller'];
+    const authors = [
+      'Anna  Weber',
+      'Mari\u200ba Kos',
+      'Dosto\u00adevsky',
+      '\u200fأحمد',
+      'J. R. R. Rost',
+      'कबीर',
+    ];
+    const more = ['कुबेर', 'Muḥammad ʿAzīz', 'Αριστοτέλης', '紅樓夢', 'がんだむ', 'かんたむ'];
+    const found = await importLines(service, [
+      ...[...authors, ...more].map((name) => ({ type: 'author', key: name, name })),
+      ...[...titles, KOREAN].map((title) => ({
+        type: 'book',
+        key: title,
+        title,
+        authors: [{ author: 'Anna  Weber' }],
+      })),
+    ]);
+    shelf = `author=${found['Anna  Weber']}`;
+  });
+  const KOREAN = '한국어제목은띄어쓰기없이'.repeat(9).slice(0, 104);
+  const of = (parameter: string, text: string) => `${parameter}=${encodeURIComponent(text)}`;
+
+  test.each([
+    ['J’Accuse', "J'Accuse…!"],
+    ['“j accuse”', "J'Accuse…!"],
+    ['jaccuse', "J'Accuse…!"],
+    ['accuse j', "J'Accuse…!"],
+    ['Enten - Eller', 'Enten – Eller'],
+    ['Enten\u2212Eller', 'Enten – Eller'],
+    ['Enten\u00adEller', 'Enten – Eller'],
+    ['\u2014', '–dash', 'Enten – Eller'],
+    [KOREAN, KOREAN],
+  ])('books: %s', async (search, ...expected) => {
+    expect(await titles(of('search', search))).toEqual(expected);
+  });
+
+  test.each([
+    ['Anna Weber', 'Anna  Weber'],
+    ['Weber ', 'Anna  Weber'],
+    ['\u3000anna\u00a0 weber', 'Anna  Weber'],
+    ['maria kos', 'Mari\u200ba Kos'],
+    ['Ma\u2060ria', 'Mari\u200ba Kos'],
+    ['dostoevsky', 'Dosto\u00adevsky'],
+    ['احمد', '\u200fأحمد'],
+    ['J.R.R. Rost', 'J. R. R. Rost'],
+    ['JRR Rost', 'J. R. R. Rost'],
+    ['J R R Rost', 'J. R. R. Rost'],
+    ['Muhammad Aziz', 'Muḥammad ʿAzīz'],
+    ["Muhammad 'Aziz", 'Muḥammad ʿAzīz'],
+    ['कबीर', 'कबीर'],
+    ['ΑΡΙΣΤΟΤΕΛΗΣ', 'Αριστοτέλης'],
+    ['夢', '紅樓夢'],
+    ['がん', 'がんだむ'],
+    ['\u0301'],
+    ['\u200b'],
+    [' '],
+  ])('authors: %j', async (search, ...expected) => {
+    expect(await names(of('search', search))).toEqual(expected);
+  });
+
+  test('have the same start', async () => {
+    expect(await names(of('prefix', 'أحمد'))).toEqual(['\u200fأحمد']);
+    expect(await names(of('prefix', 'ΑΡΙΣ'))).toEqual(['Αριστοτέλης']);
+    expect(await names(of('prefix', 'j.r.'))).toEqual(['J. R. R. Rost']);
+    expect(await names(of('prefix', 'anna weber '))).toEqual(['Anna  Weber']);
+    expect(await titles(of('prefix', 'jac'))).toEqual(["J'Accuse…!"]);
+    expect(await titles(of('prefix', '"quoted"'))).toEqual(['“Quoted”']);
+    expect(await titles(of('prefix', '¿'))).toEqual(['¿Qué?']);
+    expect(await titles(of('prefix', KOREAN))).toEqual([KOREAN]);
+    expect(await titles(of('prefix', '\u0301'))).toEqual([]);
+  });
+
+  test('are sorted by the first letter or digit, page after page', async () => {
+    const sorted = [
+      'Apple',
+      '–dash',
+      'Enten – Eller',
+      "J'Accuse…!",
+      '¿Qué?',
+      '“Quoted”',
+      '’Salem',
+      'Zoo',
+      KOREAN,
+    ];
+    for (const limit of [1, 2, 50])
+      expect((await pages(`/books?${shelf}`, limit)).map((book) => book.title)).toEqual(sorted);
+    expect(await titles(`${shelf}&sort=-title`)).toEqual(sorted.toReversed());
+    const path = `/authors/${shelf.replace('author=', '')}/books`;
+    expect((await pages(path, 2)).map((book) => book.title)).toEqual(sorted);
+  });
 });
