@@ -5,7 +5,7 @@ import { decodeCursor, Parameters, toPage, type Order, type Page } from '../page
 import { inRole, linkedTo } from './link-filters.js';
 import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
-import { beginsWith, statement, wordsIn, type TextFilter } from './search.js';
+import { beginsWith, searched, statement, wordsIn, type TextFilter } from './search.js';
 import {
   authorColumns,
   booksOfAuthor,
@@ -62,11 +62,11 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
   constructor(private readonly lists: ListPool) {}
 
   async execute({ filter, caller }: ListAuthors): Promise<Page<AuthorView>> {
-    const { limit, sort, search, prefix, book, role, hasBooks, include } = filter;
+    const { limit, sort, prefix, book, role, hasBooks, include } = filter;
     const parameters = new Parameters();
     const filters: Filter[] = [];
     if (book !== undefined) filters.push(linkedTo('authors a', book, role, parameters));
-    if (search !== undefined) filters.push(authorsWithWords(wordsIn('a.words', search, parameters)));
+    for (const text of searched(filter)) filters.push(authorsWithWords(wordsIn('a.words', text, parameters)));
     if (role !== undefined && book === undefined) filters.push(inRole('authors a', role));
     if (prefix !== undefined)
       filters.push(beginsWith('authors a', prefix, sort.endsWith('name'), parameters));

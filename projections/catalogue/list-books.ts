@@ -5,7 +5,7 @@ import { decodeCursor, Parameters, toPage, type Order, type Page } from '../page
 import { inRole, linkedTo } from './link-filters.js';
 import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
-import { beginsWith, statement, wordsIn, type TextFilter } from './search.js';
+import { beginsWith, searched, statement, wordsIn, type TextFilter } from './search.js';
 import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
 
 export const BOOK_SORTS = ['title', '-title', 'createdAt', '-createdAt'] as const;
@@ -50,11 +50,11 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
   constructor(private readonly lists: ListPool) {}
 
   async execute({ filter, caller }: ListBooks): Promise<Page<BookView>> {
-    const { limit, sort, search, prefix, author, role, include } = filter;
+    const { limit, sort, prefix, author, role, include } = filter;
     const parameters = new Parameters();
     const filters: Filter[] = [];
     if (author !== undefined) filters.push(linkedTo('books b', author, role, parameters));
-    if (search !== undefined) filters.push(booksWithWords(wordsIn('w.words', search, parameters)));
+    for (const text of searched(filter)) filters.push(booksWithWords(wordsIn('w.words', text, parameters)));
     if (role !== undefined && author === undefined) filters.push(inRole('books b', role));
     if (prefix !== undefined) filters.push(beginsWith('books b', prefix, sort.endsWith('title'), parameters));
     const text = listStatement(

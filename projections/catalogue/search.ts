@@ -23,6 +23,14 @@ export function wordsIn(column: string, search: string, parameters: Parameters):
     .join(' and ');
 }
 
+const isPunctuation = (text: string): boolean => !/[\p{L}\p{N}]/u.test(text);
+
+/** The texts whose words a row has: the search, and a prefix that only the index of words can find. */
+export const searched = ({ search, prefix }: TextFilter): string[] =>
+  [search, prefix !== undefined && isPunctuation(prefix) ? prefix : undefined].filter(
+    (text) => text !== undefined,
+  );
+
 const TABLES = { 'authors a': 'a.name_sort', 'books b': 'b.title_sort' } as const;
 /** Sorts behind every other character. */
 const LAST_CHARACTER = '\u{10ffff}';
@@ -42,7 +50,7 @@ export function beginsWith(
   const column = TABLES[table];
   // Not `like`: the planner knows the range of a pattern only while it knows the pattern.
   const condition = `${column} between ${parameters.add(key)} and ${parameters.add(`${key}${LAST_CHARACTER}`)}`;
-  if (!/[\p{L}\p{N}]/u.test(key)) {
+  if (isPunctuation(prefix)) {
     // Texts are sorted without the punctuation that they begin with. It is in the text as it stands, after the tab.
     const start = prefix.trim().replace(/[\\%_]/g, '\\$&');
     return { condition: `(${condition} or ${column} like ${parameters.add(`%\t${start}%`)})` };
