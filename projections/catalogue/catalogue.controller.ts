@@ -37,8 +37,13 @@ const term = z
   .max(200)
   .refine((value) => value.isWellFormed() && !value.includes('\0'), 'must be well-formed text');
 const words = {
-  search: term.optional().describe('anywhere in the text, ignoring case and accents'),
-  prefix: term.optional().describe('at the start of the text, ignoring case and accents'),
+  search: term
+    .optional()
+    .describe(
+      'words that are in the text, in any order; ignores case, accents, punctuation, and marks that show nothing. ' +
+        'One or two letters beside other words match only at the start of a word.',
+    ),
+  prefix: term.optional().describe('the text from its first letter or digit; ignores what `search` ignores'),
 };
 
 const authorList = z.strictObject({
