@@ -76,8 +76,9 @@ export function keyset(
   const where = after
     ? `(${expression}, ${id}) ${descending ? '<' : '>'} (${parameters.add(after[0])}::${type}, ${parameters.add(after[1])}::uuid)`
     : 'true';
-  const tail = `order by ${expression} ${direction}, ${id} ${direction} limit ${parameters.add(limit + 1)}`;
-  return { where, tail };
+  const sorted = `order by ${expression} ${direction}, ${id} ${direction}`;
+  const rows = parameters.add(limit + 1);
+  return { where, sorted, rows, tail: `${sorted} limit ${rows}` };
 }
 
 /** Drops the extra row, and makes the next page's cursor from the last row that stays. */

@@ -11,15 +11,17 @@ import type { PlacedLink } from './columns.js';
 import { explain } from './explain.js';
 import { foldAuthor, foldBook } from './fold.js';
 import { loadAuthors, loadBooks } from './load.js';
-import type { BookRow, Removed, Standing } from './rows.js';
+import type { AuthorRow, BookRow, Removed, Standing } from './rows.js';
 import {
   attachLinks,
   deleteLinks,
   forgetRemoved,
+  refreshBookWords,
   removeAuthors,
   removeBooks,
   storeAuthors,
   storeBooks,
+  storeBookWords,
   storeLinks,
 } from './store.js';
 
@@ -31,7 +33,7 @@ export const catalogue: Projection = {
   version: 5,
   readable: 5,
   categories: [AUTHOR, BOOK],
-  tables: ['authors', 'books', 'author_book', 'waiting_links', 'removed'],
+  tables: ['authors', 'books', 'author_book', 'book_words', 'waiting_links', 'removed'],
   columns: sql('tables.sql'),
   keys: sql('keys.sql'),
   references: sql('references.sql'),
@@ -52,15 +54,17 @@ async function apply(client: ClientBase, events: readonly RecordedEvent[]): Prom
   const books = foldAll(booksBefore, bookEvents, foldBook);
 
   await storeAuthors(client, authors.rows);
-  await removeAuthors(client, authors.removed);
+  const detached = await removeAuthors(client, authors.removed);
   await storeBooks(client, books.rows);
   await removeBooks(client, books.removed);
   await forgetRemoved(client, AUTHOR, authors.restored);
   await forgetRemoved(client, BOOK, books.restored);
-  await attachLinks(client, authors.appeared);
+  const attached = await attachLinks(client, authors.appeared);
   const { gone, placed } = linkChanges(booksBefore, books.rows);
   await deleteLinks(client, gone);
   await storeLinks(client, placed);
+  await storeBookWords(client, books.rows);
+  await refreshBookWords(client, renamed(authorsBefore, authors.rows), [...detached, ...attached]);
 }
 
 /** Streams with earlier events in the tables: all streams that don't begin in this batch. */
@@ -103,6 +107,12 @@ function foldAll<Row>(
   }
   return folded;
 }
+
+const renamed = (before: ReadonlyMap<string, Standing<AuthorRow>>, authors: readonly AuthorRow[]): string[] =>
+  authors.flatMap(({ id, name }) => {
+    const standing = before.get(id);
+    return standing && 'row' in standing && standing.row.name !== name ? [id] : [];
+  });
 
 /** Links to delete, and links to insert or update because the link or its position changed. */
 function linkChanges(before: ReadonlyMap<string, Standing<BookRow>>, books: readonly BookRow[]) {

@@ -1,6 +1,7 @@
 import type { QueryConfig } from 'pg';
 import type { CopyValue } from '../../src/postgres/copy.js';
 import type { AuthorRow, BookRow, LinkRow, Removed } from './rows.js';
+import { ownWords } from './book-words.js';
 import { searchWords, sortKey } from './search-text.js';
 
 type SqlType = 'uuid' | 'text' | 'text[]' | 'integer' | 'bigint' | 'timestamptz';
@@ -50,7 +51,6 @@ export const BOOK_COLUMNS: readonly Column<BookRow>[] = [
   fact('id', 'uuid'),
   fact('title', 'text'),
   derived('title_sort', 'text', ({ title }) => sortKey(title)),
-  derived('words', 'text', ({ title }) => searchWords(title)),
   fact('revision', 'bigint'),
   fact('createdAt', 'timestamptz'),
   fact('updatedAt', 'timestamptz'),
@@ -65,6 +65,13 @@ export const LINK_COLUMNS: readonly Column<PlacedLink>[] = [
   fact('linkedAt', 'timestamptz'),
   fact('linkedBy', 'text'),
   fact('eventId', 'uuid'),
+];
+
+export const BOOK_WORDS_COLUMNS: readonly Column<BookRow>[] = [
+  derived('book_id', 'uuid', ({ id }) => id),
+  derived('title_sort', 'text', ({ title }) => sortKey(title)),
+  fact('createdAt', 'timestamptz'),
+  derived('words', 'text', ownWords),
 ];
 
 export const REMOVED_COLUMNS: readonly Column<Removed & { readonly kind: string }>[] = [

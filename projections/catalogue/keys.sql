@@ -1,7 +1,7 @@
 -- Indexes that take longest to build come first. Primary keys are declared on existing indexes, which takes no time.
 
 -- Search.
-create index books_by_words on books using gin (words gin_trgm_ops);
+create index book_words_by_words on book_words using gin (words gin_trgm_ops);
 create index authors_by_words on authors using gin (words gin_trgm_ops);
 
 -- Indexes for paging lists.
@@ -18,12 +18,14 @@ create index waiting_links_by_book on waiting_links (book_id);
 
 create unique index author_book_pkey on author_book (author_id, book_id);
 create unique index books_pkey on books (id);
+create unique index book_words_pkey on book_words (book_id);
 create unique index authors_pkey on authors (id);
 create unique index waiting_links_pkey on waiting_links (author_id, book_id);
 create unique index removed_pkey on removed (kind, id);
 
 alter table author_book add primary key using index author_book_pkey;
 alter table books add primary key using index books_pkey;
+alter table book_words add primary key using index book_words_pkey;
 alter table authors add primary key using index authors_pkey;
 alter table waiting_links add primary key using index waiting_links_pkey;
 alter table removed add primary key using index removed_pkey;

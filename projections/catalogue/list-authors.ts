@@ -1,10 +1,11 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
 import { queryFor } from '../../src/postgres/database.js';
-import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
-import { pageByRole } from './page-by-role.js';
+import { decodeCursor, Parameters, toPage, type Order, type Page } from '../page.js';
+import { inRole, linkedTo } from './link-filters.js';
+import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
-import { statement, textConditions, type TextFilter } from './search.js';
+import { beginsWith, searched, statement, wordsIn, type TextFilter } from './search.js';
 import {
   authorColumns,
   booksOfAuthor,
@@ -47,33 +48,41 @@ const ORDERS: Record<AuthorFilter['sort'], Order> = {
   '-createdAt': { expression: 'a.created_at', type: 'timestamptz', descending: true },
 };
 
+const authorsWithWords = (words: string): Filter => ({
+  condition: words,
+  rows: `select a.* from authors a where ${words}`,
+});
+
+const withBooks = (has: boolean): Filter => ({
+  condition: `(select true from author_book l where l.author_id = a.id limit 1) is ${has ? 'not ' : ''}null`,
+});
+
 @QueryHandler(ListAuthors)
 export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
   constructor(private readonly lists: ListPool) {}
 
   async execute({ filter, caller }: ListAuthors): Promise<Page<AuthorView>> {
-    const { limit, sort, book, role, hasBooks, include } = filter;
+    const { limit, sort, prefix, book, role, hasBooks, include } = filter;
     const parameters = new Parameters();
-    const conditions = textConditions('a.words', 'a.name_sort', filter, parameters);
-    if (book !== undefined) {
-      const link = ['l.author_id = a.id', `l.book_id = ${parameters.add(book)}`];
-      if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
-      conditions.push(`exists (select from author_book l where ${link.join(' and ')})`);
-    }
-    if (hasBooks !== undefined)
-      conditions.push(`${hasBooks ? '' : 'not '}exists (select from author_book l where l.author_id = a.id)`);
-    const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
-    const { where, tail } = keyset(ORDERS[sort], 'a.id', limit, after, parameters);
-    const included = include ? `, ${booksOfAuthor}` : '';
-    const page = (source: string, ...more: string[]) =>
-      `select ${authorColumns}${included}, a.name_sort as key
-       from ${source} where ${[...more, ...conditions, where].join(' and ')} ${tail}`;
-    const { values } = parameters;
-    const query =
-      role !== undefined && book === undefined
-        ? { text: pageByRole('authors a', 'author_id', role, page), values }
-        : statement(page('authors a'), filter, values);
-    const rows = await queryFor<Row>(caller, this.lists.pool, query);
+    const filters: Filter[] = [];
+    if (book !== undefined) filters.push(linkedTo('authors a', book, role, parameters));
+    for (const text of searched(filter)) filters.push(authorsWithWords(wordsIn('a.words', text, parameters)));
+    if (role !== undefined && book === undefined) filters.push(inRole('authors a', role));
+    if (prefix !== undefined)
+      filters.push(beginsWith('authors a', prefix, sort.endsWith('name'), parameters));
+    if (hasBooks !== undefined) filters.push(withBooks(hasBooks));
+    const text = listStatement(
+      {
+        table: 'authors a',
+        columns: `${authorColumns}${include ? `, ${booksOfAuthor}` : ''}, a.name_sort as key`,
+        order: ORDERS[sort],
+        limit,
+        after: filter.after === undefined ? undefined : decodeCursor(sort, filter.after),
+        filters,
+      },
+      parameters,
+    );
+    const rows = await queryFor<Row>(caller, this.lists.pool, statement(text, filter, parameters.values));
     return toPage(
       rows,
       limit,

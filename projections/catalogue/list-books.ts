@@ -1,10 +1,11 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
 import { queryFor } from '../../src/postgres/database.js';
-import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
-import { pageByRole } from './page-by-role.js';
+import { decodeCursor, Parameters, toPage, type Order, type Page } from '../page.js';
+import { inRole, linkedTo } from './link-filters.js';
+import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
-import { statement, textConditions, type TextFilter } from './search.js';
+import { beginsWith, searched, statement, wordsIn, type TextFilter } from './search.js';
 import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
 
 export const BOOK_SORTS = ['title', '-title', 'createdAt', '-createdAt'] as const;
@@ -39,31 +40,35 @@ const ORDERS: Record<BookFilter['sort'], Order> = {
   '-createdAt': { expression: 'b.created_at', type: 'timestamptz', descending: true },
 };
 
+const booksWithWords = (words: string): Filter => ({
+  condition: `(select ${words} from book_words w where w.book_id = b.id)`,
+  rows: `select w.book_id as id, w.title_sort, w.created_at from book_words w where ${words}`,
+});
+
 @QueryHandler(ListBooks)
 export class ListBooksHandler implements IQueryHandler<ListBooks> {
   constructor(private readonly lists: ListPool) {}
 
   async execute({ filter, caller }: ListBooks): Promise<Page<BookView>> {
-    const { limit, sort, author, role, include } = filter;
+    const { limit, sort, prefix, author, role, include } = filter;
     const parameters = new Parameters();
-    const conditions = textConditions('b.words', 'b.title_sort', filter, parameters);
-    if (author !== undefined) {
-      const link = ['l.book_id = b.id', `l.author_id = ${parameters.add(author)}`];
-      if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
-      conditions.push(`exists (select from author_book l where ${link.join(' and ')})`);
-    }
-    const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
-    const { where, tail } = keyset(ORDERS[sort], 'b.id', limit, after, parameters);
-    const included = include ? `, ${authorsOfBook}` : '';
-    const page = (source: string, ...more: string[]) =>
-      `select ${bookColumns}${included}, b.title_sort as key
-       from ${source} where ${[...more, ...conditions, where].join(' and ')} ${tail}`;
-    const { values } = parameters;
-    const query =
-      role !== undefined && author === undefined
-        ? { text: pageByRole('books b', 'book_id', role, page), values }
-        : statement(page('books b'), filter, values);
-    const rows = await queryFor<Row>(caller, this.lists.pool, query);
+    const filters: Filter[] = [];
+    if (author !== undefined) filters.push(linkedTo('books b', author, role, parameters));
+    for (const text of searched(filter)) filters.push(booksWithWords(wordsIn('w.words', text, parameters)));
+    if (role !== undefined && author === undefined) filters.push(inRole('books b', role));
+    if (prefix !== undefined) filters.push(beginsWith('books b', prefix, sort.endsWith('title'), parameters));
+    const text = listStatement(
+      {
+        table: 'books b',
+        columns: `${bookColumns}${include ? `, ${authorsOfBook}` : ''}, b.title_sort as key`,
+        order: ORDERS[sort],
+        limit,
+        after: filter.after === undefined ? undefined : decodeCursor(sort, filter.after),
+        filters,
+      },
+      parameters,
+    );
+    const rows = await queryFor<Row>(caller, this.lists.pool, statement(text, filter, parameters.values));
     return toPage(
       rows,
       limit,

@@ -1,9 +1,11 @@
 import type { ClientBase } from 'pg';
 import { AUTHOR } from '../../src/authors/author.events.js';
 import { BOOK } from '../../src/books/book.events.js';
+import { ALL_WORDS, authorWordsOf, ownWords, ownWordsIn } from './book-words.js';
 import {
   AUTHOR_COLUMNS,
   BOOK_COLUMNS,
+  BOOK_WORDS_COLUMNS,
   LINK_COLUMNS,
   namesOf,
   REMOVED_COLUMNS,
@@ -21,6 +23,7 @@ export async function storeBooks(client: ClientBase, rows: readonly BookRow[]): 
 }
 
 const LINKS = namesOf(LINK_COLUMNS);
+const BOOK_WORDS = namesOf(BOOK_WORDS_COLUMNS);
 const AUTHOR_IS_THERE = 'exists (select from authors where authors.id = new.author_id)';
 const LINK_KEY = ['author_id', 'book_id'];
 
@@ -50,24 +53,32 @@ export async function deleteLinks(
     });
 }
 
-/** Deletes removed authors from the table. Links that raced the removal move to `waiting_links`. */
-export async function removeAuthors(client: ClientBase, removed: readonly Removed[]): Promise<void> {
-  if (removed.length === 0) return;
+/**
+ * Deletes removed authors from the table. Links that raced the removal move to `waiting_links`.
+ * @returns the ids of the books of these links.
+ */
+export async function removeAuthors(client: ClientBase, removed: readonly Removed[]): Promise<string[]> {
+  if (removed.length === 0) return [];
   const ids = removed.map(({ id }) => id);
-  await client.query(
+  const { rows } = await client.query<BookOfLink>(
     `with waiting as (delete from author_book where author_id = any($1) returning *)
-     insert into waiting_links (${LINKS}) select ${LINKS} from waiting`,
+     insert into waiting_links (${LINKS}) select ${LINKS} from waiting returning book_id as "bookId"`,
     [ids],
   );
   await client.query('delete from authors where id = any($1)', [ids]);
   await remember(client, AUTHOR, removed);
+  return rows.map(({ bookId }) => bookId);
 }
 
-/** Deletes removed books with their links. */
+interface BookOfLink {
+  readonly bookId: string;
+}
+
+/** Deletes removed books with their links and words. */
 export async function removeBooks(client: ClientBase, removed: readonly Removed[]): Promise<void> {
   if (removed.length === 0) return;
   const ids = removed.map(({ id }) => id);
-  for (const table of ['author_book', 'waiting_links'])
+  for (const table of ['author_book', 'waiting_links', 'book_words'])
     await client.query(`delete from ${table} where book_id = any($1)`, [ids]);
   await client.query('delete from books where id = any($1)', [ids]);
   await remember(client, BOOK, removed);
@@ -78,14 +89,56 @@ export async function forgetRemoved(client: ClientBase, kind: string, ids: reado
   if (ids.length > 0) await client.query('delete from removed where kind = $1 and id = any($2)', [kind, ids]);
 }
 
-/** Moves links that waited for these authors from `waiting_links` to `author_book`. */
-export async function attachLinks(client: ClientBase, authorIds: readonly string[]): Promise<void> {
-  if (authorIds.length === 0) return;
-  await client.query({
+/**
+ * Moves links that waited for these authors from `waiting_links` to `author_book`.
+ * @returns the ids of the books of these links.
+ */
+export async function attachLinks(client: ClientBase, authorIds: readonly string[]): Promise<string[]> {
+  if (authorIds.length === 0) return [];
+  const { rows } = await client.query<BookOfLink>({
     name: 'attach-links',
     text: `with attached as (delete from waiting_links where author_id = any($1) returning *)
-           insert into author_book (${LINKS}) select ${LINKS} from attached`,
+           insert into author_book (${LINKS}) select ${LINKS} from attached returning book_id as "bookId"`,
     values: [authorIds],
+  });
+  return rows.map(({ bookId }) => bookId);
+}
+
+/** Stores the words of books. The books' rows and links are in the tables. Words that are the same are not written. */
+export async function storeBookWords(client: ClientBase, books: readonly BookRow[]): Promise<void> {
+  if (books.length === 0) return;
+  await client.query({
+    name: 'store-book-words',
+    text: `with made as materialized (
+             select new.id, book.title_sort, book.created_at, new.own, ${authorWordsOf('new.id')} as authors
+             from unnest($1::uuid[], $2::text[]) new (id, own)
+             cross join lateral (select title_sort, created_at from books where books.id = new.id offset 0) book)
+           insert into book_words as old (${BOOK_WORDS})
+           select id, title_sort, created_at, ${ALL_WORDS} from made
+           on conflict (book_id) do update set title_sort = excluded.title_sort, words = excluded.words
+             where (old.title_sort, old.words) is distinct from (excluded.title_sort, excluded.words)`,
+    values: [books.map(({ id }) => id), books.map(ownWords)],
+  });
+}
+
+/** Stores the words of books of which only the authors changed: books of these authors, and these books. */
+export async function refreshBookWords(
+  client: ClientBase,
+  authorIds: readonly string[],
+  bookIds: readonly string[],
+): Promise<void> {
+  if (authorIds.length + bookIds.length === 0) return;
+  await client.query({
+    name: 'refresh-book-words',
+    text: `with touched as materialized (
+             select unnest($2::uuid[]) as id union select book_id from author_book where author_id = any($1)
+           ), made as materialized (
+             select touched.id, ${ownWordsIn('old.words')} as own, ${authorWordsOf('touched.id')} as authors
+             from touched
+             cross join lateral (select words from book_words where book_id = touched.id offset 0) old)
+           update book_words as old set words = ${ALL_WORDS} from made
+           where old.book_id = made.id and old.words is distinct from ${ALL_WORDS}`,
+    values: [authorIds, bookIds],
   });
 }
 

@@ -20,6 +20,12 @@ const KEYED_LOOKUPS = {
   max_parallel_workers_per_gather: '0',
 };
 
+/**
+ * Lists never read a whole table. A page of memory costs the same wherever it is: otherwise the planner would rather
+ * sort what stands behind a cursor than read it in order.
+ */
+const BY_INDEX = { enable_seqscan: 'off', random_page_cost: '1' };
+
 /** Longest wait for a connection, of the server or of the pool. */
 const CONNECT_MS = 5_000;
 /** The server ends a statement first. This limit is for a server that doesn't answer at all. */
@@ -64,7 +70,7 @@ export const POOLS = {
   /** Single authors and books. */
   reads: { max: 6, waiting: 1_000, statement_timeout: 5_000 },
   /** Lists. */
-  lists: { max: 3, waiting: 500, statement_timeout: 5_000 },
+  lists: { max: 3, waiting: 500, statement_timeout: 5_000, settings: BY_INDEX },
   /** The state of the tables, and operators' work on them. */
   operations: { max: 3 },
 } satisfies Record<string, PoolLimits>;

@@ -9,7 +9,7 @@ const CHUNK = 1_000;
 const EDITS = 4;
 
 /** A UUID from two numbers: the same every time, and with bits as spread as a random one's. */
-function id(kind: number, n: number): string {
+export function id(kind: number, n: number): string {
   let state = Math.imul(n + 1, 0x9e3779b1) ^ Math.imul(kind + 1, 0x85ebca6b);
   const word = () => {
     state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x6d2b79f5;
@@ -19,6 +19,28 @@ function id(kind: number, n: number): string {
   const [a, b, c, d] = [word(), word(), word(), word()];
   return `${a}-${b.slice(0, 4)}-7${b.slice(5)}-8${c.slice(1, 4)}-${c.slice(4)}${d}`;
 }
+
+/** An event as a line of `COPY event_store.events`. Positions begin with 1. */
+export function eventLine(
+  position: number,
+  stream: string,
+  revision: number,
+  type: string,
+  data: object,
+): string {
+  const commandId = id(3, position);
+  const metadata = {
+    commandId,
+    actor: 'bench',
+    correlationId: id(4, position >> 10),
+    causationId: commandId,
+    schemaVersion: 1,
+  };
+  const recordedAt = new Date(START + position * 7).toISOString();
+  return `${position}\t${stream}\t${revision}\t${id(2, position)}\t${type}\t${JSON.stringify(data)}\t${JSON.stringify(metadata)}\t${recordedAt}\n`;
+}
+
+const START = Date.parse('2020-01-01T00:00:00Z');
 
 /**
  * A made-up log of any length, as lines of `COPY event_store.events`: catalogues grow, and a quarter of the events are
@@ -35,23 +57,11 @@ export function* makeLog(events: number): Iterable<string> {
     return Math.floor((seed / 0x80000000) * below);
   };
   const text = (n: number) => `The ${WORDS[n % 12]} of ${WORDS[(n * 7) % 12]}, Volume ${n}`;
-  const start = Date.parse('2020-01-01T00:00:00Z');
   let lines: string[] = [];
   let position = 0;
   const line = (stream: string, revision: number, type: string, data: object) => {
     position += 1;
-    const commandId = id(3, position);
-    const metadata = {
-      commandId,
-      actor: 'bench',
-      correlationId: id(4, position >> 10),
-      causationId: commandId,
-      schemaVersion: 1,
-    };
-    const recordedAt = new Date(start + position * 7).toISOString();
-    lines.push(
-      `${position}\t${stream}\t${revision}\t${id(2, position)}\t${type}\t${JSON.stringify(data)}\t${JSON.stringify(metadata)}\t${recordedAt}\n`,
-    );
+    lines.push(eventLine(position, stream, revision, type, data));
   };
   const next = (revisions: number[], n: number) => (revisions[n] = (revisions[n] ?? -1) + 1);
   const author = (n: number, type: string, data: object) =>
@@ -101,15 +111,16 @@ export function* makeLog(events: number): Iterable<string> {
   yield lines.join('');
 }
 
-/** Fills the log of a migrated, empty event store. */
-export async function writeLog(databaseUrl: string, events: number): Promise<void> {
+/** Fills the log of a migrated, empty event store with a made-up log. */
+export const writeLog = (databaseUrl: string, events: number): Promise<void> =>
+  copyLog(databaseUrl, makeLog(events));
+
+/** Fills the log of a migrated, empty event store with lines of {@link eventLine}. */
+export async function copyLog(databaseUrl: string, lines: Iterable<string>): Promise<void> {
   const client = new Client({ connectionString: databaseUrl });
   await client.connect();
   try {
-    await pipeline(
-      Readable.from(makeLog(events)),
-      client.query(copyFrom('copy event_store.events from stdin')),
-    );
+    await pipeline(Readable.from(lines), client.query(copyFrom('copy event_store.events from stdin')));
     await client.query('vacuum analyze event_store.events');
   } finally {
     await client.end();

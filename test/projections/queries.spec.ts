@@ -3,8 +3,12 @@ import { CatalogueAsOf } from '../../projections/catalogue/catalogue-as-of.js';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { GetAuthor, GetAuthorHandler } from '../../projections/catalogue/get-author.js';
 import { GetBook, GetBookHandler } from '../../projections/catalogue/get-book.js';
-import { ListAuthors, ListAuthorsHandler } from '../../projections/catalogue/list-authors.js';
-import { ListBooks, ListBooksHandler } from '../../projections/catalogue/list-books.js';
+import {
+  ListAuthors,
+  ListAuthorsHandler,
+  type AuthorFilter,
+} from '../../projections/catalogue/list-authors.js';
+import { ListBooks, ListBooksHandler, type BookFilter } from '../../projections/catalogue/list-books.js';
 import {
   ListAuthorsOfBook,
   ListAuthorsOfBookHandler,
@@ -16,6 +20,7 @@ import { Projector } from '../../projections/projector.js';
 import { bookStream } from '../../src/books/book.events.js';
 import { authorStream } from '../../src/authors/author.events.js';
 import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
+import { createPool, POOLS } from '../../src/postgres/database.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 import { newEvent } from '../support/events.js';
 
@@ -51,7 +56,6 @@ beforeAll(async () => {
   const head = await store.head();
   expect(head !== undefined && (await projector.reached(head, 30_000))).toBe(true);
   await projector.close();
-  await sql(database.url, 'analyze');
   const query = pool.query.bind(pool);
   const counted = (...args: unknown[]) => {
     const [first] = args as [string | { text: string }];
@@ -123,8 +127,8 @@ test.each([
   ],
   [
     'a word of a title',
-    `select from books b where b.words like '%ook%' and b.words like '% 59%'`,
-    'books_by_words',
+    `select from book_words w where w.words like '%ook%' and w.words like '% 59%'`,
+    'book_words_by_words',
   ],
   ['the start of a name', `select from authors a where a.name_sort like 'author 59%'`, 'authors_by_name'],
   [
@@ -149,6 +153,156 @@ test.each([
     `explain ${text}`,
   );
   expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toContain(index);
+});
+
+/** The nodes of a plan, each with its parent. */
+interface Node {
+  readonly 'Node Type': string;
+  readonly 'Index Name'?: string;
+  readonly 'Index Cond'?: string;
+  readonly Plans?: readonly Node[];
+}
+function* nodesOf(node: Node, parent?: Node): Iterable<readonly [Node, Node | undefined]> {
+  yield [node, parent];
+  for (const child of node.Plans ?? []) yield* nodesOf(child, node);
+}
+
+const CURSOR = (sort: string) => {
+  const value = sort.endsWith('createdAt') ? new Date(0).toISOString() : 'b';
+  return Buffer.from(JSON.stringify([sort, value, id(0)])).toString('base64url');
+};
+const PLANS: [
+  string,
+  (list: Lists, sort: 'own' | '-own' | 'createdAt', after: boolean) => Promise<unknown>,
+  RegExp,
+][] = [
+  [
+    'search of books',
+    (lists, sort, after) => lists.books({ search: 'ook 59' }, sort, after),
+    /book_words_by_words/,
+  ],
+  [
+    'a letter of books',
+    (lists, sort, after) => lists.books({ search: 'x' }, sort, after),
+    /book_words_by_words/,
+  ],
+  [
+    'search of authors',
+    (lists, sort, after) => lists.authors({ search: 'uthor 59' }, sort, after),
+    /authors_by_words/,
+  ],
+  [
+    'start of titles',
+    (lists, sort, after) => lists.books({ prefix: 'book 5' }, sort, after),
+    /books_by_title/,
+  ],
+  [
+    'start of names',
+    (lists, sort, after) => lists.authors({ prefix: 'author 5' }, sort, after),
+    /authors_by_name/,
+  ],
+  [
+    'search and start',
+    (lists, sort, after) => lists.books({ prefix: 'b', search: '5' }, sort, after),
+    /book_words_by_words/,
+  ],
+  [
+    'punctuation that titles begin with',
+    (lists, sort, after) => lists.books({ prefix: '¿' }, sort, after),
+    /book_words_by_words/,
+  ],
+  [
+    'punctuation that names begin with',
+    (lists, sort, after) => lists.authors({ prefix: '¿' }, sort, after),
+    /authors_by_words/,
+  ],
+  [
+    'search of an author’s books',
+    (lists, sort, after) => lists.books({ author: id(1), search: '5' }, sort, after),
+    /author_book_pkey/,
+  ],
+  [
+    'an author’s books in a role',
+    (lists, sort, after) => lists.books({ author: id(1), role: 'editor' }, sort, after),
+    /author_book_pkey/,
+  ],
+  [
+    'search of a book’s authors',
+    (lists, sort, after) => lists.authors({ book: id(1), search: '5' }, sort, after),
+    /author_book_by_book/,
+  ],
+  [
+    'search of books in a role',
+    (lists, sort, after) => lists.books({ role: 'narrator', search: '5' }, sort, after),
+    /book_words_by_words/,
+  ],
+  [
+    'books in a role',
+    (lists, sort, after) => lists.books({ role: 'narrator' }, sort, after),
+    /author_book_by_role/,
+  ],
+  [
+    'search of authors with books',
+    (lists, sort, after) => lists.authors({ hasBooks: true, search: '5' }, sort, after),
+    /authors_by_words/,
+  ],
+  [
+    'authors without books',
+    (lists, sort, after) => lists.authors({ hasBooks: false }, sort, after),
+    /authors_by/,
+  ],
+];
+type Lists = ReturnType<typeof listsOn>;
+function listsOn(listPool: Pool) {
+  const rest = (sort: string, after: boolean, own: string, limit = 50) => {
+    const by = sort.replace('own', own);
+    return { limit, sort: by as never, ...(after && { after: CURSOR(by) }) };
+  };
+  return {
+    books: (filter: Partial<BookFilter>, sort: string, after: boolean) =>
+      new ListBooksHandler({ pool: listPool }).execute(
+        new ListBooks({ ...rest(sort, after, 'title'), include: 'authors', ...filter }),
+      ),
+    authors: (filter: Partial<AuthorFilter>, sort: string, after: boolean) =>
+      new ListAuthorsHandler({ pool: listPool }).execute(
+        new ListAuthors({ ...rest(sort, after, 'name'), include: 'books', ...filter }),
+      ),
+  };
+}
+
+describe.each(['without', 'with'])('%s statistics', (statistics) => {
+  let lists: Pool;
+  const plans: string[] = [];
+  beforeAll(async () => {
+    if (statistics === 'with') await sql(database.url, 'analyze');
+    lists = createPool(database.url, { ...POOLS.lists, searchPath: 'catalogue,public' });
+    const query = lists.query.bind(lists);
+    const explaining = async (config: { text: string; values: unknown[] }) => {
+      const plan = await query({ ...config, name: '', text: `explain (format json) ${config.text}` });
+      plans.push(JSON.stringify(plan.rows[0]['QUERY PLAN'][0].Plan));
+      return query(config);
+    };
+    Object.assign(lists, { query: explaining });
+  });
+  afterAll(() => lists.end());
+
+  test.each(PLANS)(
+    '%s: an index gives the rows, and no table or index is read whole',
+    async (_, ask, index) => {
+      for (const sort of ['own', '-own', 'createdAt'] as const)
+        for (const after of [false, true]) {
+          plans.length = 0;
+          await ask(listsOn(lists), sort, after);
+          expect(plans).toHaveLength(1);
+          expect(plans[0]).toMatch(index);
+          for (const [node, parent] of nodesOf(JSON.parse(plans[0] ?? '') as Node)) {
+            expect(node['Node Type']).not.toBe('Seq Scan');
+            // Only a walk, which its limit ends, reads an index without looking for anything.
+            if (node['Index Name'] && !node['Index Cond']) expect(parent?.['Node Type']).toBe('Limit');
+          }
+        }
+    },
+  );
 });
 
 test('pages of books and authors in a role are the same, whether few or many links have the role', async () => {
