@@ -6,7 +6,7 @@ import type { Moment } from '../../src/event-store/moment.js';
 import { invalidRequest, Problem } from '../../src/http/problem.js';
 import { foldAuthor, foldBook } from './fold.js';
 import type { AuthorRow, BookRow, Known, Standing } from './rows.js';
-import type { AuthorView, BookView } from './views.js';
+import { rareFields, type AuthorView, type BookView } from './views.js';
 
 /** Single authors and books as of a moment, folded from their streams by the projection's own fold. */
 @Injectable()
@@ -16,14 +16,16 @@ export class CatalogueAsOf {
   /** @throws Problem 404 or 410 if the author did not exist at that moment. */
   async author(id: string, asOf: Moment, caller?: AbortSignal): Promise<AuthorView> {
     const { standing, stale } = await this.fold(authorStream(id), asOf, foldAuthor, caller);
-    return viewOf(thereOr('author', standing), stale);
+    const { sourceKey, ...author } = thereOr('author', standing);
+    return { ...viewOf(author, stale), ...rareFields({ sourceKey }) };
   }
 
   /** @throws Problem 404 or 410 if the book did not exist at that moment. */
   async book(id: string, asOf: Moment, includeAuthors: boolean, caller?: AbortSignal): Promise<BookView> {
     const { standing, stale } = await this.fold(bookStream(id), asOf, foldBook, caller);
-    const { links, ...book } = thereOr('book', standing);
-    if (!includeAuthors) return viewOf(book, stale);
+    const { links, filedAs, sourceKey, ...row } = thereOr('book', standing);
+    const book = { ...viewOf(row, stale), ...rareFields({ filedAs, sourceKey }) };
+    if (!includeAuthors) return book;
     const authors = await Promise.all(
       links.map(async ({ authorId, roles, creditedAs }, index) => {
         const { standing: author } = await this.fold(authorStream(authorId), asOf, foldAuthor, caller);
@@ -31,7 +33,7 @@ export class CatalogueAsOf {
         return [{ id: authorId, name: author.row.name, position: index + 1, roles: [...roles], creditedAs }];
       }),
     );
-    return { ...viewOf(book, stale), authors: authors.flat() };
+    return { ...book, authors: authors.flat() };
   }
 
   private async fold<Row>(

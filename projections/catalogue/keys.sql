@@ -5,10 +5,14 @@ create index books_title_trigrams on books using gin (title_search gin_trgm_ops)
 create index authors_name_trigrams on authors using gin (name_search gin_trgm_ops);
 
 -- Indexes for paging lists. A btree entry has room for 2,700 bytes, so texts are sorted by their first 200 characters.
-create index books_by_title on books (left(title_search, 200) collate "C", id);
+create index books_by_title on books (left(title_sort, 200) collate "C", id);
 create index authors_by_name on authors (left(name_search, 200) collate "C", id);
 create index books_by_creation on books (created_at, id);
 create index authors_by_creation on authors (created_at, id);
+
+-- Books and authors by the key of their source.
+create index books_by_source on books (source_key) where source_key is not null;
+create index authors_by_source on authors (source_key) where source_key is not null;
 
 -- Books and authors by role.
 create index author_book_by_role on author_book using gin (roles);

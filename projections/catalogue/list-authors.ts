@@ -1,9 +1,11 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
 import { prepared, queryFor } from '../../src/postgres/database.js';
+import { AUTHOR } from '../../src/authors/author.events.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
 import { pageByRole } from './page-by-role.js';
 import { ListPool } from './read-model.js';
+import { keyCondition } from './source-key.js';
 import { textConditions, type TextFilter } from './search.js';
 import {
   authorColumns,
@@ -25,6 +27,8 @@ export interface AuthorFilter extends TextFilter {
   /** Only authors with this role; with `book`, with this role in that book. */
   readonly role?: Role | undefined;
   readonly hasBooks?: boolean | undefined;
+  /** Only the authors with this key of their source. */
+  readonly key?: string | undefined;
   readonly include?: 'books' | undefined;
 }
 
@@ -52,9 +56,9 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
   constructor(private readonly lists: ListPool) {}
 
   async execute({ filter, caller }: ListAuthors): Promise<Page<AuthorView>> {
-    const { limit, sort, book, role, hasBooks, include } = filter;
+    const { limit, sort, book, role, hasBooks, key, include } = filter;
     const parameters = new Parameters();
-    const conditions = textConditions('a.name_search', filter, parameters);
+    const conditions = textConditions('a.name_search', 'a.name_search', filter, parameters);
     if (book !== undefined) {
       const link = ['l.author_id = a.id', `l.book_id = ${parameters.add(book)}`];
       if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
@@ -62,6 +66,7 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
     }
     if (hasBooks !== undefined)
       conditions.push(`${hasBooks ? '' : 'not '}exists (select from author_book l where l.author_id = a.id)`);
+    if (key !== undefined) conditions.push(keyCondition('authors', AUTHOR, key, parameters));
     const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
     const { where, tail } = keyset(ORDERS[sort], 'a.id', limit, after, parameters);
     const included = include ? `, ${booksOfAuthor}` : '';

@@ -1,9 +1,11 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
 import { prepared, queryFor } from '../../src/postgres/database.js';
+import { BOOK } from '../../src/books/book.events.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
 import { pageByRole } from './page-by-role.js';
 import { ListPool } from './read-model.js';
+import { keyCondition } from './source-key.js';
 import { textConditions, type TextFilter } from './search.js';
 import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
 
@@ -17,6 +19,8 @@ export interface BookFilter extends TextFilter {
   readonly author?: string | undefined;
   /** Only books that have an author in this role; with `author`, that author in this role. */
   readonly role?: Role | undefined;
+  /** Only the books with this key of their source. */
+  readonly key?: string | undefined;
   readonly include?: 'authors' | undefined;
 }
 
@@ -33,8 +37,8 @@ export class ListBooks extends Query<Page<BookView>> {
 type Row = BookRecord & { readonly key: string };
 
 const ORDERS: Record<BookFilter['sort'], Order> = {
-  title: { expression: 'left(b.title_search, 200)', type: 'text', descending: false },
-  '-title': { expression: 'left(b.title_search, 200)', type: 'text', descending: true },
+  title: { expression: 'left(b.title_sort, 200)', type: 'text', descending: false },
+  '-title': { expression: 'left(b.title_sort, 200)', type: 'text', descending: true },
   createdAt: { expression: 'b.created_at', type: 'timestamptz', descending: false },
   '-createdAt': { expression: 'b.created_at', type: 'timestamptz', descending: true },
 };
@@ -44,19 +48,20 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
   constructor(private readonly lists: ListPool) {}
 
   async execute({ filter, caller }: ListBooks): Promise<Page<BookView>> {
-    const { limit, sort, author, role, include } = filter;
+    const { limit, sort, author, role, key, include } = filter;
     const parameters = new Parameters();
-    const conditions = textConditions('b.title_search', filter, parameters);
+    const conditions = textConditions('b.title_search', 'b.title_sort', filter, parameters);
     if (author !== undefined) {
       const link = ['l.book_id = b.id', `l.author_id = ${parameters.add(author)}`];
       if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
       conditions.push(`exists (select from author_book l where ${link.join(' and ')})`);
     }
+    if (key !== undefined) conditions.push(keyCondition('books', BOOK, key, parameters));
     const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
     const { where, tail } = keyset(ORDERS[sort], 'b.id', limit, after, parameters);
     const included = include ? `, ${authorsOfBook}` : '';
     const page = (source: string, ...more: string[]) =>
-      `select ${bookColumns}${included}, left(b.title_search, 200) as key
+      `select ${bookColumns}${included}, left(b.title_sort, 200) as key
        from ${source} where ${[...more, ...conditions, where].join(' and ')} ${tail}`;
     const { values } = parameters;
     const query =

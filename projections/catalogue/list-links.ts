@@ -29,7 +29,7 @@ export class ListAuthorsOfBook extends Query<Page<LinkedAuthor>> {
   }
 }
 
-const BY_TITLE: Order = { expression: 'left(b.title_search, 200)', type: 'text', descending: false };
+const BY_TITLE: Order = { expression: 'left(b.title_sort, 200)', type: 'text', descending: false };
 const BY_POSITION: Order = { expression: 'l.position', type: 'integer', descending: false };
 
 @QueryHandler(ListBooksOfAuthor)
@@ -45,7 +45,7 @@ export class ListBooksOfAuthorHandler implements IQueryHandler<ListBooksOfAuthor
     const cursor = after === undefined ? undefined : decodeCursor('title of author', after);
     const { where, tail } = keyset(BY_TITLE, 'b.id', limit, cursor, parameters);
     const text = `select b.id, b.title, l.position, l.roles, l.credited_as as "creditedAs",
-        left(b.title_search, 200) as key
+        left(b.title_sort, 200) as key
       from author_book l join books b on b.id = l.book_id where l.author_id = ${owner} and ${where} ${tail}`;
     const { rows } = await this.lists.pool.query<LinkedBook & { key: string }>(
       prepared(text, parameters.values),

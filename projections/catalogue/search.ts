@@ -9,9 +9,10 @@ export interface TextFilter {
 
 const literal = (text: string): string => searchText(text).replace(/[\\%_]/g, '\\$&');
 
-/** Conditions on a `*_search` column: `search` anywhere (trigram index), `prefix` at the start (sort index). */
+/** Conditions on texts: `search` anywhere (trigram index), `prefix` at the start of what lists are sorted by. */
 export function textConditions(
   column: string,
+  sort: string,
   { search, prefix }: TextFilter,
   parameters: Parameters,
 ): string[] {
@@ -19,6 +20,6 @@ export function textConditions(
     ...(search === undefined ? [] : [`${column} like ${parameters.add(`%${literal(search)}%`)}`]),
     ...(prefix === undefined
       ? []
-      : [`left(${column}, 200) collate "C" like ${parameters.add(`${literal(prefix)}%`)}`]),
+      : [`left(${sort}, 200) collate "C" like ${parameters.add(`${literal(prefix)}%`)}`]),
   ];
 }

@@ -18,9 +18,13 @@ export class Authors {
     return this.handling.handle({ id, ...decider(id), decide }, context, patienceMs);
   }
 
+  load(id: string): Promise<Author> {
+    return this.handling.load(decider(id));
+  }
+
   /** Whether the author can be linked now. */
   async statusOf(id: string): Promise<Author['status']> {
-    return (await this.handling.load(decider(id))).status;
+    return (await this.load(id)).status;
   }
 }
 

@@ -1,23 +1,28 @@
 import { AuthorIsRemoved, AuthorNotFound, type Author } from '../authors/author.js';
+import type { FromSource } from '../authors/author.events.js';
 import { DomainError } from '../domain-error.js';
+import type { Title } from '../text.js';
 import type { BookEvent, Link } from './book.events.js';
 import { roleSet, type Role } from './roles.js';
 
 /** The state of a book, as commands need it. Includes the links, so one revision covers the rules about links. */
 export type Book =
   | { readonly status: 'unknown' }
-  | { readonly status: 'live' | 'removed'; readonly title: string; readonly links: readonly Link[] };
+  | ({ readonly status: 'live' | 'removed'; readonly links: readonly Link[] } & Title & FromSource);
 
 type KnownBook = Exclude<Book, { status: 'unknown' }>;
 
 export const unknownBook: Book = { status: 'unknown' };
 
 export function evolveBook(book: Book, event: BookEvent): Book {
-  if (event.type === 'BookAdded') return { status: 'live', title: event.data.title, links: [] };
+  if (event.type === 'BookAdded') {
+    const { title, filedAs, key } = event.data;
+    return { status: 'live', title, filedAs, key, links: [] };
+  }
   if (book.status === 'unknown') return book;
   switch (event.type) {
     case 'BookRetitled':
-      return { ...book, title: event.data.title };
+      return { ...book, title: event.data.title, filedAs: event.data.filedAs };
     case 'BookLinked': {
       const { position, ...link } = event.data;
       return { ...book, links: book.links.toSpliced(position - 1, 0, link) };
@@ -37,7 +42,13 @@ export function evolveBook(book: Book, event: BookEvent): Book {
     case 'BookRemoved':
       return { ...book, status: 'removed' };
     case 'BookRestored':
-      return { status: 'live', title: event.data.title, links: event.data.authors };
+      return {
+        ...book,
+        status: 'live',
+        title: event.data.title,
+        filedAs: event.data.filedAs,
+        links: event.data.authors,
+      };
   }
 }
 
@@ -52,29 +63,39 @@ export interface LinkWish {
 
 export function addBook(
   book: Book,
-  command: { title: string; authors: readonly Omit<LinkWish, 'position'>[] },
+  command: Title & FromSource & { authors: readonly Omit<LinkWish, 'position'>[] },
 ): BookEvent[] {
   if (book.status !== 'unknown') throw new BookAlreadyExists();
-  const events: BookEvent[] = [{ type: 'BookAdded', data: { title: command.title } }];
-  checkList(command.authors);
-  command.authors.forEach((wish, index) => events.push(linked(wish, index + 1)));
+  const events: BookEvent[] = [{ type: 'BookAdded', data: { ...titleOf(command), ...keyOf(command) } }];
+  listed(command.authors).forEach((wish, index) => events.push(linked(wish, index + 1)));
   return events;
 }
 
-/** Checks that every author of a list can be linked, and that no author is listed twice. */
-function checkList(authors: readonly LinkWish[]): void {
-  const seen = new Set<string>();
-  authors.forEach(({ authorId, author }, index) => {
-    const pointer = `/authors/${index}/authorId`;
-    if (seen.has(authorId)) throw new AuthorListedTwice().at(pointer);
-    seen.add(authorId);
-    if (author !== 'live') throw new AuthorNotLinkable(author).at(pointer);
+/**
+ * The authors of a list, who must be linkable. An author who is listed several times has one link: at the first place,
+ * in all the roles, with the first credit that there is.
+ */
+function listed(authors: readonly LinkWish[]): LinkWish[] {
+  const wishes = new Map<string, LinkWish>();
+  authors.forEach((wish, index) => {
+    const { authorId, author, roles = AS_AUTHOR, creditedAs } = wish;
+    if (author !== 'live') throw new AuthorNotLinkable(author).at(`/authors/${index}/authorId`);
+    const first = wishes.get(authorId);
+    const united = first && {
+      ...first,
+      roles: [...(first.roles ?? AS_AUTHOR), ...roles],
+      creditedAs: first.creditedAs ?? creditedAs,
+    };
+    wishes.set(authorId, united ?? wish);
   });
+  return [...wishes.values()];
 }
 
-export function retitleBook(book: Book, command: { title: string }): BookEvent[] {
-  const { title } = live(book);
-  return title === command.title ? [] : [{ type: 'BookRetitled', data: { title: command.title } }];
+export function retitleBook(book: Book, command: Title): BookEvent[] {
+  const { title, filedAs } = live(book);
+  return title === command.title && filedAs === command.filedAs
+    ? []
+    : [{ type: 'BookRetitled', data: titleOf(command) }];
 }
 
 /**
@@ -129,7 +150,7 @@ export function restoreBook(book: Book, command: { liveAuthors: ReadonlySet<stri
   if (book.status === 'unknown') throw new BookNotFound();
   if (book.status === 'live') return [];
   const authors = book.links.filter((link) => command.liveAuthors.has(link.authorId));
-  return [{ type: 'BookRestored', data: { title: book.title, authors } }];
+  return [{ type: 'BookRestored', data: { ...titleOf(book), ...keyOf(book), authors } }];
 }
 
 /**
@@ -138,13 +159,12 @@ export function restoreBook(book: Book, command: { liveAuthors: ReadonlySet<stri
  */
 export function importBook(
   book: Book,
-  command: { title: string; authors: readonly Omit<LinkWish, 'position'>[] | undefined },
+  command: Title & FromSource & { authors: readonly Omit<LinkWish, 'position'>[] | undefined },
 ): BookEvent[] {
-  const { title, authors } = command;
-  if (book.status === 'unknown') return addBook(book, { title, authors: authors ?? [] });
-  const events = retitleBook(book, { title });
-  if (!authors) return events;
-  checkList(authors);
+  if (book.status === 'unknown') return addBook(book, { ...command, authors: command.authors ?? [] });
+  const events = retitleBook(book, command);
+  if (!command.authors) return events;
+  const authors = listed(command.authors);
 
   let state: Book = book;
   const take = (decided: BookEvent[]) => {
@@ -165,8 +185,16 @@ function live(book: Book): KnownBook {
   return book;
 }
 
+const titleOf = ({ title, filedAs }: Title): Title => ({
+  title,
+  ...(filedAs !== undefined && { filedAs }),
+});
+const keyOf = ({ key }: FromSource): FromSource => (key === undefined ? {} : { key });
+
+const AS_AUTHOR: readonly Role[] = ['author'];
+
 function linked(wish: LinkWish, position: number): BookEvent {
-  const roles = roleSet(wish.roles ?? ['author']);
+  const roles = roleSet(wish.roles ?? AS_AUTHOR);
   return {
     type: 'BookLinked',
     data: { authorId: wish.authorId, position, roles, creditedAs: wish.creditedAs ?? null },
@@ -189,12 +217,6 @@ export class BookIsRemoved extends DomainError {
   readonly kind = 'conflict';
   readonly rule = 'book-removed';
   override message = 'The book has been removed; restore the book first.';
-}
-
-export class AuthorListedTwice extends DomainError {
-  readonly kind = 'unprocessable';
-  readonly rule = 'author-listed-twice';
-  override message = 'The same author is listed twice.';
 }
 
 /** The book's list names an author that doesn't exist or has been removed. */

@@ -27,18 +27,11 @@ export class Books {
     decide: (book: Book) => BookEvent[] | Promise<BookEvent[]>,
     patienceMs?: number,
   ): Promise<CommandResult> {
-    return this.handling.handle(
-      {
-        id,
-        stream: bookStream(id),
-        initial: unknownBook,
-        evolve: evolveBook,
-        flawOf: flawOfBookEvent,
-        decide,
-      },
-      context,
-      patienceMs,
-    );
+    return this.handling.handle({ id, ...decider(id), decide }, context, patienceMs);
+  }
+
+  load(id: string): Promise<Book> {
+    return this.handling.load(decider(id));
   }
 
   /** The same authors, each with the author's current status. */
@@ -48,3 +41,10 @@ export class Books {
     );
   }
 }
+
+const decider = (id: string) => ({
+  stream: bookStream(id),
+  initial: unknownBook,
+  evolve: evolveBook,
+  flawOf: flawOfBookEvent,
+});

@@ -133,9 +133,15 @@ test.each([
   ],
   [
     'a page in order of title',
-    `select from books b where (left(b.title_search, 200) collate "C", b.id) > ('book 5', '${id(0)}')
-     order by left(b.title_search, 200) collate "C", b.id limit 50`,
+    `select from books b where (left(b.title_sort, 200) collate "C", b.id) > ('book 5', '${id(0)}')
+     order by left(b.title_sort, 200) collate "C", b.id limit 50`,
     'books_by_title',
+  ],
+  ['books by the key of their source', `select from books b where b.source_key = 'k'`, 'books_by_source'],
+  [
+    'authors by the key of their source',
+    `select from authors a where a.source_key = 'k'`,
+    'authors_by_source',
   ],
   ['an author’s books', `select from author_book l where l.author_id = '${id(1)}'`, 'author_book_pkey'],
   [
