@@ -4,7 +4,7 @@ const FEATURES = '^src/(authors|books|imports|audit|policies|access|telemetry)/'
 /** Files that join the two sides: what opens both, what lists both, and the commands of operators. */
 const COMPOSITION = '^src/(app\\.module|resources|resources\\.module)\\.ts$|^src/cli/';
 const EVENT_TYPES =
-  '^src/(authors|books)/[a-z-]+\\.events\\.ts$|^src/books/(roles|role-schemas)\\.ts$|^src/stored-data\\.ts$';
+  '^src/(authors|books)/[a-z-]+\\.events\\.ts$|^src/books/(roles|role-schemas)\\.ts$|^src/(ids|stored-data)\\.ts$';
 const PORT = '^src/event-store/[a-z-]+\\.ts$';
 const DECISIONS =
   '^src/(authors/author|books/book|books/roles|text|domain-error|stored-data)\\.ts$|^src/.*\\.events\\.ts$';

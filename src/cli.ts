@@ -25,16 +25,21 @@ const program = new Command('colophon')
 
 program
   .command('import')
-  .argument('<file>', 'NDJSON, or - for standard input')
+  .argument('[file]', 'NDJSON, also compressed by gzip, or - for standard input')
   .description(
     'add or change authors and books as the lines say; a second run changes nothing or resumes a failed import',
   )
   .option('--actor <name>', 'who imports', userInfo().username)
   .option('--reason <text>', 'why')
-  .option('--results', 'print a result for every line, not only for failed lines')
-  .action(async (file: string, options: ImportOptions) =>
-    (await import('./cli/import.js')).importFile(file, options),
-  );
+  .option('--results [file]', 'write a result for every line to a file, or print the results of all lines')
+  .option('--dry-run', 'print what each line would do, and write nothing')
+  .action(async (file: string | undefined, options: ImportOptions, command: Command) => {
+    // The one file of `import --results FILE` is the file to import.
+    const { results } = options;
+    const only = file === undefined && typeof results === 'string' ? results : undefined;
+    const input = file ?? only ?? command.error("error: missing required argument 'file'");
+    await (await import('./cli/import.js')).importFile(input, only ? { ...options, results: true } : options);
+  });
 
 program
   .command('replay')

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { normaliseText, MAX_TEXT_LENGTH } from './text.js';
+import { normaliseText, normaliseTitle, MAX_TEXT_LENGTH } from './text.js';
 
 const accepted = (raw: string, maxLength?: number) => {
   const result = normaliseText(raw, maxLength);
@@ -13,6 +13,13 @@ test.each([
   ['one  \n \n two\u2028three\u0085four', 'one two three four'],
   ['one  two \n three', 'one  two three'],
   ['\u0085 one \u0085\u0085 two\u0085', 'one two'],
+  ['a\tb', 'a b'],
+  ['a \t\t b\vc\fd', 'a b c d'],
+  ['\tone\u001ftwo\u001e\u001d', 'one two'],
+  ['\ufeffone', 'one'],
+  ['\u0098von \u009cGoethe', 'von Goethe'],
+  ['one\u0098\u0089', 'one'],
+  ['\u0098 one', 'one'],
   ['紅樓夢', '紅樓夢'],
   ['👩‍👩‍👧', '👩‍👩‍👧'],
 ])('%j becomes %j', (raw, text) => expect(accepted(raw)).toBe(text));
@@ -25,11 +32,45 @@ test.each([
   ['\u0301', 'blank'],
   ['\u2800', 'blank'],
   ['a\u0000b', 'control-character'],
-  ['a\tb', 'control-character'],
   ['a\u0085\u009fb', 'control-character'],
+  ['a\u001bb', 'control-character'],
+  ['\u0098\u009c', 'blank'],
+  ['\ud800\u0098\udc00', 'lone-surrogate'],
+  [`x${'\u0323'.repeat(16)}\u0098${'\u0323'.repeat(16)}`, 'too-many-marks'],
   ['\ud800', 'lone-surrogate'],
   ['a\udc00', 'lone-surrogate'],
 ])('%j is refused: %s', (raw, rule) => expect(accepted(raw)).toBe(rule));
+
+test.each([
+  ['\u0098Das \u009cParfum', 'Das Parfum', 'Parfum'],
+  ['\u0098Das\u009c Parfum', 'Das Parfum', 'Parfum'],
+  ['\u0088Le \u0089père Goriot', 'Le père Goriot', 'père Goriot'],
+  [' \u0098L’\u009camour\r\nfou', 'L’amour fou', 'amour fou'],
+  [
+    '\u0098Der\u009c Herr der Ringe. \u0098Die\u009c zwei Türme',
+    'Der Herr der Ringe. Die zwei Türme',
+    'Herr der Ringe. zwei Türme',
+  ],
+  ['\u0098a \u0098The \u009cIdiot', 'a The Idiot', 'a Idiot'],
+  // A mark without its partner, and marks of two kinds, say nothing.
+  ['\u0098Das Parfum', 'Das Parfum', undefined],
+  ['Das \u009cParfum', 'Das Parfum', undefined],
+  ['\u0098Das \u0089Parfum', 'Das Parfum', undefined],
+  ['\u009cDas \u0098Parfum', 'Das Parfum', undefined],
+  // Nothing is left, or nothing is marked.
+  ['\u0098Das\u009c', 'Das', undefined],
+  ['\u0098Das\u009c \u200b', 'Das \u200b', undefined],
+  ['\u0098 \u009cParfum', 'Parfum', undefined],
+  ['Das Parfum', 'Das Parfum', undefined],
+])('the title %j is %j, filed as %j', (raw, title, filedAs) => {
+  expect(normaliseTitle(raw)).toEqual({ title, ...(filedAs !== undefined && { filedAs }) });
+});
+
+test('a title that is no text is refused', () => {
+  expect(normaliseTitle('\u0098Das\u0000 \u009cParfum')).toMatchObject({
+    problem: { rule: 'control-character' },
+  });
+});
 
 // In quadratic time, each of these would take hours.
 describe('a million characters', () => {
@@ -43,6 +84,16 @@ describe('a million characters', () => {
     ['joiners', '\u200d'],
   ])('of %s between two letters are too long', (_, units) => {
     expect(accepted(`a${units.repeat(MANY / units.length)}b`)).toBe('too-long');
+  });
+
+  test.each([
+    ['marks that begin', '\u0098'],
+    ['marks that end', '\u009c'],
+    ['marked parts', '\u0098a \u009c'],
+    ['two kinds of marks that begin', '\u0098\u0088'],
+  ])('of %s are a title or none, in linear time', (_, units) => {
+    const title = normaliseTitle(`${units.repeat(MANY / units.length)}b`, 2 * MANY);
+    expect('title' in title && title.title.replace(/a /g, '')).toBe('b');
   });
 
   test('of blanks around a word do not count', () => {

@@ -6,7 +6,13 @@ import type { Moment } from '../../src/event-store/moment.js';
 import { invalidRequest, Problem } from '../../src/http/problem.js';
 import { foldAuthor, foldBook } from './fold.js';
 import type { AuthorRow, BookRow, Known, Standing } from './rows.js';
-import type { AuthorView, BookView, LinkedAuthor, WaitingAuthor } from './views.js';
+import {
+  rareFields,
+  type AuthorView,
+  type BookView,
+  type LinkedAuthor,
+  type WaitingAuthor,
+} from './views.js';
 
 /** Single authors and books as of a moment, folded from their streams by the projection's own fold. */
 @Injectable()
@@ -16,14 +22,16 @@ export class CatalogueAsOf {
   /** @throws Problem 404 or 410 if the author did not exist at that moment. */
   async author(id: string, asOf: Moment, caller?: AbortSignal): Promise<AuthorView> {
     const { standing, stale } = await this.fold(authorStream(id), asOf, foldAuthor, caller);
-    return viewOf(thereOr('author', standing), stale);
+    const { sourceKey, ...author } = thereOr('author', standing);
+    return { ...viewOf(author, stale), ...rareFields({ sourceKey }) };
   }
 
   /** @throws Problem 404 or 410 if the book did not exist at that moment. */
   async book(id: string, asOf: Moment, includeAuthors: boolean, caller?: AbortSignal): Promise<BookView> {
     const { standing, stale } = await this.fold(bookStream(id), asOf, foldBook, caller);
-    const { links, ...book } = thereOr('book', standing);
-    if (!includeAuthors) return viewOf(book, stale);
+    const { links, filedAs, sourceKey, ...row } = thereOr('book', standing);
+    const book = { ...viewOf(row, stale), ...rareFields({ filedAs, sourceKey }) };
+    if (!includeAuthors) return book;
     const authors: LinkedAuthor[] = [];
     const waitingAuthors: WaitingAuthor[] = [];
     const standings = await Promise.all(
@@ -35,7 +43,7 @@ export class CatalogueAsOf {
       if (author && 'row' in author) authors.push({ id, name: author.row.name, ...link });
       else waitingAuthors.push({ id, ...link });
     });
-    return { ...viewOf(book, stale), authors, ...(waitingAuthors.length > 0 && { waitingAuthors }) };
+    return { ...book, authors, ...(waitingAuthors.length > 0 && { waitingAuthors }) };
   }
 
   private async fold<Row>(

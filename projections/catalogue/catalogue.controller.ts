@@ -8,6 +8,7 @@ import { DescribeQuery } from '../../src/http/describe.js';
 import { flag, pageSize, uuid, type Schemas, type Valid } from '../../src/http/schemas.js';
 import { IdParam, ValidQuery } from '../../src/http/validate.js';
 import { role } from '../../src/books/role-schemas.js';
+import { MAX_KEY_LENGTH } from '../../src/stored-data.js';
 import { MinPositionGuard } from '../min-position.guard.js';
 import type { Page } from '../page.js';
 import { GetAuthor } from './get-author.js';
@@ -31,11 +32,11 @@ const paging = {
   limit: pageSize(500, 50).describe('1 to 500 items; 50 by default'),
   after: z.string().max(4_000).optional().describe('the `next` of the previous page'),
 };
-const term = z
+const wellFormed = z
   .string()
   .min(1)
-  .max(200)
   .refine((value) => value.isWellFormed() && !value.includes('\0'), 'must be well-formed text');
+const term = wellFormed.max(200);
 const words = {
   search: term
     .optional()
@@ -46,12 +47,15 @@ const words = {
   prefix: term.optional().describe('the text from its first letter or digit; ignores what `search` ignores'),
 };
 
+const key = wellFormed.max(MAX_KEY_LENGTH).optional().describe('the key of the source, if imported');
+
 const authorList = z.strictObject({
   ...paging,
   sort: z.enum(AUTHOR_SORTS).default('name'),
   ...words,
   book: uuid.optional().describe('only authors of this book'),
   role: role.optional().describe('only authors in this role'),
+  key,
   hasBooks: flag.optional().describe('true: only authors with books; false: only authors without'),
   include: z.literal('books').optional(),
 });
@@ -61,6 +65,7 @@ const bookList = z.strictObject({
   ...words,
   author: uuid.optional().describe('only books of this author'),
   role: role.optional().describe('only books with an author in this role'),
+  key,
   include: z.literal('authors').optional(),
 });
 const pageOnly = z.strictObject(paging);

@@ -42,15 +42,20 @@ export const AUTHOR_COLUMNS: readonly Column<AuthorRow>[] = [
   fact('name', 'text'),
   derived('name_sort', 'text', ({ name }) => sortKey(name)),
   derived('words', 'text', ({ name }) => searchWords(name)),
+  fact('sourceKey', 'text'),
   fact('revision', 'bigint'),
   fact('createdAt', 'timestamptz'),
   fact('updatedAt', 'timestamptz'),
 ];
 
+const titleSort = ({ title, filedAs }: BookRow): string => sortKey(filedAs ?? title);
+
 export const BOOK_COLUMNS: readonly Column<BookRow>[] = [
   fact('id', 'uuid'),
   fact('title', 'text'),
-  derived('title_sort', 'text', ({ title }) => sortKey(title)),
+  derived('title_sort', 'text', titleSort),
+  fact('filedAs', 'text'),
+  fact('sourceKey', 'text'),
   fact('revision', 'bigint'),
   fact('createdAt', 'timestamptz'),
   fact('updatedAt', 'timestamptz'),
@@ -69,7 +74,7 @@ export const LINK_COLUMNS: readonly Column<PlacedLink>[] = [
 
 export const BOOK_WORDS_COLUMNS: readonly Column<BookRow>[] = [
   derived('book_id', 'uuid', ({ id }) => id),
-  derived('title_sort', 'text', ({ title }) => sortKey(title)),
+  derived('title_sort', 'text', titleSort),
   fact('createdAt', 'timestamptz'),
   derived('words', 'text', ownWords),
 ];

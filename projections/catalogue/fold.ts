@@ -18,15 +18,19 @@ export function foldAuthor(before: Standing<AuthorRow>, event: ProjectableEvent)
   const { type, data } = event as unknown as AuthorEvent;
   const id = idOf(event.stream);
   const { revision, recordedAt: updatedAt } = event;
-  if (type === 'AuthorAdded' && before === undefined)
-    return { row: { id, name: data.name, revision, createdAt: updatedAt, updatedAt } };
+  if (type === 'AuthorAdded' && before === undefined) {
+    const { name, key: sourceKey = null } = data;
+    return { row: { id, name, sourceKey, revision, createdAt: updatedAt, updatedAt } };
+  }
   if (before && 'row' in before) {
     if (type === 'AuthorRenamed') return { row: { ...before.row, name: data.name, revision, updatedAt } };
     if (type === 'AuthorRemoved')
       return { removed: { id, revision, createdAt: before.row.createdAt, removedAt: updatedAt } };
   }
-  if (type === 'AuthorRestored' && before && 'removed' in before)
-    return { row: { id, name: data.name, revision, createdAt: before.removed.createdAt, updatedAt } };
+  if (type === 'AuthorRestored' && before && 'removed' in before) {
+    const { name, key: sourceKey = null } = data;
+    return { row: { id, name, sourceKey, revision, createdAt: before.removed.createdAt, updatedAt } };
+  }
   throw new Inapplicable(event);
 }
 
@@ -47,12 +51,15 @@ export function foldBook(before: Standing<BookRow>, event: ProjectableEvent): Kn
       eventId: event.id,
     };
   };
-  if (change.type === 'BookAdded' && before === undefined)
-    return { row: { id, title: change.data.title, revision, createdAt: updatedAt, updatedAt, links: [] } };
+  if (change.type === 'BookAdded' && before === undefined) {
+    const { title, filedAs = null, key: sourceKey = null } = change.data;
+    return { row: { id, title, filedAs, sourceKey, revision, createdAt: updatedAt, updatedAt, links: [] } };
+  }
   if (change.type === 'BookRestored' && before && 'removed' in before) {
-    const { title, authors } = change.data;
+    const { title, filedAs = null, key: sourceKey = null, authors } = change.data;
     const { createdAt } = before.removed;
-    return { row: { id, title, revision, createdAt, updatedAt, links: authors.map(linkRow) } };
+    const links = authors.map(linkRow);
+    return { row: { id, title, filedAs, sourceKey, revision, createdAt, updatedAt, links } };
   }
   if (!before || 'removed' in before) throw new Inapplicable(event);
 
@@ -60,7 +67,7 @@ export function foldBook(before: Standing<BookRow>, event: ProjectableEvent): Kn
   const { links } = row;
   switch (change.type) {
     case 'BookRetitled':
-      return { row: { ...row, title: change.data.title } };
+      return { row: { ...row, title: change.data.title, filedAs: change.data.filedAs ?? null } };
     case 'BookLinked':
       if (links.some((link) => link.authorId === change.data.authorId))
         throw new Inapplicable(event, 'the author is already linked');

@@ -10,6 +10,10 @@ create index authors_by_name on authors (name_sort, id);
 create index books_by_creation on books (created_at, id);
 create index authors_by_creation on authors (created_at, id);
 
+-- Books and authors by the key of their source.
+create index books_by_source on books (source_key) where source_key is not null;
+create index authors_by_source on authors (source_key) where source_key is not null;
+
 -- Books and authors by role.
 create index author_book_by_role on author_book using gin (roles);
 

@@ -5,6 +5,7 @@ import { decodeCursor, Parameters, toPage, type Order, type Page } from '../page
 import { inRole, linkedTo } from './link-filters.js';
 import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
+import { fromSource } from './source-key.js';
 import { beginsWith, searched, statement, wordsIn, type TextFilter } from './search.js';
 import {
   authorColumns,
@@ -26,6 +27,8 @@ export interface AuthorFilter extends TextFilter {
   /** Only authors with this role; with `book`, with this role in that book. */
   readonly role?: Role | undefined;
   readonly hasBooks?: boolean | undefined;
+  /** Only the authors with this key of their source. */
+  readonly key?: string | undefined;
   readonly include?: 'books' | undefined;
 }
 
@@ -62,9 +65,10 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
   constructor(private readonly lists: ListPool) {}
 
   async execute({ filter, caller }: ListAuthors): Promise<Page<AuthorView>> {
-    const { limit, sort, prefix, book, role, hasBooks, include } = filter;
+    const { limit, sort, prefix, book, role, hasBooks, key, include } = filter;
     const parameters = new Parameters();
     const filters: Filter[] = [];
+    if (key !== undefined) filters.push(fromSource('authors a', key, parameters));
     if (book !== undefined) filters.push(linkedTo('authors a', book, role, parameters));
     for (const text of searched(filter)) filters.push(authorsWithWords(wordsIn('a.words', text, parameters)));
     if (role !== undefined && book === undefined) filters.push(inRole('authors a', role));

@@ -5,6 +5,7 @@ import { decodeCursor, Parameters, toPage, type Order, type Page } from '../page
 import { inRole, linkedTo } from './link-filters.js';
 import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
+import { fromSource } from './source-key.js';
 import { beginsWith, searched, statement, wordsIn, type TextFilter } from './search.js';
 import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
 
@@ -18,6 +19,8 @@ export interface BookFilter extends TextFilter {
   readonly author?: string | undefined;
   /** Only books that have an author in this role; with `author`, that author in this role. */
   readonly role?: Role | undefined;
+  /** Only the books with this key of their source. */
+  readonly key?: string | undefined;
   readonly include?: 'authors' | undefined;
 }
 
@@ -50,9 +53,10 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
   constructor(private readonly lists: ListPool) {}
 
   async execute({ filter, caller }: ListBooks): Promise<Page<BookView>> {
-    const { limit, sort, prefix, author, role, include } = filter;
+    const { limit, sort, prefix, author, role, key, include } = filter;
     const parameters = new Parameters();
     const filters: Filter[] = [];
+    if (key !== undefined) filters.push(fromSource('books b', key, parameters));
     if (author !== undefined) filters.push(linkedTo('books b', author, role, parameters));
     for (const text of searched(filter)) filters.push(booksWithWords(wordsIn('w.words', text, parameters)));
     if (role !== undefined && author === undefined) filters.push(inRole('books b', role));

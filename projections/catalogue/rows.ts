@@ -4,6 +4,8 @@ import type { Role } from '../../src/books/roles.js';
 export interface AuthorRow {
   readonly id: string;
   readonly name: string;
+  /** The key of the source that the author was imported from. */
+  readonly sourceKey: string | null;
   readonly revision: bigint;
   readonly createdAt: Date;
   readonly updatedAt: Date;
@@ -23,6 +25,9 @@ export interface LinkRow {
 export interface BookRow {
   readonly id: string;
   readonly title: string;
+  /** What lists sort the title by, if that is another text. */
+  readonly filedAs: string | null;
+  readonly sourceKey: string | null;
   readonly revision: bigint;
   readonly createdAt: Date;
   readonly updatedAt: Date;

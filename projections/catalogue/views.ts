@@ -18,6 +18,7 @@ export const linkedAuthor = z.object({ id: canonicalUuid, name: z.string(), ...l
 /** An author in a book's list whose link waits, because the author has been removed or is not in the tables. */
 export const waitingAuthor = z.object({ id: canonicalUuid, ...linkShape });
 
+const sourceKey = z.string().optional().describe('only if imported: the key of the source');
 const stamps = {
   revision: z.string(),
   createdAt: z.iso.datetime(),
@@ -30,6 +31,7 @@ const stamps = {
 export const authorView = z.object({
   id: canonicalUuid,
   name: z.string(),
+  sourceKey,
   ...stamps,
   books: z.array(linkedBook).optional().describe(`with include=books: the first ${MAX_INCLUDED} by title`),
   moreBooks: z.literal(true).optional().describe('only if there are more books: see /authors/{id}/books'),
@@ -37,6 +39,8 @@ export const authorView = z.object({
 export const bookView = z.object({
   id: canonicalUuid,
   title: z.string(),
+  filedAs: z.string().optional().describe('only if lists sort the title by another text'),
+  sourceKey,
   ...stamps,
   authors: z.array(linkedAuthor).optional().describe(`with include=authors: the first ${MAX_INCLUDED}`),
   moreAuthors: z.literal(true).optional().describe('only if there are more authors: see /books/{id}/authors'),
@@ -69,6 +73,7 @@ export const rfc3339 = (milliseconds: string): string => new Date(Number(millise
 interface ResourceRecord {
   readonly id: string;
   readonly text: string;
+  readonly sourceKey: string | null;
   readonly revision: string;
   readonly created: string;
   readonly updated: string;
@@ -82,12 +87,13 @@ export interface AuthorRecord extends ResourceRecord {
 
 /** A row of {@link bookColumns}, with {@link authorsOfBook} if authors are included. */
 export interface BookRecord extends ResourceRecord {
+  readonly filedAs: string | null;
   readonly authors?: LinkedAuthor[];
   readonly waiting?: WaitingAuthor[];
 }
 
-export const authorColumns = `a.id, a.name as text, a.revision, ${epoch('a.created_at')} as created, ${epoch('a.updated_at')} as updated, a.stale`;
-export const bookColumns = `b.id, b.title as text, b.revision, ${epoch('b.created_at')} as created, ${epoch('b.updated_at')} as updated, b.stale`;
+export const authorColumns = `a.id, a.name as text, a.source_key as "sourceKey", a.revision, ${epoch('a.created_at')} as created, ${epoch('a.updated_at')} as updated, a.stale`;
+export const bookColumns = `b.id, b.title as text, b.filed_as as "filedAs", b.source_key as "sourceKey", b.revision, ${epoch('b.created_at')} as created, ${epoch('b.updated_at')} as updated, b.stale`;
 
 // The server returns links as the JSON of the answer. Parsing links row by row took a third of a request's time.
 const linkJson = (...owner: string[]) =>
@@ -112,6 +118,18 @@ export const authorsOfBook = `${first(
   'l.position, l.author_id',
 )} as waiting`;
 
+/** Fields that most authors and books don't have. */
+export const rareFields = ({
+  filedAs = null,
+  sourceKey,
+}: {
+  filedAs?: string | null;
+  sourceKey: string | null;
+}) => ({
+  ...(filedAs !== null && { filedAs }),
+  ...(sourceKey !== null && { sourceKey }),
+});
+
 const stampsOf = ({ revision, created, updated, stale }: ResourceRecord) => {
   const createdAt = rfc3339(created);
   const updatedAt = updated === created ? createdAt : rfc3339(updated);
@@ -121,6 +139,7 @@ const stampsOf = ({ revision, created, updated, stale }: ResourceRecord) => {
 export const toAuthor = (row: AuthorRecord): AuthorView => ({
   id: row.id,
   name: row.text,
+  ...rareFields(row),
   ...stampsOf(row),
   ...(row.books && { books: row.books.slice(0, MAX_INCLUDED) }),
   ...((row.books?.length ?? 0) > MAX_INCLUDED && { moreBooks: true as const }),
@@ -129,6 +148,7 @@ export const toAuthor = (row: AuthorRecord): AuthorView => ({
 export const toBook = (row: BookRecord): BookView => ({
   id: row.id,
   title: row.text,
+  ...rareFields(row),
   ...stampsOf(row),
   ...(row.authors && { authors: row.authors.slice(0, MAX_INCLUDED) }),
   ...((row.authors?.length ?? 0) > MAX_INCLUDED && { moreAuthors: true as const }),

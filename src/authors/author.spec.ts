@@ -73,6 +73,15 @@ describe('removing an author', () => {
 describe('restoring an author', () => {
   test('brings it back under its last name', () =>
     given(added, renamed, removed).when(restoreAuthor).then({ type: 'AuthorRestored', data: { name } }));
+  test('keeps the key of its source', () => {
+    const withKey: AuthorEvent = { type: 'AuthorRestored', data: { name, key: 'k' } };
+    given({ type: 'AuthorAdded', data: { name: 'Mary Ann Evans', key: 'k' } }, renamed, removed)
+      .when(restoreAuthor)
+      .then(withKey);
+    given({ type: 'AuthorAdded', data: { name, key: 'k' } }, removed, withKey, removed)
+      .when(restoreAuthor)
+      .then(withKey);
+  });
   test('that is there changes nothing', () => given(added, removed, restored).when(restoreAuthor).nothing());
   test('is refused for an unknown author', () => given().when(restoreAuthor).refuses('author-not-found'));
 });
@@ -82,6 +91,14 @@ describe('an imported line', () => {
     given()
       .when((author) => importAuthor(author, { name: 'Mary Ann Evans' }))
       .then(added));
+  test('adds an unknown author with the key of the source', () =>
+    given()
+      .when((author) => importAuthor(author, { name, key: 'k' }))
+      .then({ type: 'AuthorAdded', data: { name, key: 'k' } }));
+  test('changes nothing of an author who was imported before keys were kept', () =>
+    given(added, renamed)
+      .when((author) => importAuthor(author, { name, key: 'k' }))
+      .nothing());
   test('renames an author that is called otherwise', () =>
     given(added)
       .when((author) => importAuthor(author, { name }))

@@ -1,26 +1,28 @@
 import { DomainError } from '../domain-error.js';
-import type { AuthorEvent } from './author.events.js';
+import type { AuthorEvent, FromSource } from './author.events.js';
 
 /** The state of an author, as commands on that author need it. */
 export type Author =
-  { readonly status: 'unknown' } | { readonly status: 'live' | 'removed'; readonly name: string };
+  | { readonly status: 'unknown' }
+  | ({ readonly status: 'live' | 'removed'; readonly name: string } & FromSource);
 
 export const unknownAuthor: Author = { status: 'unknown' };
 
 export function evolveAuthor(author: Author, event: AuthorEvent): Author {
   switch (event.type) {
     case 'AuthorAdded':
+      return { status: 'live', name: event.data.name, key: event.data.key };
     case 'AuthorRenamed':
     case 'AuthorRestored':
-      return { status: 'live', name: event.data.name };
+      return { ...author, status: 'live', name: event.data.name };
     case 'AuthorRemoved':
-      return author.status === 'unknown' ? author : { status: 'removed', name: author.name };
+      return author.status === 'unknown' ? author : { ...author, status: 'removed' };
   }
 }
 
-export function addAuthor(author: Author, command: { name: string }): AuthorEvent[] {
+export function addAuthor(author: Author, { name, key }: { name: string } & FromSource): AuthorEvent[] {
   if (author.status !== 'unknown') throw new AuthorAlreadyExists();
-  return [{ type: 'AuthorAdded', data: { name: command.name } }];
+  return [{ type: 'AuthorAdded', data: { name, ...(key !== undefined && { key }) } }];
 }
 
 export function renameAuthor(author: Author, command: { name: string }): AuthorEvent[] {
@@ -38,11 +40,14 @@ export function removeAuthor(author: Author, command: { books: number }): Author
 
 export function restoreAuthor(author: Author): AuthorEvent[] {
   if (author.status === 'unknown') throw new AuthorNotFound();
-  return author.status === 'live' ? [] : [{ type: 'AuthorRestored', data: { name: author.name } }];
+  const { status, name, key } = author;
+  return status === 'live'
+    ? []
+    : [{ type: 'AuthorRestored', data: { name, ...(key !== undefined && { key }) } }];
 }
 
 /** An imported line states the wanted author: added if unknown, renamed if the name differs. */
-export function importAuthor(author: Author, command: { name: string }): AuthorEvent[] {
+export function importAuthor(author: Author, command: { name: string } & FromSource): AuthorEvent[] {
   return author.status === 'unknown' ? addAuthor(author, command) : renameAuthor(author, command);
 }
 

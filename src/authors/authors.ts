@@ -26,6 +26,10 @@ export class Authors {
   async statusOf(id: string, at?: Position): Promise<Author['status']> {
     return (await this.handling.load(decider(id), at)).status;
   }
+
+  load(id: string): Promise<Author> {
+    return this.handling.load(decider(id));
+  }
 }
 
 const decider = (id: string) => ({

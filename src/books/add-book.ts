@@ -9,6 +9,7 @@ export class AddBook extends Command<CommandResult> {
     readonly title: string,
     readonly authors: readonly ListedAuthor[],
     readonly context: CommandContext,
+    readonly filedAs?: string,
   ) {
     super();
   }
@@ -18,9 +19,9 @@ export class AddBook extends Command<CommandResult> {
 export class AddBookHandler implements ICommandHandler<AddBook> {
   constructor(private readonly books: Books) {}
 
-  execute({ id, title, authors, context }: AddBook): Promise<CommandResult> {
+  execute({ id, title, filedAs, authors, context }: AddBook): Promise<CommandResult> {
     return this.books.change(id, context, async (book) =>
-      addBook(book, { title, authors: await this.books.ask(authors) }),
+      addBook(book, { title, filedAs, authors: await this.books.ask(authors) }),
     );
   }
 }

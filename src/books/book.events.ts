@@ -1,4 +1,6 @@
-import { isStorableText, isUuid, type UnknownEvent } from '../stored-data.js';
+import type { FromSource } from '../authors/author.events.js';
+import { isKeyOrNone, isStorableText, isUuid, type UnknownEvent } from '../stored-data.js';
+import type { Title } from '../text.js';
 import type { Role } from './roles.js';
 
 /** An author's part in a book. A link's position is the author's place in the book's list, counted from 1. */
@@ -11,8 +13,8 @@ export interface Link {
 
 /** The events of a book's stream, `book-<uuid>`. Names and shapes are the wire format: they never change. */
 export type BookEvent =
-  | { readonly type: 'BookAdded'; readonly data: { readonly title: string } }
-  | { readonly type: 'BookRetitled'; readonly data: { readonly title: string } }
+  | { readonly type: 'BookAdded'; readonly data: Title & FromSource }
+  | { readonly type: 'BookRetitled'; readonly data: Title }
   /** The author enters the book's list at `position`. Authors at `position` and after move down by one. */
   | { readonly type: 'BookLinked'; readonly data: Link & { readonly position: number } }
   | { readonly type: 'BookLinkChanged'; readonly data: Link }
@@ -24,7 +26,7 @@ export type BookEvent =
   /** Carries the book as of its removal. An older version left out links to authors that had been removed since. */
   | {
       readonly type: 'BookRestored';
-      readonly data: { readonly title: string; readonly authors: readonly Link[] };
+      readonly data: Title & FromSource & { readonly authors: readonly Link[] };
     };
 
 export const BOOK = 'book';
@@ -32,11 +34,11 @@ export const bookStream = (id: string): string => `${BOOK}-${id}`;
 
 /** Why an event can't be one of a book's stream; undefined if the event can be one. */
 export function flawOfBookEvent({ type, data }: UnknownEvent): string | undefined {
-  const { title, authorId, authorIds, authors, position } = data as Record<string, unknown>;
+  const { authorId, authorIds, authors, position } = data as Record<string, unknown>;
   switch (type as BookEvent['type']) {
     case 'BookAdded':
     case 'BookRetitled':
-      return isStorableText(title) ? undefined : NO_TITLE;
+      return flawOfTitle(data);
     case 'BookLinked':
       return isPosition(position) ? flawOfLink(data) : 'its position is not a whole number from 1';
     case 'BookLinkChanged':
@@ -48,18 +50,25 @@ export function flawOfBookEvent({ type, data }: UnknownEvent): string | undefine
     case 'BookRemoved':
       return undefined;
     case 'BookRestored':
-      return isStorableText(title) ? flawOfList(authors, flawOfLink) : NO_TITLE;
+      return flawOfTitle(data) ?? flawOfList(authors, flawOfLink);
     default:
       return 'this version does not know its type';
   }
 }
 
-const NO_TITLE = 'its title is not text that a table can hold';
 const NO_AUTHOR_ID = 'its authorId is not a UUID';
 /** A later version may know more roles: a role is any word. The word `null` has a meaning of its own in an array's text. */
 const WORD = /^(?!null$)[a-z]{1,100}$/;
 
 const isPosition = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 1;
+
+function flawOfTitle(data: object): string | undefined {
+  const { title, filedAs, key } = data as Record<string, unknown>;
+  if (!isStorableText(title)) return 'its title is not text that a table can hold';
+  if (filedAs !== undefined && !isStorableText(filedAs))
+    return 'its filedAs is not text that a table can hold';
+  return isKeyOrNone(key) ? undefined : 'its key is not text that a table can hold';
+}
 
 function flawOfLink(link: unknown): string | undefined {
   const { authorId, roles, creditedAs } = Object(link) as Record<string, unknown>;

@@ -24,6 +24,7 @@ import { ROLE_NAMES, type Role } from './roles.js';
 
 const given = scenarios(unknownBook, evolveBook);
 const title = 'Good Omens';
+const marked = { title: 'Das Parfum', filedAs: 'Parfum' };
 const added: BookEvent = { type: 'BookAdded', data: { title } };
 const removed: BookEvent = { type: 'BookRemoved', data: {} };
 const linked = (
@@ -62,10 +63,34 @@ describe('adding a book', () => {
     given()
       .when((book) => addBook(book, { title, authors: [wish('a', { author: 'removed' })] }))
       .refuses('author-removed', '/authors/0/authorId'));
-  test('is refused where an author is listed twice', () =>
+  test('links an author who is listed twice once, at the first place, in all the roles, with the first credit', () =>
     given()
-      .when((book) => addBook(book, { title, authors: [wish('a'), wish('b'), wish('a')] }))
-      .refuses('author-listed-twice', '/authors/2/authorId'));
+      .when((book) =>
+        addBook(book, {
+          title,
+          authors: [
+            wish('a'),
+            wish('b', { roles: ['editor'] }),
+            wish('a', { roles: ['illustrator'], creditedAs: 'A.' }),
+            wish('a', { roles: ['illustrator'], creditedAs: 'Other' }),
+          ],
+        }),
+      )
+      .then(added, linked('a', 1, ['author', 'illustrator'], 'A.'), linked('b', 2, ['editor'])));
+  test('is refused with an author who is not known, wherever others are listed twice', () =>
+    given()
+      .when((book) =>
+        addBook(book, { title, authors: [wish('a'), wish('a'), wish('b', { author: 'unknown' })] }),
+      )
+      .refuses('author-not-found', '/authors/2/authorId'));
+  test('keeps what the title is filed as, and the key of the source', () =>
+    given()
+      .when((book) => addBook(book, { ...marked, key: 'k', authors: [] }))
+      .then({ type: 'BookAdded', data: { ...marked, key: 'k' } }));
+  test('without these has the bytes that it always had', () =>
+    expect(JSON.stringify(addBook(unknownBook, { title, filedAs: undefined, authors: [] }))).toBe(
+      '[{"type":"BookAdded","data":{"title":"Good Omens"}}]',
+    ));
 });
 
 describe('retitling a book', () => {
@@ -77,6 +102,17 @@ describe('retitling a book', () => {
     given(added)
       .when((book) => retitleBook(book, { title }))
       .nothing());
+  test('to the same title, filed otherwise, changes what it is filed as', () => {
+    given({ type: 'BookAdded', data: { title: marked.title } })
+      .when((book) => retitleBook(book, marked))
+      .then({ type: 'BookRetitled', data: marked });
+    given({ type: 'BookAdded', data: marked })
+      .when((book) => retitleBook(book, { title: marked.title }))
+      .then({ type: 'BookRetitled', data: { title: marked.title } });
+    given({ type: 'BookAdded', data: marked })
+      .when((book) => retitleBook(book, marked))
+      .nothing();
+  });
   test('is refused for an unknown book', () =>
     given()
       .when((book) => retitleBook(book, { title }))
@@ -183,6 +219,15 @@ describe('removing and restoring a book', () => {
     given(added, removed, { type: 'BookRestored', data: { title, authors: [] } })
       .when(restoreBook)
       .nothing());
+  test('brings it back filed as it was, with the key of its source', () => {
+    const restored: BookEvent = { type: 'BookRestored', data: { ...marked, key: 'k', authors: [] } };
+    given({ type: 'BookAdded', data: { title, key: 'k' } }, { type: 'BookRetitled', data: marked }, removed)
+      .when(restoreBook)
+      .then(restored);
+    given({ type: 'BookAdded', data: { ...marked, key: 'k' } }, removed, restored, removed)
+      .when(restoreBook)
+      .then(restored);
+  });
   test('brings back the roles and credits of every link', () =>
     given(added, linked('a', 1, ['editor'], 'A.'), linked('b', 2), unlinked('b'), removed)
       .when(restoreBook)
@@ -470,8 +515,20 @@ describe('an imported line', () => {
         importBook(book, { title, authors: [wish('a', { roles: ['author'], creditedAs: null })] }),
       )
       .nothing());
-  test('is refused where it lists an author twice', () =>
+  test('that lists an author twice means one link', () => {
+    const twice = [
+      wish('a', { roles: ['author'], creditedAs: null }),
+      wish('a', { roles: ['editor'], creditedAs: 'A.' }),
+    ];
     given(added)
-      .when((book) => importBook(book, { title, authors: [wish('a'), wish('a')] }))
-      .refuses('author-listed-twice', '/authors/1/authorId'));
+      .when((book) => importBook(book, { title, authors: twice }))
+      .then(linked('a', 1, ['author', 'editor'], 'A.'));
+    given(added, linked('a', 1, ['author', 'editor'], 'A.'))
+      .when((book) => importBook(book, { title, authors: twice }))
+      .nothing();
+  });
+  test('changes nothing of a book that was imported before keys were kept', () =>
+    given(added)
+      .when((book) => importBook(book, { title, key: 'k', authors: [] }))
+      .nothing());
 });

@@ -1,5 +1,7 @@
 import { AuthorIsRemoved, AuthorNotFound, type Author } from '../authors/author.js';
+import type { FromSource } from '../authors/author.events.js';
 import { DomainError } from '../domain-error.js';
+import type { Title } from '../text.js';
 import type { BookEvent, Link } from './book.events.js';
 import { MAX_APPEND_BYTES } from '../stored-data.js';
 import { roleSet, type Role } from './roles.js';
@@ -7,7 +9,7 @@ import { roleSet, type Role } from './roles.js';
 /** The state of a book, as commands need it. Includes the links, so one revision covers the rules about links. */
 export type Book =
   | { readonly status: 'unknown' }
-  | { readonly status: 'live' | 'removed'; readonly title: string; readonly links: readonly Link[] };
+  | ({ readonly status: 'live' | 'removed'; readonly links: readonly Link[] } & Title & FromSource);
 
 type KnownBook = Exclude<Book, { status: 'unknown' }>;
 
@@ -22,11 +24,14 @@ export const MAX_AUTHORS = 1_000;
 export const MAX_BOOK_BYTES = 786_432;
 
 export function evolveBook(book: Book, event: BookEvent): Book {
-  if (event.type === 'BookAdded') return { status: 'live', title: event.data.title, links: [] };
+  if (event.type === 'BookAdded') {
+    const { title, filedAs, key } = event.data;
+    return { status: 'live', title, filedAs, key, links: [] };
+  }
   if (book.status === 'unknown') return book;
   switch (event.type) {
     case 'BookRetitled':
-      return { ...book, title: event.data.title };
+      return { ...book, title: event.data.title, filedAs: event.data.filedAs };
     case 'BookLinked': {
       const { position, ...link } = event.data;
       return { ...book, links: book.links.toSpliced(position - 1, 0, link) };
@@ -46,7 +51,13 @@ export function evolveBook(book: Book, event: BookEvent): Book {
     case 'BookRemoved':
       return { ...book, status: 'removed' };
     case 'BookRestored':
-      return { status: 'live', title: event.data.title, links: event.data.authors };
+      return {
+        ...book,
+        status: 'live',
+        title: event.data.title,
+        filedAs: event.data.filedAs,
+        links: event.data.authors,
+      };
   }
 }
 
@@ -61,35 +72,44 @@ export interface LinkWish {
 
 export function addBook(
   book: Book,
-  command: { title: string; authors: readonly Omit<LinkWish, 'position'>[] },
+  command: Title & FromSource & { authors: readonly Omit<LinkWish, 'position'>[] },
 ): BookEvent[] {
   if (book.status !== 'unknown') throw new BookAlreadyExists();
-  const events: BookEvent[] = [{ type: 'BookAdded', data: { title: command.title } }];
-  checkList(command.authors);
-  command.authors.forEach((wish, index) => events.push(linked(wish, index + 1)));
+  const events: BookEvent[] = [{ type: 'BookAdded', data: { ...titleOf(command), ...keyOf(command) } }];
+  listed(command.authors).forEach((wish, index) => events.push(linked(wish, index + 1)));
   return withinLimits(book, events);
 }
 
 /**
- * Checks that every author of a list can be linked or is linked already, and that no author is listed twice.
+ * The authors of a list, who must be linkable or linked already. An author who is listed several times has one link: at
+ * the first place, in all the roles, with the first credit that there is.
  * @param linkedNow ids of the book's authors.
  */
-function checkList(authors: readonly LinkWish[], linkedNow: ReadonlySet<string> = new Set()): void {
-  const seen = new Set<string>();
-  authors.forEach(({ authorId, author }, index) => {
-    const pointer = `/authors/${index}/authorId`;
-    if (seen.has(authorId)) throw new AuthorListedTwice().at(pointer);
-    seen.add(authorId);
-    if (author !== 'live' && !linkedNow.has(authorId)) throw new AuthorNotLinkable(author).at(pointer);
+function listed(authors: readonly LinkWish[], linkedNow: ReadonlySet<string> = new Set()): LinkWish[] {
+  const wishes = new Map<string, LinkWish>();
+  authors.forEach((wish, index) => {
+    const { authorId, author, roles = AS_AUTHOR, creditedAs } = wish;
+    if (author !== 'live' && !linkedNow.has(authorId))
+      throw new AuthorNotLinkable(author).at(`/authors/${index}/authorId`);
+    const first = wishes.get(authorId);
+    const united = first && {
+      ...first,
+      roles: [...(first.roles ?? AS_AUTHOR), ...roles],
+      creditedAs: first.creditedAs ?? creditedAs,
+    };
+    wishes.set(authorId, united ?? wish);
   });
+  return [...wishes.values()];
 }
 
-export const retitleBook = (book: Book, command: { title: string }): BookEvent[] =>
+export const retitleBook = (book: Book, command: Title): BookEvent[] =>
   withinLimits(book, retitle(book, command));
 
-function retitle(book: Book, command: { title: string }): BookEvent[] {
-  const { title } = live(book);
-  return title === command.title ? [] : [{ type: 'BookRetitled', data: { title: command.title } }];
+function retitle(book: Book, command: Title): BookEvent[] {
+  const { title, filedAs } = live(book);
+  return title === command.title && filedAs === command.filedAs
+    ? []
+    : [{ type: 'BookRetitled', data: titleOf(command) }];
 }
 
 /**
@@ -169,7 +189,7 @@ export function removeBook(book: Book): BookEvent[] {
 export function restoreBook(book: Book): BookEvent[] {
   if (book.status === 'unknown') throw new BookNotFound();
   if (book.status === 'live') return [];
-  return [{ type: 'BookRestored', data: { title: book.title, authors: book.links } }];
+  return [{ type: 'BookRestored', data: { ...titleOf(book), ...keyOf(book), authors: book.links } }];
 }
 
 /**
@@ -178,14 +198,13 @@ export function restoreBook(book: Book): BookEvent[] {
  */
 export function importBook(
   book: Book,
-  command: { title: string; authors: readonly Omit<LinkWish, 'position'>[] | undefined },
+  command: Title & FromSource & { authors: readonly Omit<LinkWish, 'position'>[] | undefined },
 ): BookEvent[] {
-  const { title, authors } = command;
-  if (book.status === 'unknown') return addBook(book, { title, authors: authors ?? [] });
-  const events = retitle(book, { title });
-  if (!authors) return withinLimits(book, events);
+  if (book.status === 'unknown') return addBook(book, { ...command, authors: command.authors ?? [] });
+  const events = retitle(book, command);
+  if (!command.authors) return withinLimits(book, events);
   const linkedNow = idsOf(live(book).links);
-  checkList(authors, new Set(linkedNow));
+  const authors = listed(command.authors, new Set(linkedNow));
 
   let state: Book = book;
   const take = (decided: BookEvent[]) => {
@@ -230,8 +249,16 @@ function live(book: Book): KnownBook {
   return book;
 }
 
+const titleOf = ({ title, filedAs }: Title): Title => ({
+  title,
+  ...(filedAs !== undefined && { filedAs }),
+});
+const keyOf = ({ key }: FromSource): FromSource => (key === undefined ? {} : { key });
+
+const AS_AUTHOR: readonly Role[] = ['author'];
+
 function linked(wish: LinkWish, position: number): BookEvent {
-  const roles = roleSet(wish.roles ?? ['author']);
+  const roles = roleSet(wish.roles ?? AS_AUTHOR);
   return {
     type: 'BookLinked',
     data: { authorId: wish.authorId, position, roles, creditedAs: wish.creditedAs ?? null },
@@ -254,12 +281,6 @@ export class BookIsRemoved extends DomainError {
   readonly kind = 'conflict';
   readonly rule = 'book-removed';
   override message = 'The book has been removed; restore the book first.';
-}
-
-export class AuthorListedTwice extends DomainError {
-  readonly kind = 'unprocessable';
-  readonly rule = 'author-listed-twice';
-  override message = 'The same author is listed twice.';
 }
 
 /** The book's list names an author that doesn't exist or has been removed. */

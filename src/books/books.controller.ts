@@ -27,10 +27,10 @@ const newLink = ({ text }: Schemas) => ({
 const newBook = (schemas: Schemas) =>
   z.strictObject({
     id: uuid.optional(),
-    title: schemas.text,
+    title: schemas.title,
     authors: list(z.strictObject({ authorId: uuid, ...newLink(schemas) }), { max: MAX_AUTHORS }).optional(),
   });
-const bookChange = ({ text }: Schemas) => z.strictObject({ title: text });
+const bookChange = ({ title }: Schemas) => z.strictObject({ title });
 const linkChange = (schemas: Schemas) =>
   z.strictObject({ ...link(schemas), position: z.int().min(1).max(MAX_AUTHORS).optional() });
 const linkChangeOrNone = (schemas: Schemas) => linkChange(schemas).optional();
@@ -63,7 +63,7 @@ export class BooksController {
     creates: true,
     problems: {
       409: ['book-already-exists'],
-      422: ['author-not-found', 'author-removed', 'author-listed-twice', 'book-too-large'],
+      422: ['author-not-found', 'author-removed', 'book-too-large'],
     },
   })
   async addBook(
@@ -71,7 +71,9 @@ export class BooksController {
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    const command = new AddBook(body.id ?? context.newResourceId, body.title, body.authors ?? [], context);
+    const id = body.id ?? context.newResourceId;
+    const { title, filedAs } = body.title;
+    const command = new AddBook(id, title, body.authors ?? [], context, filedAs);
     return this.answers.answer(reply, await this.commands.execute(command), 'books');
   }
 
@@ -88,11 +90,8 @@ export class BooksController {
     @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<CommandAnswer> {
-    return this.answers.answer(
-      reply,
-      await this.commands.execute(new RetitleBook(id, body.title, context)),
-      'books',
-    );
+    const command = new RetitleBook(id, body.title.title, context, body.title.filedAs);
+    return this.answers.answer(reply, await this.commands.execute(command), 'books');
   }
 
   @Delete(':id')

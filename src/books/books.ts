@@ -40,6 +40,10 @@ export class Books {
     return this.handling.handle({ id, ...decider(id), decide }, context, patienceMs);
   }
 
+  load(id: string): Promise<Book> {
+    return this.handling.load(decider(id));
+  }
+
   /** The same authors, each with the author's current status. */
   ask(authors: readonly ListedAuthor[]): Promise<LinkWish[]> {
     return Promise.all(

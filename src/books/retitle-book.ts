@@ -8,6 +8,7 @@ export class RetitleBook extends Command<CommandResult> {
     readonly id: string,
     readonly title: string,
     readonly context: CommandContext,
+    readonly filedAs?: string,
   ) {
     super();
   }
@@ -17,7 +18,7 @@ export class RetitleBook extends Command<CommandResult> {
 export class RetitleBookHandler implements ICommandHandler<RetitleBook> {
   constructor(private readonly books: Books) {}
 
-  execute({ id, title, context }: RetitleBook): Promise<CommandResult> {
-    return this.books.change(id, context, (book) => retitleBook(book, { title }));
+  execute({ id, title, filedAs, context }: RetitleBook): Promise<CommandResult> {
+    return this.books.change(id, context, (book) => retitleBook(book, { title, filedAs }));
   }
 }

@@ -1,6 +1,9 @@
 import { Progress } from './progress.js';
 import type { LineResult } from '../imports/importer.js';
 
+/** A result as a line of JSON. */
+export const lineOf = ({ position: _, ...shown }: LineResult): string => `${JSON.stringify(shown)}\n`;
+
 /** Shows a person an import's progress on standard error, and results on standard output. */
 export class ImportReport {
   failed = 0;
@@ -8,7 +11,7 @@ export class ImportReport {
   private readonly progress: Progress;
   private bytes = 0;
 
-  /** @param size of the input in bytes, if known: progress is measured by the bytes read. */
+  /** @param size of the input in bytes, if known: progress is measured by the bytes read, before they are inflated. */
   constructor(
     size: number | undefined,
     private readonly everyResult: boolean,
@@ -27,18 +30,17 @@ export class ImportReport {
   take(result: LineResult): void {
     if (result.status === 'failed') this.failed += 1;
     else this.counts[result.status] += 1;
-    const { position: _, ...shown } = result;
-    if (this.everyResult || result.status === 'failed') process.stdout.write(`${JSON.stringify(shown)}\n`);
+    if (this.everyResult || result.status === 'failed') process.stdout.write(lineOf(result));
     this.progress.update(this.bytes, this.lines);
   }
 
-  /** @param visible whether the tables show the whole import. */
-  end(visible: boolean): void {
+  /** @param then what became of the lines. */
+  end(then: string): void {
     const seconds = this.progress.end(this.bytes, this.lines);
     const { added, changed, unchanged } = this.counts;
     process.stderr.write(
       `${this.lines} lines in ${seconds} s: ${added} added, ${changed} changed, ${unchanged} unchanged, ` +
-        `${this.failed} failed; ${visible ? 'the tables show all of them' : 'the tables are still behind'}\n`,
+        `${this.failed} failed; ${then}\n`,
     );
   }
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { MOMENT_RULE, parseMoment, type Moment } from '../event-store/moment.js';
 import type { Position } from '../event-store/event-store.js';
 import { PositionTokens } from '../event-store/position-token.js';
-import { MAX_TEXT_LENGTH, normaliseText } from '../text.js';
+import { MAX_TEXT_LENGTH, normaliseText, normaliseTitle, type Title } from '../text.js';
 
 // The forms that PostgreSQL's type `uuid` takes.
 const DIGITS = '[0-9a-fA-F]{4}(?:-?[0-9a-fA-F]{4}){7}';
@@ -52,6 +52,8 @@ export class Schemas {
 
   /** A name, title or credit, normalised by {@link normaliseText}. */
   readonly text: z.ZodType<string, string>;
+  /** The title of a book, normalised by {@link normaliseTitle}. */
+  readonly title: z.ZodType<Title, string>;
   /** A position of this log. */
   readonly position: z.ZodType<Position, string>;
   /** A time, or a position of this log. */
@@ -61,6 +63,11 @@ export class Schemas {
     this.text = z.string().transform((raw, context) => {
       const result = normaliseText(raw, maxTextLength);
       if ('text' in result) return result.text;
+      return refuse(context, result.problem.rule, result.problem.detail);
+    });
+    this.title = z.string().transform((raw, context) => {
+      const result = normaliseTitle(raw, maxTextLength);
+      if ('title' in result) return result;
       return refuse(context, result.problem.rule, result.problem.detail);
     });
     this.position = z.string().transform((token, context) => {

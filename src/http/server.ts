@@ -87,9 +87,13 @@ export function createAdapter({ maxBodyBytes, bodyTimeoutMs, ...names }: ServerO
 
 function refuseType({ headers, routeOptions }: FastifyRequest, type: string): void {
   if (type !== bodyType(routeOptions.config)) throw unsupportedType(routeOptions.config);
-  const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
-    throw new Problem(415, 'unsupported-media-type', 'Send the request body without Content-Encoding.');
+  const encoding = headers['content-encoding']?.toLowerCase();
+  // Whether a stream is compressed is told by its first bytes.
+  const known = routeOptions.config.streams ? ['identity', 'gzip', 'x-gzip'] : ['identity'];
+  if (encoding !== undefined && !known.includes(encoding)) {
+    const but = routeOptions.config.streams ? ' other than gzip' : '';
+    throw new Problem(415, 'unsupported-media-type', `Send the request body without Content-Encoding${but}.`);
+  }
 }
 
 /**

@@ -1,33 +1,65 @@
 import { z } from 'zod';
 import { MAX_AUTHORS } from '../books/book.js';
-import { roles } from '../books/role-schemas.js';
+import { role } from '../books/role-schemas.js';
+import { ROLES, roleSet, type Role } from '../books/roles.js';
 import { shorten } from '../http/problem.js';
 import { list, type Schemas } from '../http/schemas.js';
 import { requestErrors } from '../http/validate.js';
+import { MAX_KEY_LENGTH } from '../stored-data.js';
+import { isBlank } from '../text.js';
+
+/** Converters of tables write `3` for a key, and `1984` for a title. A number that JSON changed has lost its digits. */
+const orNumber = <Text extends z.ZodType>(text: Text) =>
+  z.preprocess((value, context) => {
+    if (typeof value !== 'number') return value;
+    if (Number.isSafeInteger(value)) return String(value);
+    const message = 'must be text: as a number, only whole numbers up to 9007199254740991 are exact';
+    context.addIssue({ code: 'custom', message, params: { rule: 'inexact-number' } });
+    return z.NEVER;
+  }, text);
 
 /** A key of the source, such as `gutenberg:3`. Ids are derived from keys, so a source must never change a key. */
-const key = z
-  .string()
-  .min(1)
-  .max(255)
-  .refine(
-    (value) => value.isWellFormed() && !/\p{Cc}/u.test(value),
-    'must be text without control characters',
-  );
+const key = orNumber(
+  z
+    .string()
+    .min(1)
+    .max(MAX_KEY_LENGTH)
+    .refine(
+      (value) => value.isWellFormed() && !/\p{Cc}/u.test(value),
+      'must be text without control characters',
+    ),
+);
 
-const importLine = ({ text }: Schemas) =>
-  z.discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('author'), key, name: text }),
+const ROLE_OF_CODE = new Map(
+  Object.entries(ROLES).flatMap(([name, { marc, onix }]) =>
+    [name, marc, onix].map((code): [string, Role] => [code.toLowerCase(), name as Role]),
+  ),
+);
+/** A role by its name or by its code in MARC or ONIX, in any case. */
+const anyRole = z.preprocess(
+  (value) => (typeof value === 'string' ? (ROLE_OF_CODE.get(value.trim().toLowerCase()) ?? value) : value),
+  role,
+);
+
+/** For a field that may be missing, null and blank text mean the same as no field. */
+const importLine = ({ text, title }: Schemas) => {
+  const link = z.strictObject({
+    author: key,
+    roles: list(anyRole, { max: 100 }).transform(roleSet).nullish(),
+    creditedAs: z
+      .preprocess((value) => (typeof value === 'string' && isBlank(value) ? null : value), text.nullable())
+      .optional(),
+  });
+  return z.discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('author'), key, name: orNumber(text) }),
     z.strictObject({
       type: z.literal('book'),
       key,
-      title: text,
-      authors: list(
-        z.strictObject({ author: key, roles: roles.optional(), creditedAs: text.nullable().optional() }),
-        { max: MAX_AUTHORS },
-      ).optional(),
+      title: orNumber(title),
+      authors: list(link, { max: MAX_AUTHORS }).nullish(),
     }),
   ]);
+};
 
 /** The author or book that a line wants in the catalogue. */
 export type ImportLine = z.output<ReturnType<typeof importLine>>;
@@ -64,10 +96,14 @@ function parse(schema: z.ZodType<ImportLine>, line: string): ImportLine {
   const [first] = requestErrors(result.error, value, (path) =>
     path.map((part) => `/${String(part)}`).join(''),
   );
-  const given = (Object(value) as { key?: unknown }).key;
+  const { key: given } = Object(value) as { key?: unknown };
   throw new MalformedLine(
     first?.rule ?? 'invalid',
     shorten(`${first?.pointer || 'the line'} ${first?.detail}`),
-    typeof given === 'string' && given.isWellFormed() ? given.slice(0, 255) : null,
+    typeof given === 'string' && given.isWellFormed()
+      ? given.slice(0, MAX_KEY_LENGTH)
+      : Number.isSafeInteger(given)
+        ? String(given)
+        : null,
   );
 }

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { importAuthor, type Author } from '../authors/author.js';
 import { Authors } from '../authors/authors.js';
-import { importBook, type Book } from '../books/book.js';
+import { importBook } from '../books/book.js';
 import { Books } from '../books/books.js';
 import { DomainError } from '../domain-error.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
@@ -11,6 +11,7 @@ import { KeyedQueue, TooMuchContention } from '../commands/keyed-queue.js';
 import { Schemas } from '../http/schemas.js';
 import { importedIdOf, newId } from '../ids.js';
 import { PoolCrowded } from '../postgres/errors.js';
+import { DryRun, DryRunTooLarge, Room, type Outcome, type Target } from './dry-run.js';
 import { lineParser, MalformedLine, type ImportLine, type LineParser } from './import-line.js';
 import { MAX_LINE_BYTES, readLines, type RawLine } from './read-lines.js';
 
@@ -19,11 +20,15 @@ export interface LineResult {
   readonly line: number;
   readonly key: string | null;
   readonly id: string | null;
-  readonly status: 'added' | 'unchanged' | 'changed' | 'failed';
+  readonly status: Outcome['status'] | 'failed';
+  /** In a dry run, what a changed line would write: types of events. */
+  readonly changes?: readonly string[];
   readonly error?: { readonly rule: string; readonly detail: string };
   /** Position of the last event in the line's stream; not part of the HTTP answer. */
   readonly position?: bigint;
 }
+
+type ImportContext = Pick<CommandContext, 'actor' | 'reason' | 'correlationId' | 'traceParent'>;
 
 /** Lines in progress at once: enough to fill group commits, few enough to hold in memory. */
 const WINDOW = 512;
@@ -46,6 +51,7 @@ const MAX_REMEMBERED = 200_000;
 @Injectable()
 export class Importer {
   private readonly parseLine: LineParser;
+  private readonly room = new Room();
 
   constructor(
     private readonly authors: Authors,
@@ -56,16 +62,20 @@ export class Importer {
   }
 
   /**
-   * @param input NDJSON.
+   * @param input NDJSON, which may be compressed by gzip.
    * @param context of the import; all lines share its correlation id, each line has a command id of its own.
-   * @returns a result for every line, in order.
+   * @param dry only says what each line would do.
+   * @returns a result for every line, in order. If gzip data is damaged, or a dry run has no more room, the last result
+   *          says so.
    * @throws EventStoreUnavailable, which ends the import.
    */
   async *run(
     input: AsyncIterable<Uint8Array>,
-    context: Pick<CommandContext, 'actor' | 'reason' | 'correlationId' | 'traceParent'>,
+    context: ImportContext,
+    dry = false,
   ): AsyncIterable<LineResult> {
-    const run = new ImportRun(this.authors, this.books, this.parseLine, context);
+    const dryRun = dry ? new DryRun(this.authors, this.books, this.room) : undefined;
+    const run = new ImportRun(dryRun ?? this.log(context), this.parseLine);
     const window: { readonly result: Promise<LineResult>; readonly length: number }[] = [];
     let text = 0;
     const lines = readLines(input);
@@ -75,7 +85,9 @@ export class Importer {
         const [first] = window;
         const full = window.length === WINDOW || text >= WINDOW_TEXT;
         if (first && (!next || full || (await settlesFirst(first.result, next)))) {
-          yield await first.result;
+          const result = await first.result;
+          yield result;
+          if (result.error?.rule === NO_ROOM) return;
           window.shift();
           text -= first.length;
         } else if (next) {
@@ -96,11 +108,27 @@ export class Importer {
       // If the client leaves or the store fails, lines in progress still finish, but nobody reads their results.
       void next?.catch(() => undefined);
       await Promise.allSettled(window.map(({ result }) => result));
+      dryRun?.end();
       // Not awaited: the return may queue behind a read of a line that never arrives.
       void lines.return().catch(() => undefined);
     }
   }
+
+  private log(of: ImportContext): Target {
+    const context = () => ({ ...of, commandId: newId() });
+    return {
+      author: async (id, decide) =>
+        outcomeOf(await this.authors.change(id, context(), decide, LINE_PATIENCE_MS)),
+      book: async (id, decide) => outcomeOf(await this.books.change(id, context(), decide, LINE_PATIENCE_MS)),
+      statusOf: (authorId) => this.authors.statusOf(authorId),
+    };
+  }
 }
+
+const outcomeOf = ({ created, unchanged, position }: CommandResult): Outcome => ({
+  status: created ? 'added' : unchanged ? 'unchanged' : 'changed',
+  position,
+});
 
 /** Whether `one` settles before `other`. A finished result must not wait for an input line that doesn't arrive. */
 const settlesFirst = (one: Promise<unknown>, other: Promise<unknown>): Promise<boolean> =>
@@ -114,10 +142,8 @@ class ImportRun {
   private fault: Error | undefined;
 
   constructor(
-    private readonly authors: Authors,
-    private readonly books: Books,
+    private readonly target: Target,
     private readonly parseLine: LineParser,
-    private readonly context: Pick<CommandContext, 'actor' | 'reason' | 'correlationId' | 'traceParent'>,
   ) {}
 
   /** A faulty line gives a failed result; the promise rejects only for faults outside the line. */
@@ -140,13 +166,11 @@ class ImportRun {
         id,
         work.then(
           () => 'live',
-          () => this.authors.statusOf(id),
+          () => this.target.statusOf(id),
         ),
       );
     try {
-      const result = await work;
-      const status = result.created ? 'added' : result.unchanged ? 'unchanged' : 'changed';
-      return { line, key, id, status, position: result.position };
+      return { line, key, id, ...(await work) };
     } catch (error) {
       const reason = explain(error);
       if (reason) return { line, key, id, status: 'failed', error: reason };
@@ -156,7 +180,7 @@ class ImportRun {
   }
 
   /** Lines wait while the store is crowded: nothing was done yet, and the crowd may be this import. */
-  private async write(id: string, line: ImportLine): Promise<CommandResult> {
+  private async write(id: string, line: ImportLine): Promise<Outcome> {
     for (const deadline = Date.now() + LINE_PATIENCE_MS; ; await setTimeout(CROWDED_MS)) {
       if (this.fault) throw this.fault;
       try {
@@ -168,33 +192,26 @@ class ImportRun {
     }
   }
 
-  private change(id: string, line: ImportLine): Promise<CommandResult> {
-    const commandId = newId();
-    const context = { ...this.context, commandId };
+  private change(id: string, line: ImportLine): Promise<Outcome> {
+    const { key } = line;
     if (line.type === 'author')
-      return this.authors.change(
-        id,
-        context,
-        (author) => importAuthor(author, { name: line.name }),
-        LINE_PATIENCE_MS,
-      );
-    const decide = async (book: Book) => {
-      const authors = line.authors?.map(({ author, ...listed }) => ({
+      return this.target.author(id, (author) => importAuthor(author, { key, name: line.name }));
+    return this.target.book(id, async (book) => {
+      const authors = line.authors?.map(({ author, roles, creditedAs }) => ({
         // The line states the whole link: a field that the line leaves out gets the default, not the current value.
-        roles: listed.roles ?? (['author'] as const),
-        creditedAs: listed.creditedAs ?? null,
+        roles: roles?.length ? roles : (['author'] as const),
+        creditedAs: creditedAs ?? null,
         authorId: importedIdOf('author', author),
       }));
       const asked = await Promise.all(
         authors?.map(async (listed) => ({ ...listed, author: await this.statusOf(listed.authorId) })) ?? [],
       );
-      return importBook(book, { title: line.title, authors: authors && asked });
-    };
-    return this.books.change(id, context, decide, LINE_PATIENCE_MS);
+      return importBook(book, { key, ...line.title, authors: authors && asked });
+    });
   }
 
   private statusOf(id: string): Promise<Author['status']> {
-    return this.known.get(id) ?? this.remember(id, this.authors.statusOf(id));
+    return this.known.get(id) ?? this.remember(id, this.target.statusOf(id));
   }
 
   private remember(id: string, asked: Promise<Author['status']>): Promise<Author['status']> {
@@ -213,8 +230,12 @@ class ImportRun {
 function textOf(raw: RawLine): string {
   if ('tooLong' in raw) throw new MalformedLine('too-long', `longer than ${MAX_LINE_BYTES} bytes`);
   if ('notUtf8' in raw) throw new MalformedLine('utf-8', 'not UTF-8');
+  if ('damaged' in raw) throw new MalformedLine('damaged-gzip', raw.damaged.message);
   return raw.text;
 }
+
+/** After this failure, a dry run can't say more. */
+const NO_ROOM = 'dry-run-too-large';
 
 /** The reason why a line failed; undefined for an error that isn't the line's fault, which ends the import. */
 function explain(error: unknown): LineResult['error'] {
@@ -222,6 +243,7 @@ function explain(error: unknown): LineResult['error'] {
     return { rule: error.rule, detail: `${error.pointer ?? ''} ${error.message}`.trim() };
   if (error instanceof AppendTooLarge) return { rule: 'too-large', detail: error.message };
   if (error instanceof StreamDeleted) return { rule: 'stream-deleted', detail: error.message };
+  if (error instanceof DryRunTooLarge) return { rule: NO_ROOM, detail: error.message };
   if (error instanceof TooMuchContention) return { rule: 'contention', detail: error.message };
   return undefined;
 }

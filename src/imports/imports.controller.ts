@@ -1,15 +1,20 @@
 import type { Readable } from 'node:stream';
 import { Controller, HttpCode, Logger, Post, Req, Res } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse } from '@nestjs/swagger';
+import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiQuery, ApiResponse } from '@nestjs/swagger';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { DescribeProblems } from '../http/describe.js';
 import { NDJSON, unsupportedType } from '../http/media-types.js';
 import { Offers } from '../http/offer.guard.js';
 import { readContext } from '../http/request-context.js';
 import { invalidRequest, Problem, unavailable } from '../http/problem.js';
+import { flag, type Valid } from '../http/schemas.js';
+import { ValidQuery } from '../http/validate.js';
 import { Importer } from './importer.js';
 import { PatientWriter } from './patient-writer.js';
+
+const query = z.strictObject({ dryRun: flag.optional() });
 
 @Controller('imports')
 export class ImportsController {
@@ -20,23 +25,39 @@ export class ImportsController {
   @Post()
   @HttpCode(200)
   @RouteConfig({ streams: true })
-  @Offers({ query: [], produces: [NDJSON] })
+  @Offers({ query: ['dryRun'], produces: [NDJSON] })
   @ApiOperation({
     summary:
       'Import authors and books, one JSON object a line; answers one result a line, in order, as lines finish',
     tags: ['commands'],
   })
   @ApiConsumes(NDJSON)
+  @ApiQuery({
+    name: 'dryRun',
+    required: false,
+    schema: { type: 'string', enum: ['true', 'false'] },
+    description: 'true: only say what each line would do; write nothing',
+  })
+  @ApiHeader({
+    name: 'Content-Encoding',
+    description: 'gzip or identity; a body that begins like gzip data is inflated, whatever the header says',
+  })
   @ApiBody({ schema: { type: 'string' }, required: true })
   @ApiHeader({ name: 'X-Actor', description: 'who acts; percent-encoded UTF-8; default anonymous' })
   @ApiHeader({ name: 'Reason', description: 'why; percent-encoded UTF-8' })
   @ApiResponse({
     status: 200,
-    description: 'one result a line',
+    description:
+      'one result a line: number of the line, key, id, status (added, changed, unchanged or failed), ' +
+      'error (if failed), changes (types of events, if a dry run would change something)',
     content: { [NDJSON]: { schema: { type: 'string' } } },
   })
   @DescribeProblems({ 403: ['foreign-origin'], 415: ['unsupported-media-type'] })
-  async importLines(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+  async importLines(
+    @ValidQuery(query) { dryRun }: Valid<typeof query>,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
     const body = request.body as Readable | undefined;
     if (typeof body?.pipe !== 'function') throw unsupportedType(request.routeOptions.config);
     for (const name of ['Idempotency-Key', 'If-Match', 'If-None-Match'])
@@ -48,7 +69,7 @@ export class ImportsController {
             detail: 'does not apply: an import is always safe to repeat',
           },
         ]);
-    const results = this.importer.run(body, readContext(request));
+    const results = this.importer.run(body, readContext(request), dryRun);
     const out = reply.raw;
     const begin = () => {
       reply.hijack();

@@ -1,14 +1,22 @@
+import { DamagedGzip, gunzipped } from './gunzip.js';
+
 /** Longest line accepted, in bytes. A book with a thousand authors stays below this limit. */
 export const MAX_LINE_BYTES = 1_048_576;
 
-/** A line of a file, or the reason why the line can't be read. */
+/** A line of a file, or the reason why the line can't be read. Damaged data ends the lines. */
 export type RawLine = { readonly number: number } & (
-  { readonly text: string } | { readonly tooLong: true } | { readonly notUtf8: true }
+  | { readonly text: string }
+  | { readonly tooLong: true }
+  | { readonly notUtf8: true }
+  | { readonly damaged: DamagedGzip }
 );
 
 const NEWLINE = 0x0a;
 
-/** Lines of a byte stream, numbered from 1. Skips blank lines. Holds at most one line and one chunk in memory. */
+/**
+ * Lines of a byte stream, which may be compressed by gzip. Numbered from 1. Skips blank lines. Holds at most one line and
+ * one chunk in memory.
+ */
 export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<RawLine, void> {
   let number = 0;
   let parts: Uint8Array[] = [];
@@ -35,15 +43,21 @@ export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenera
     }
   };
 
-  for await (const chunk of chunks) {
-    let start = 0;
-    for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, start)) {
-      add(chunk.subarray(start, at));
-      start = at + 1;
-      const line = end();
-      if (line) yield line;
+  try {
+    for await (const chunk of gunzipped(chunks)) {
+      let start = 0;
+      for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, start)) {
+        add(chunk.subarray(start, at));
+        start = at + 1;
+        const line = end();
+        if (line) yield line;
+      }
+      if (start < chunk.length) add(chunk.subarray(start));
     }
-    if (start < chunk.length) add(chunk.subarray(start));
+  } catch (error) {
+    if (!(error instanceof DamagedGzip)) throw error;
+    yield { number: number + 1, damaged: error };
+    return;
   }
   if (bytes > 0) {
     const line = end();

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { caughtUp } from '../support/catalogue.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 import { createLog, type TestLog } from '../support/log.js';
@@ -106,13 +107,218 @@ test('a line that fails says which and why, and the others go in', async () => {
     [5, 'f3', 'unknown-field'],
     [6, 'f4', 'invalid'],
     [7, 'f5', 'author-not-found'],
-    [8, 'f6', 'author-listed-twice'],
+    [8, 'f6', 'added'],
     [9, null, 'required'],
     [10, null, 'utf-8'],
     [11, null, 'too-long'],
     [12, 'f8', 'added'],
   ]);
   for (const { error } of results) if (error) expect(error.detail).toMatch(/.+/);
+});
+
+test('what real sources contain goes in', async () => {
+  const lines = [
+    { type: 'author', key: 1, name: 'Patrick\tSüskind' },
+    { type: 'author', key: 'real 2', name: '\u0098von \u009cArnim, Bettina' },
+    {
+      type: 'book',
+      key: 'real 3',
+      title: '\u0098Das \u009cParfum',
+      authors: [
+        { author: 1 },
+        { author: 'real 2', roles: null },
+        { author: '1', roles: ['ill'], creditedAs: '' },
+      ],
+    },
+    { type: 'book', key: 'real 4', title: 'The\tPits\u000b', authors: null },
+    { type: 'book', key: 'real 5', title: 'Quartz', authors: [] },
+    {
+      type: 'book',
+      key: 'real 6',
+      title: 'Opals',
+      authors: [{ author: 'real 2', roles: [], creditedAs: null }],
+    },
+  ];
+  expect(statuses(await post(asLines(...lines)))).toEqual({ added: 6 });
+  expect(statuses(await post(asLines(...lines)))).toEqual({ unchanged: 6 });
+  await caughtUp(service);
+  const [author] = (await service.request('GET', '/authors?key=1')).body.items;
+  expect(author).toMatchObject({ name: 'Patrick Süskind', sourceKey: '1' });
+  const [book, ...others] = (await service.request('GET', '/books?key=real%203&include=authors')).body.items;
+  expect(others).toEqual([]);
+  expect(book).toMatchObject({
+    title: 'Das Parfum',
+    filedAs: 'Parfum',
+    sourceKey: 'real 3',
+    authors: [
+      { id: author.id, roles: ['author', 'illustrator'], creditedAs: null },
+      { name: 'von Arnim, Bettina', roles: ['author'], creditedAs: null },
+    ],
+  });
+  expect((await service.request('GET', `/books/${book.id}`)).body).toMatchObject({ filedAs: 'Parfum' });
+  const asOf = new Date().toISOString();
+  expect((await service.request('GET', `/books/${book.id}?asOf=${asOf}`)).body).toMatchObject({
+    filedAs: 'Parfum',
+    sourceKey: 'real 3',
+  });
+  expect((await service.request('GET', '/books?key=real%204')).body.items).toMatchObject([
+    { title: 'The Pits' },
+  ]);
+  // Sorted under P, and found by its full title.
+  const titles = ['Opals', 'Das Parfum', 'Quartz'];
+  const sorted = (await service.request('GET', '/books?limit=500')).body.items.map((each: any) => each.title);
+  expect(sorted.filter((title: string) => titles.includes(title))).toEqual(titles);
+  expect((await service.request('GET', '/books?search=das%20parfum')).body.items).toMatchObject([
+    { id: book.id },
+  ]);
+  expect((await service.request('GET', `/authors/${author.id}/books`)).body.items).toMatchObject([
+    { id: book.id },
+  ]);
+});
+
+test('the key of a source finds its author or book only, among the others that a list asks for', async () => {
+  await post(
+    asLines(
+      { type: 'author', key: 'same', name: 'Same Key' },
+      { type: 'book', key: 'same', title: 'Same Key', authors: [{ author: 'same' }] },
+      { type: 'author', key: 'Same', name: 'Other Case' },
+    ),
+  );
+  await caughtUp(service);
+  const items = async (path: string) => (await service.request('GET', path)).body.items;
+  expect(await items('/authors?key=same')).toMatchObject([{ name: 'Same Key' }]);
+  expect(await items('/books?key=same&search=same&prefix=s&sort=-title')).toMatchObject([
+    { title: 'Same Key' },
+  ]);
+  expect(await items('/books?key=same&role=author')).toMatchObject([{ title: 'Same Key' }]);
+  for (const path of [
+    '/authors?key=sam',
+    '/authors?key=same&hasBooks=false',
+    '/books?key=Same',
+    '/books?key=same&search=x',
+  ])
+    expect([path, await items(path)]).toEqual([path, []]);
+  const { status, body } = await service.request('GET', `/authors?key=${'k'.repeat(256)}`);
+  expect([status, body.errors]).toMatchObject([400, [{ pointer: 'query/key', rule: 'too-large' }]]);
+
+  // As an early version wrote it: the key is in the id alone.
+  await sql(service.database.url, `update catalogue.authors set source_key = null where source_key = 'same'`);
+  const [author] = await items('/authors?key=same');
+  expect(author).toMatchObject({ name: 'Same Key' });
+  expect(author).not.toHaveProperty('sourceKey');
+
+  // Removed and restored, both keep what they are known by.
+  const [book] = await items('/books?key=same');
+  await service.request('DELETE', `/books/${book.id}`);
+  await service.request('DELETE', `/authors/${author.id}`);
+  await service.request('POST', `/authors/${author.id}/restore`);
+  await service.request('POST', `/books/${book.id}/restore`);
+  await caughtUp(service);
+  for (const path of ['/authors?key=same', '/books?key=same'])
+    expect(await items(path)).toMatchObject([{ sourceKey: 'same' }]);
+});
+
+test('titles and lists of authors mean the same in requests as in imports', async () => {
+  const { id: author } = (await service.request('POST', '/authors', { body: { name: 'Twice Listed' } })).body;
+  const { id } = (
+    await service.request('POST', '/books', {
+      body: {
+        title: '\u0088Le \u0089père\tGoriot',
+        authors: [{ authorId: author }, { authorId: author, roles: ['editor'], creditedAs: 'T.' }],
+      },
+    })
+  ).body;
+  await caughtUp(service);
+  const shown = async () => (await service.request('GET', `/books/${id}?include=authors`)).body;
+  expect(await shown()).toMatchObject({
+    title: 'Le père Goriot',
+    filedAs: 'père Goriot',
+    authors: [{ id: author, roles: ['author', 'editor'], creditedAs: 'T.' }],
+  });
+  expect(await shown()).not.toHaveProperty('sourceKey');
+  await service.request('PATCH', `/books/${id}`, { body: { title: 'Le père Goriot' } });
+  await caughtUp(service);
+  expect(await shown()).not.toHaveProperty('filedAs');
+  await service.request('PATCH', `/books/${id}`, { body: { title: '\u0098Le\u009c père Goriot' } });
+  await caughtUp(service);
+  expect(await shown()).toMatchObject({ filedAs: 'père Goriot' });
+});
+
+test('gzip data is inflated, whatever the headers say of it', async () => {
+  const half = (n: number) =>
+    asLines(...Array.from({ length: 50 }, (_, at) => ({ type: 'author', key: `gz ${n} ${at}`, name: 'Gz' })));
+  const raw = Uint8Array.from(Buffer.concat([gzipSync(half(1)), gzipSync(half(2))]));
+  expect(statuses(await post(raw))).toEqual({ added: 100 });
+  const headers = { ...NDJSON, 'content-encoding': 'gzip' };
+  for (const body of [raw, half(1) + half(2)]) {
+    const { status, text } = await service.request('POST', '/imports', { raw: body, headers });
+    expect([status, statuses(parse(text))]).toEqual([200, { unchanged: 100 }]);
+  }
+});
+
+test('of damaged gzip data, the lines before the damage go in, and the last result says so', async () => {
+  const zipped = gzipSync(
+    asLines(...Array.from({ length: 20 }, (_, n) => ({ type: 'author', key: `cut ${n}`, name: `${n}` }))),
+  );
+  const results = await post(Uint8Array.from(zipped.subarray(0, -8)));
+  expect(statuses(results)).toEqual({ added: 20, failed: 1 });
+  expect(results.at(-1)).toEqual({
+    line: 21,
+    key: null,
+    id: null,
+    status: 'failed',
+    error: { rule: 'damaged-gzip', detail: 'the gzip data ends too early' },
+  });
+});
+
+test('a dry run says what each line would do, and writes nothing', async () => {
+  const author = (key: string, name: string) => ({ type: 'author', key, name });
+  const book = (key: string, title: string, ...authors: string[]) => ({
+    type: 'book',
+    key,
+    title,
+    authors: authors.map((each) => ({ author: each })),
+  });
+  await post(asLines(author('dry 1', 'One'), book('dry 2', 'Two', 'dry 1')));
+  const before = (await service.request('GET', '/projections')).body.items[0].head;
+  const lines = asLines(
+    author('dry 1', 'One'),
+    author('dry 1', 'Uno'),
+    author('dry 1', 'Uno'),
+    author('dry 3', 'Three'),
+    book('dry 2', 'Due', 'dry 3', 'dry 1'),
+    book('dry 2', 'Due', 'dry 3', 'dry 1'),
+    book('dry 4', 'Four', 'dry 3'),
+    book('dry 5', 'Five', 'nobody'),
+    author('dry 6', 'Six'),
+    book('dry 5', 'Five', 'dry 6'),
+    { type: 'author', key: 'dry 7' },
+  );
+  const dry = async (raw: string) => {
+    const answer = await service.request('POST', '/imports?dryRun=true', { raw, headers: NDJSON });
+    return parse(answer.text);
+  };
+  const results = await dry(lines);
+  expect(results.map(({ status, changes, error }) => [error?.rule ?? status, ...(changes ?? [])])).toEqual([
+    ['unchanged'],
+    ['changed', 'AuthorRenamed'],
+    ['unchanged'],
+    ['added'],
+    ['changed', 'BookRetitled', 'BookLinked', 'AuthorsReordered'],
+    ['unchanged'],
+    ['added'],
+    ['author-not-found'],
+    ['added'],
+    ['added'],
+    ['required'],
+  ]);
+  expect((await service.request('GET', '/projections')).body.items[0].head).toBe(before);
+  expect(await dry(lines)).toEqual(results);
+  // What it said is what then happens.
+  const without = (list: any[]) => list.map(({ changes: _, ...result }) => result);
+  expect(await post(lines)).toEqual(without(results));
+  const { status, body } = await service.request('POST', '/imports?dryRun=yes', { raw: '', headers: NDJSON });
+  expect([status, body.errors]).toMatchObject([400, [{ pointer: 'query/dryRun' }]]);
 });
 
 test('a line’s result is not held back for the next line', async () => {
@@ -285,6 +491,50 @@ describe('on the command line', () => {
     imported.process.stdin?.end(asLines({ type: 'author', key: 'stdin', name: 'Standard Input' }));
     expect(await imported.ended).toBe(0);
     expect(imported.output()).toContain('"key":"stdin"');
+  });
+
+  test('a compressed file is read, and a file takes the results of all lines', async () => {
+    const file = join(folder, 'zipped.ndjson');
+    const results = join(folder, 'results.ndjson');
+    writeFileSync(
+      file,
+      gzipSync(
+        asLines({ type: 'author', key: 'zip', name: 'Zip' }, { type: 'author', key: 'zop', name: '' }),
+      ),
+    );
+    const imported = run(file, '--results', results);
+    expect(await imported.ended).toBe(1);
+    expect(imported.output()).toContain('"status":"failed"');
+    expect(imported.output()).not.toContain('"status":"added"');
+    expect(imported.output()).toContain('1 added, 0 changed, 0 unchanged, 1 failed');
+    expect(parse(readFileSync(results, 'utf8'))).toMatchObject([
+      { line: 1, key: 'zip', status: 'added' },
+      { line: 2, key: 'zop', status: 'failed' },
+    ]);
+    const over = run(file, '--results', file);
+    expect(await over.ended).toBe(1);
+    expect(over.output()).toMatch(/^colophon: .* is the file to import, so .*\n$/);
+    const full = run(file, '--results', '/dev/full');
+    expect(await full.ended).toBe(1);
+    expect(full.output()).toMatch(/0 added, 0 changed, 1 unchanged, 1 failed.*\ncolophon: ENOSPC.*\n$/);
+  });
+
+  test('a dry run prints what each line would do, and writes nothing', async () => {
+    const before = await events();
+    const dry = run('--dry-run', '-');
+    dry.process.stdin?.end(gzipSync(asLines({ type: 'author', key: 'dry', name: 'Dry' })));
+    expect(await dry.ended).toBe(0);
+    expect(dry.output()).toContain('"key":"dry"');
+    expect(dry.output()).toContain(
+      '1 added, 0 changed, 0 unchanged, 0 failed; a dry run, so nothing was written',
+    );
+    expect(await events()).toEqual(before);
+  });
+
+  test('without a file to import, the usage is told', async () => {
+    const nothing = run('--dry-run');
+    expect(await nothing.ended).toBe(1);
+    expect(nothing.output()).toContain("missing required argument 'file'");
   });
 
   test('a file that is not there is told in one line', async () => {

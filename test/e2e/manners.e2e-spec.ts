@@ -192,9 +192,12 @@ test('an import takes no key and no condition', async () => {
   }
 });
 
-test('a compressed body is refused', async () => {
-  for (const type of ['application/json', 'application/x-ndjson']) {
-    const headers = { 'content-type': type, 'content-encoding': 'gzip' };
+test('a compressed body is refused, unless an import can inflate it', async () => {
+  for (const [type, encoding] of [
+    ['application/json', 'gzip'],
+    ['application/x-ndjson', 'br'],
+  ] as const) {
+    const headers = { 'content-type': type, 'content-encoding': encoding };
     const path = type === 'application/json' ? '/authors' : '/imports';
     await refused('POST', path, { raw: '{}', headers }, 415, 'unsupported-media-type');
   }

@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { evolveAuthor, unknownAuthor, type Author } from '../../src/authors/author.js';
-import type { AuthorEvent } from '../../src/authors/author.events.js';
+import { flawOfAuthorEvent, type AuthorEvent } from '../../src/authors/author.events.js';
 import { evolveBook, unknownBook, type Book } from '../../src/books/book.js';
-import type { BookEvent } from '../../src/books/book.events.js';
+import { flawOfBookEvent, type BookEvent } from '../../src/books/book.events.js';
 import { metadataOf } from '../../src/commands/command-context.js';
 import { decode, type StoredEvent } from '../../src/event-store/decode.js';
 import type { RecordedEvent } from '../../src/event-store/event-store.js';
@@ -52,7 +52,7 @@ test('commands read the old bytes', () => {
     unknownAuthor,
   );
   expect(author).toEqual({ status: 'live', name: 'José de Sousa Saramago' });
-  const book = of('book').reduce<Book>(
+  const book = of('book-0190a1b2-0000-7000-8000-00000000000b').reduce<Book>(
     (state, event) => evolveBook(state, event as unknown as BookEvent),
     unknownBook,
   );
@@ -63,18 +63,58 @@ test('commands read the old bytes', () => {
   });
 });
 
+test('commands read the keys of sources, and what titles are filed as', () => {
+  const author = of('author-0190a1b2-0000-7000-8000-00000000000d').reduce<Author>(
+    (state, event) => evolveAuthor(state, event as unknown as AuthorEvent),
+    unknownAuthor,
+  );
+  expect(author).toEqual({ status: 'live', name: 'Patrick Süskind', key: 'dnb:118619721' });
+  const book = of('book-0190a1b2-0000-7000-8000-00000000000e').reduce<Book>(
+    (state, event) => evolveBook(state, event as unknown as BookEvent),
+    unknownBook,
+  );
+  expect(book).toEqual({
+    status: 'live',
+    title: 'Die Taube',
+    filedAs: 'Taube',
+    key: 'dnb:850103',
+    links: [],
+  });
+});
+
+test('an event has a key and a filed title that a table can hold, or none', () => {
+  const text = { title: 'x', name: 'x' };
+  const long = 'k'.repeat(256);
+  for (const [flawOf, type, data, flaw] of [
+    [flawOfAuthorEvent, 'AuthorAdded', { key: 3 }, 'its key'],
+    [flawOfAuthorEvent, 'AuthorRestored', { key: long }, 'its key'],
+    [flawOfBookEvent, 'BookAdded', { key: 'a\0' }, 'its key'],
+    [flawOfBookEvent, 'BookRetitled', { filedAs: null }, 'its filedAs'],
+    [flawOfBookEvent, 'BookRestored', { authors: [], filedAs: 'a\0' }, 'its filedAs'],
+  ] as const)
+    expect(flawOf({ type, data: { ...text, ...data } })).toBe(`${flaw} is not text that a table can hold`);
+  expect(flawOfBookEvent({ type: 'BookAdded', data: { ...text, filedAs: 'x', key: 'k' } })).toBeUndefined();
+});
+
 test('the tables are folded from the old bytes', () => {
   const { fold, rows } = catalogue.bulk;
   const found: unknown[] = [];
   for (const stream of new Set(events.map((event) => event.stream))) {
     const standing = of(stream).reduce<unknown>((before, event) => fold(before, event), undefined);
-    rows(stream, standing, (table, [id, text]) => found.push([table, id, text]));
+    rows(stream, standing, (table, values) => {
+      const rare = catalogue.bulk.columns[table]?.flatMap((name, index) =>
+        ['filed_as', 'source_key'].includes(name) && values[index] !== null ? [values[index]] : [],
+      );
+      found.push([table, ...values.slice(0, 2), ...(rare ?? [])]);
+    });
   }
   expect(found).toEqual([
     ['authors', '0190a1b2-0000-7000-8000-00000000000a', 'José de Sousa Saramago'],
     ['authors', '0190a1b2-0000-7000-8000-00000000000c', 'Giovanni Pontiero'],
     ['books', '0190a1b2-0000-7000-8000-00000000000b', 'Ensaio sobre a cegueira'],
     ['author_book', '0190a1b2-0000-7000-8000-00000000000a', '0190a1b2-0000-7000-8000-00000000000b'],
+    ['authors', '0190a1b2-0000-7000-8000-00000000000d', 'Patrick Süskind', 'dnb:118619721'],
+    ['books', '0190a1b2-0000-7000-8000-00000000000e', 'Die Taube', 'Taube', 'dnb:850103'],
   ]);
 });
 

@@ -136,6 +136,12 @@ test.each([
     `select from books b where (b.title_sort, b.id) > ('book 5', '${id(0)}') order by b.title_sort, b.id limit 50`,
     'books_by_title',
   ],
+  ['books by the key of their source', `select from books b where b.source_key = 'k'`, 'books_by_source'],
+  [
+    'authors by the key of their source',
+    `select from authors a where a.source_key = 'k'`,
+    'authors_by_source',
+  ],
   ['an author’s books', `select from author_book l where l.author_id = '${id(1)}'`, 'author_book_pkey'],
   [
     'a book’s authors',
