@@ -32,11 +32,17 @@ const paging = {
   limit: pageSize(500, 50).describe('1 to 500 items; 50 by default'),
   after: z.string().max(4_000).optional().describe('the `next` of the previous page'),
 };
-const wellFormed = z
+const isText = [
+  (value: string) => value.isWellFormed() && !value.includes('\0'),
+  'must be well-formed text',
+] as const;
+// A decomposed text is as long as the composed one: of Korean, up to three times longer.
+const term = z
   .string()
+  .normalize('NFC')
   .min(1)
-  .refine((value) => value.isWellFormed() && !value.includes('\0'), 'must be well-formed text');
-const term = wellFormed.max(200);
+  .max(200)
+  .refine(...isText);
 const words = {
   search: term
     .optional()
@@ -47,7 +53,13 @@ const words = {
   prefix: term.optional().describe('the text from its first letter or digit; ignores what `search` ignores'),
 };
 
-const key = wellFormed.max(MAX_KEY_LENGTH).optional().describe('the key of the source, if imported');
+const key = z
+  .string()
+  .min(1)
+  .refine(...isText)
+  .max(MAX_KEY_LENGTH)
+  .optional()
+  .describe('the key of the source, if imported');
 
 const authorList = z.strictObject({
   ...paging,
