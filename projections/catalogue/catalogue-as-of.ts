@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { AUTHOR, authorStream } from '../../src/authors/author.events.js';
 import { BOOK, bookStream } from '../../src/books/book.events.js';
-import { EventStore, type RecordedEvent } from '../../src/event-store/event-store.js';
+import { AsOfTime } from '../../src/event-store/as-of-time.js';
+import { EventStore, type Position, type RecordedEvent } from '../../src/event-store/event-store.js';
 import type { Moment } from '../../src/event-store/moment.js';
 import { invalidRequest, Problem } from '../../src/http/problem.js';
 import { foldAuthor, foldBook } from './fold.js';
@@ -54,12 +55,10 @@ export class CatalogueAsOf {
   ): Promise<{ standing: Standing<Row>; stale: boolean }> {
     if (await this.isToCome(asOf)) throw notYet();
     const history = await this.store.readStream(stream, { caller });
-    // The last event of the moment, and all before it: a later time before it is that of a clock that ran ahead.
-    const last = history.findLastIndex((event) =>
-      'time' in asOf ? event.recordedAt <= asOf.time : event.position <= asOf.position,
-    );
+    const end = 'time' in asOf ? positionIn(history, asOf.time) : asOf.position;
     let standing: Standing<Row>;
-    for (const event of history.slice(0, last + 1)) {
+    for (const event of history) {
+      if (end === undefined || event.position > end) break;
       try {
         standing = fold(standing, event);
       } catch {
@@ -76,6 +75,12 @@ export class CatalogueAsOf {
     const head = await this.store.head();
     return head === undefined || asOf.position > head;
   }
+}
+
+function positionIn(history: readonly RecordedEvent[], time: Date): Position | undefined {
+  const asOf = new AsOfTime(time);
+  for (const event of history) asOf.take(event);
+  return asOf.position;
 }
 
 const notYet = () =>

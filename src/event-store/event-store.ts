@@ -168,8 +168,8 @@ export abstract class EventStore {
   abstract head(): Promise<Position | undefined>;
 
   /**
-   * Position of the last event first recorded at `time` or before; undefined if there is none. Times need not rise along
-   * the log: a clock that ran ahead may have been set back.
+   * Position of the last event first recorded at `time` or before; undefined if there is none. If times don't rise along
+   * the log, because a clock was wrong, the position is that of {@link AsOfTime}.
    */
   abstract positionAt(time: Date): Promise<Position | undefined>;
 

@@ -4,7 +4,7 @@ import { PostgresEventStore } from '../../src/event-store/postgres/postgres-even
 import { createDatabase, serverUrl, sql, type TestDatabase } from '../support/database.js';
 import { follow, newEvent, newStream, readLog } from '../support/events.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { boundedBatches, eventStoreContract } from './event-store.contract.js';
+import { boundedBatches, eventStoreContract, timesOfTheLog } from './event-store.contract.js';
 
 const databases: TestDatabase[] = [];
 async function fresh(): Promise<TestDatabase> {
@@ -16,6 +16,8 @@ afterAll(() => Promise.all(databases.map((database) => database.drop())));
 
 describe('the event store in PostgreSQL', () =>
   eventStoreContract(async () => new PostgresEventStore((await fresh()).url)));
+
+describe('times in PostgreSQL', () => timesOfTheLog(async () => new PostgresEventStore((await fresh()).url)));
 
 describe('large events in PostgreSQL', () =>
   boundedBatches(async () => new PostgresEventStore((await fresh()).url)));

@@ -1,21 +1,15 @@
 import { EventStoreDbEventStore } from '../../src/event-store/eventstoredb/eventstoredb-event-store.js';
-import { boundedBatches, eventStoreContract } from '../event-store/event-store.contract.js';
+import { boundedBatches, eventStoreContract, timesOfTheLog } from '../event-store/event-store.contract.js';
 import { eventStoreDbUrl, newPrefix } from '../support/eventstoredb.js';
 
-describe('the event store in EventStoreDB', () => {
+describe.each([
+  ['the event store in', eventStoreContract],
+  ['large events in', boundedBatches],
+  ['times in', timesOfTheLog],
+])('%s EventStoreDB', (_, contract) => {
   let drop: () => Promise<void>;
   afterAll(() => drop());
-  eventStoreContract(async () => {
-    const log = await newPrefix();
-    drop = log.drop;
-    return new EventStoreDbEventStore(eventStoreDbUrl(), log.prefix);
-  });
-});
-
-describe('large events in EventStoreDB', () => {
-  let drop: () => Promise<void>;
-  afterAll(() => drop());
-  boundedBatches(async () => {
+  contract(async () => {
     const log = await newPrefix();
     drop = log.drop;
     return new EventStoreDbEventStore(eventStoreDbUrl(), log.prefix);

@@ -1,6 +1,7 @@
 import { eventTypeFilter, EventStoreDBClient, type AllStreamSubscription } from '@eventstore/db-client';
 import { Logger } from '@nestjs/common';
 import { checkAppend } from '../check-append.js';
+import { positionAsOf } from '../as-of-time.js';
 import {
   AnotherLog,
   categoryOf,
@@ -264,13 +265,8 @@ export class EventStoreDbEventStore extends EventStore {
     }
   }
 
-  /** The server has no index of times, so the log is read back to the time. */
-  async positionAt(time: Date): Promise<Position | undefined> {
-    for await (const events of this.readAll({ direction: 'backward' })) {
-      const found = events.find((event) => event.recordedAt <= time);
-      if (found) return found.position;
-    }
-    return undefined;
+  positionAt(time: Date): Promise<Position | undefined> {
+    return positionAsOf(this.readAll(), time);
   }
 
   async logId(): Promise<string> {

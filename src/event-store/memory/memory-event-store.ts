@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
+import { positionAsOf } from '../as-of-time.js';
 import { checkAppend } from '../check-append.js';
 import { decode } from '../decode.js';
 import {
@@ -95,8 +96,8 @@ export class MemoryEventStore extends EventStore {
     return this.log.at(-1)?.position;
   }
 
-  async positionAt(time: Date): Promise<Position | undefined> {
-    return this.log.findLast((event) => event.recordedAt <= time)?.position;
+  positionAt(time: Date): Promise<Position | undefined> {
+    return positionAsOf(this.readAll(), time);
   }
 
   async logId(): Promise<string> {
