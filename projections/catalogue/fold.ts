@@ -27,7 +27,7 @@ export function foldAuthor(before: Standing<AuthorRow>, event: ProjectableEvent)
   }
   if (type === 'AuthorRestored' && before && 'removed' in before)
     return { row: { id, name: data.name, revision, createdAt: before.removed.createdAt, updatedAt } };
-  throw new Inapplicable(event);
+  throw new Inapplicable(event, gapBefore(before, event));
 }
 
 /** A book's row and links after one more event of the book's stream. Pure. */
@@ -54,7 +54,7 @@ export function foldBook(before: Standing<BookRow>, event: ProjectableEvent): Kn
     const { createdAt } = before.removed;
     return { row: { id, title, revision, createdAt, updatedAt, links: authors.map(linkRow) } };
   }
-  if (!before || 'removed' in before) throw new Inapplicable(event);
+  if (!before || 'removed' in before) throw new Inapplicable(event, gapBefore(before, event));
 
   const row = { ...before.row, revision, updatedAt };
   const { links } = row;
@@ -86,6 +86,12 @@ export function foldBook(before: Standing<BookRow>, event: ProjectableEvent): Kn
       throw new Inapplicable(event);
   }
 }
+
+/** The reason why an event fits nothing, if the tables have nothing of its stream and should. */
+const gapBefore = (before: Standing<unknown>, { revision }: ProjectableEvent): string | undefined =>
+  before === undefined && revision > 0n
+    ? `the events before revision ${revision} were deleted or skipped`
+    : undefined;
 
 /** @throws Inapplicable for an event that no command of Colophon wrote into such a stream. */
 function check(event: ProjectableEvent, flawOf: (event: ProjectableEvent) => string | undefined): void {
