@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import { OperatorError } from '../src/errors.js';
-import type { EventStore } from '../src/event-store/event-store.js';
+import { StreamDeleted, type EventStore } from '../src/event-store/event-store.js';
 import { applyOrPark } from './apply-or-park.js';
 import { readCheckpoint, type Target } from './checkpoint.js';
 import { park, type Parked } from './parking.js';
@@ -19,6 +19,7 @@ export class NothingParked extends OperatorError {
  * @param skip leaves out the first parked event, which then has no effect on the tables.
  * @returns the events that are still parked.
  * @throws NothingParked
+ * @throws StreamDeleted if another program deleted the stream, unless `skip`.
  * @throws OperatorError if the tables are of another version or another log.
  */
 export async function retryParked(
@@ -45,9 +46,12 @@ export async function retryParked(
     ]);
     await projection.mark(client, [stream], false);
     const positions = new Set(rows.map(({ position }) => position));
-    const events = (await store.readStream(stream)).filter((event) =>
-      positions.has(event.position.toString()),
-    );
+    const recorded = await store.readStream(stream).catch((error: unknown) => {
+      // Nothing is left to apply. Whoever skips wants the stream no longer to be parked.
+      if (skip && error instanceof StreamDeleted) return [];
+      throw error;
+    });
+    const events = recorded.filter((event) => positions.has(event.position.toString()));
     const left = await applyOrPark(client, target, events.slice(skip ? 1 : 0));
     await park(client, target, left);
     await client.query('commit');

@@ -127,10 +127,13 @@ if (stop.signal.aborted) process.exit();
 async function inWords(error: unknown): Promise<string> {
   if (error instanceof OperatorError || error instanceof Interrupted) return error.message;
   const { refusalOf } = await import('./postgres/migrate.js');
-  const { EventStoreUnavailable } = await import('./event-store/event-store.js');
+  const { EventStoreUnavailable, NoSuchPosition, StreamDeleted } =
+    await import('./event-store/event-store.js');
   const refusal = refusalOf(error)?.message;
   if (refusal !== undefined) return refusal;
   if (!(error instanceof Error)) return String(error);
+  // What stands in the log, or stands there no longer.
+  if (error instanceof NoSuchPosition || error instanceof StreamDeleted) return error.message;
   if (error instanceof EventStoreUnavailable)
     return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
   // The system refuses, such as to read a folder as a file.

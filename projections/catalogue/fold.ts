@@ -31,7 +31,7 @@ export function foldAuthor(before: Standing<AuthorRow>, event: ProjectableEvent)
     const { name, key: sourceKey = null } = data;
     return { row: { id, name, sourceKey, revision, createdAt: before.removed.createdAt, updatedAt } };
   }
-  throw new Inapplicable(event);
+  throw new Inapplicable(event, gapBefore(before, event));
 }
 
 /** A book's row and links after one more event of the book's stream. Pure. */
@@ -61,7 +61,7 @@ export function foldBook(before: Standing<BookRow>, event: ProjectableEvent): Kn
     const links = authors.map(linkRow);
     return { row: { id, title, filedAs, sourceKey, revision, createdAt, updatedAt, links } };
   }
-  if (!before || 'removed' in before) throw new Inapplicable(event);
+  if (!before || 'removed' in before) throw new Inapplicable(event, gapBefore(before, event));
 
   const row = { ...before.row, revision, updatedAt };
   const { links } = row;
@@ -93,6 +93,12 @@ export function foldBook(before: Standing<BookRow>, event: ProjectableEvent): Kn
       throw new Inapplicable(event);
   }
 }
+
+/** The reason why an event fits nothing, if the tables have nothing of its stream and should. */
+const gapBefore = (before: Standing<unknown>, { revision }: ProjectableEvent): string | undefined =>
+  before === undefined && revision > 0n
+    ? `the events before revision ${revision} were deleted or skipped`
+    : undefined;
 
 /** @throws Inapplicable for an event that no command of Colophon wrote into such a stream. */
 function check(event: ProjectableEvent, flawOf: (event: ProjectableEvent) => string | undefined): void {

@@ -1,7 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { OperatorError } from '../errors.js';
 import { asFound } from './decode.js';
-import type { EventStore, NewEvent, Position, RecordedEvent } from './event-store.js';
+import {
+  RevisionConflict,
+  type EventStore,
+  type NewEvent,
+  type Position,
+  type RecordedEvent,
+} from './event-store.js';
 
 /** The target's events differ from the first events of the source. */
 export class NotACopy extends OperatorError {}
@@ -17,7 +23,7 @@ export interface TransferProgress {
 /**
  * Copies a log in order, one append after another. Keeps ids, data, revisions and metadata, and writes the time of
  * first recording into each event's metadata. A second run resumes at the end of the target.
- * @throws NotACopy if the target holds other events.
+ * @throws NotACopy if the target holds other events, or if another program deleted events of the source.
  */
 export async function* transfer(source: EventStore, target: EventStore): AsyncIterable<TransferProgress> {
   let events = 0;
@@ -26,7 +32,9 @@ export async function* transfer(source: EventStore, target: EventStore): AsyncIt
     const last = group.at(-1);
     if (!first || !last) continue;
     const expected = first.revision === 0n ? 'no-stream' : first.revision - 1n;
-    await target.append(first.stream, expected, group.map(asNew));
+    await target.append(first.stream, expected, group.map(asNew)).catch((error: unknown) => {
+      throw error instanceof RevisionConflict && isBehind(error) ? new NotACopy(gapBefore(first)) : error;
+    });
     events += group.length;
     yield { events, position: last.position };
   }
@@ -56,7 +64,7 @@ export async function compareLogs(source: EventStore, target: EventStore): Promi
 async function endOfCopy(source: EventStore, target: EventStore): Promise<Position | undefined> {
   for await (const [last] of target.readAll({ direction: 'backward', batchSize: 1 })) {
     if (!last) return undefined;
-    const original = (await source.readStream(last.stream))[Number(last.revision)];
+    const [original] = await source.readStream(last.stream, { after: last.revision - 1n, limit: 1 });
     if (original?.id !== last.id)
       throw new NotACopy(`the target holds ${nameOf(last)}, which the source does not`);
     return original.position;
@@ -96,5 +104,12 @@ function comparable({ position: _, metadata, stored: __, recordedAt, unreadable,
   const { recordedAt: ___, ...rest } = metadata;
   return { ...event, metadata: rest, ...(unreadable === undefined ? { recordedAt } : { unreadable: true }) };
 }
+
+/** Whether the stream lacks events before those that were to be appended. */
+const isBehind = ({ expected, actual }: RevisionConflict): boolean =>
+  expected !== 'no-stream' && (actual === 'no-stream' || actual < expected);
+
+const gapBefore = ({ stream, revision }: RecordedEvent): string =>
+  `the source has no events of ${stream} before revision ${revision}: another program deleted them, so the log can't be copied`;
 
 const nameOf = ({ stream, revision, type }: RecordedEvent): string => `${type} ${revision} of ${stream}`;

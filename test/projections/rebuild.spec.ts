@@ -6,7 +6,9 @@ import { Projector } from '../../projections/projector.js';
 import type { Phase } from '../../projections/build/build.js';
 import { authorStream } from '../../src/authors/author.events.js';
 import { bookStream } from '../../src/books/book.events.js';
+import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
 import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';
+import { transfer } from '../../src/event-store/transfer.js';
 import { createPool } from '../../src/postgres/database.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 import { newEvent } from '../support/events.js';
@@ -189,12 +191,18 @@ test('rows of what was skipped are not “mended”', async () => {
   expect(await dumpTables(database.url)).toBe(before);
 });
 
-test('a log with a gap is not rebuilt from', async () => {
-  await sql(
-    database.url,
-    `delete from event_store.events where stream = '${bookStream(id('b', 3))}' and revision = 0`,
-  );
+test('a log with a gap is not rebuilt from, unless what stands behind may be parked, and is not copied', async () => {
+  const stream = bookStream(id('b', 3));
+  await sql(database.url, `delete from event_store.events where stream = '${stream}' and revision = 0`);
   await expect(maintenance.rebuild({})).rejects.toThrow(/the events before revision 1 were deleted/);
+  await maintenance.rebuild({ allowParked: true });
+  expect(await maintenance.retry(stream, false)).toMatchObject([
+    { error: expect.stringContaining('the events before revision 1 were deleted or skipped') },
+  ]);
+  const copying = async () => {
+    for await (const _ of transfer(store, new MemoryEventStore()));
+  };
+  await expect(copying()).rejects.toThrow(`the source has no events of ${stream} before revision 1`);
 });
 
 test('what was written meanwhile is there, and nothing twice', async () => {

@@ -29,16 +29,14 @@ export class KillableServer {
     private readonly args: readonly string[],
     private readonly folder: string,
     readonly port: number,
-    private readonly env: Record<string, string> = {},
     /** A secure server's certificate of the authority, as a file. */
     private readonly caFile?: string,
   ) {}
 
-  /** @param env settings of the server, such as `EVENTSTORE_CHUNK_SIZE`. */
-  static async node(command: string, env: Record<string, string> = {}): Promise<KillableServer> {
+  static async node(command: string): Promise<KillableServer> {
     const folder = mkdtempSync(join(tmpdir(), 'colophon-esdb-'));
     const port = await freePort();
-    const server = new KillableServer(command, [String(port), join(folder, 'data')], folder, port, env);
+    const server = new KillableServer(command, [String(port), join(folder, 'data')], folder, port);
     await server.start();
     return server;
   }
@@ -49,7 +47,7 @@ export class KillableServer {
     makeCertificates(folder);
     const port = await freePort();
     const args = [String(port), join(folder, 'data'), folder];
-    const server = new KillableServer(command, args, folder, port, {}, join(folder, 'ca.crt'));
+    const server = new KillableServer(command, args, folder, port, join(folder, 'ca.crt'));
     await server.start();
     return server;
   }
@@ -86,10 +84,7 @@ export class KillableServer {
   }
 
   spawn(): void {
-    this.process = spawn(this.command, this.args, {
-      stdio: 'ignore',
-      env: { ...process.env, ...this.env },
-    });
+    this.process = spawn(this.command, this.args, { stdio: 'ignore' });
   }
 
   /** Asks the server's HTTP API, as its administrator. */
