@@ -2,7 +2,7 @@ import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
 import { prepared, queryFor } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
-import { pageByRole } from './page-by-role.js';
+import { inRole, pageByLinks } from './page-by-links.js';
 import { ListPool } from './read-model.js';
 import { textConditions, type TextFilter } from './search.js';
 import {
@@ -55,13 +55,14 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
     const { limit, sort, book, role, hasBooks, include } = filter;
     const parameters = new Parameters();
     const conditions = textConditions('a.name_search', filter, parameters);
-    if (book !== undefined) {
-      const link = ['l.author_id = a.id', `l.book_id = ${parameters.add(book)}`];
-      if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
-      conditions.push(`exists (select from author_book l where ${link.join(' and ')})`);
-    }
     if (hasBooks !== undefined)
       conditions.push(`${hasBooks ? '' : 'not '}exists (select from author_book l where l.author_id = a.id)`);
+    const linked =
+      book &&
+      [
+        `l.book_id = ${parameters.add(book)}`,
+        ...(role ? [`${parameters.add(role)} = any(l.roles)`] : []),
+      ].join(' and ');
     const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
     const { where, tail } = keyset(ORDERS[sort], 'a.id', limit, after, parameters);
     const included = include ? `, ${booksOfAuthor}` : '';
@@ -69,10 +70,13 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
       `select ${authorColumns}${included}, left(a.name_search, 200) as key
        from ${source} where ${[...more, ...conditions, where].join(' and ')} ${tail}`;
     const { values } = parameters;
+    const byLinks = (kind: string) => pageByLinks('authors a', 'author_id', kind, page);
     const query =
-      role !== undefined && book === undefined
-        ? { text: pageByRole('authors a', 'author_id', role, page), values }
-        : prepared(page('authors a'), values);
+      linked !== undefined
+        ? prepared(byLinks(linked), values)
+        : role !== undefined
+          ? { text: byLinks(inRole(role)), values }
+          : prepared(page('authors a'), values);
     const rows = await queryFor<Row>(caller, this.lists.pool, query);
     return toPage(
       rows,

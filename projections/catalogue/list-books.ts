@@ -2,7 +2,7 @@ import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
 import { prepared, queryFor } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
-import { pageByRole } from './page-by-role.js';
+import { inRole, pageByLinks } from './page-by-links.js';
 import { ListPool } from './read-model.js';
 import { textConditions, type TextFilter } from './search.js';
 import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
@@ -47,11 +47,12 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
     const { limit, sort, author, role, include } = filter;
     const parameters = new Parameters();
     const conditions = textConditions('b.title_search', filter, parameters);
-    if (author !== undefined) {
-      const link = ['l.book_id = b.id', `l.author_id = ${parameters.add(author)}`];
-      if (role !== undefined) link.push(`${parameters.add(role)} = any(l.roles)`);
-      conditions.push(`exists (select from author_book l where ${link.join(' and ')})`);
-    }
+    const linked =
+      author &&
+      [
+        `l.author_id = ${parameters.add(author)}`,
+        ...(role ? [`${parameters.add(role)} = any(l.roles)`] : []),
+      ].join(' and ');
     const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
     const { where, tail } = keyset(ORDERS[sort], 'b.id', limit, after, parameters);
     const included = include ? `, ${authorsOfBook}` : '';
@@ -59,10 +60,13 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
       `select ${bookColumns}${included}, left(b.title_search, 200) as key
        from ${source} where ${[...more, ...conditions, where].join(' and ')} ${tail}`;
     const { values } = parameters;
+    const byLinks = (kind: string) => pageByLinks('books b', 'book_id', kind, page);
     const query =
-      role !== undefined && author === undefined
-        ? { text: pageByRole('books b', 'book_id', role, page), values }
-        : prepared(page('books b'), values);
+      linked !== undefined
+        ? prepared(byLinks(linked), values)
+        : role !== undefined
+          ? { text: byLinks(inRole(role)), values }
+          : prepared(page('books b'), values);
     const rows = await queryFor<Row>(caller, this.lists.pool, query);
     return toPage(
       rows,

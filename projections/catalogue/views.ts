@@ -84,10 +84,16 @@ const linkJson = (text: 'title' | 'name', of: string) =>
 const first = (select: string, order: string): string =>
   `(select coalesce(json_agg(item), '[]') from (${select} order by ${order} limit ${MAX_INCLUDED + 1}) included)`;
 
+/**
+ * The order of the books of an author, with another expression than the index of titles. Without statistics, PostgreSQL
+ * 15 reads the titles of all books for each author, to save the sort of some: 5 s instead of 15 ms for a page of authors.
+ */
+export const titleOfLinked = `left(b.title_search, 200) || ''`;
+
 /** Books of the author `a`, by title. */
 export const booksOfAuthor = `${first(
   `select ${linkJson('title', 'b')} as item from author_book l join books b on b.id = l.book_id where l.author_id = a.id`,
-  'left(b.title_search, 200) collate "C", b.id',
+  `${titleOfLinked} collate "C", b.id`,
 )} as books`;
 
 /** Authors of the book `b`, in the book's order. */
