@@ -2,7 +2,7 @@ import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { prepared } from '../../src/postgres/database.js';
 import { decodeCursor, keyset, Parameters, toPage, type Order, type Page } from '../page.js';
 import { ListPool, ReadModel } from './read-model.js';
-import type { LinkedAuthor, LinkedBook, WaitingAuthor } from './views.js';
+import { titleOfLinked, type LinkedAuthor, type LinkedBook, type WaitingAuthor } from './views.js';
 
 interface PageRequest {
   readonly limit: number;
@@ -34,7 +34,7 @@ export class ListAuthorsOfBook extends Query<PageOfAuthors> {
   }
 }
 
-const BY_TITLE: Order = { expression: 'b.title_sort', type: 'text', descending: false };
+const BY_TITLE: Order = { expression: titleOfLinked, type: 'text', descending: false };
 const BY_POSITION: Order = { expression: 'l.position', type: 'integer', descending: false };
 
 @QueryHandler(ListBooksOfAuthor)

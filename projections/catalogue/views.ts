@@ -103,10 +103,16 @@ const linkJson = (...owner: string[]) =>
 const first = (select: string, order: string): string =>
   `(select coalesce(json_agg(item), '[]') from (${select} order by ${order} limit ${MAX_INCLUDED + 1}) included)`;
 
+/**
+ * The order of the books of an author, with another expression than the index of titles. Without statistics, PostgreSQL
+ * 15 reads the titles of all books for each author, to save the sort of some: 5 s instead of 15 ms for a page of authors.
+ */
+export const titleOfLinked = `b.title_sort || ''`;
+
 /** Books of the author `a`, by title. */
 export const booksOfAuthor = `${first(
   `select ${linkJson("'id', b.id", "'title', b.title")} as item from author_book l join books b on b.id = l.book_id where l.author_id = a.id`,
-  'b.title_sort, b.id',
+  `${titleOfLinked}, b.id`,
 )} as books`;
 
 /** Authors of the book `b`, in the book's order, and authors whose links wait. */

@@ -354,3 +354,31 @@ test('pages of books and authors in a role are the same, whether few or many lin
     expect({ role, ...found }).toEqual({ role, books, authors });
   }
 });
+
+test('without statistics too, an author’s books are found by their links, not by walking through all titles', async () => {
+  // As after an import: PostgreSQL gathers statistics a minute later, and never those of the partitioned tables.
+  await sql(
+    database.url,
+    'set search_path to catalogue, public',
+    `insert into books (id, title, title_sort, revision, created_at, updated_at)
+     select ('20000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'B ' || n, 'b ' || n, 0, now(), now()
+     from generate_series(1, 20000) n`,
+    `insert into author_book (author_id, book_id, position, roles, linked_at, linked_by, event_id)
+     select a.id, ('20000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 1, '{author}', now(), 'test', gen_random_uuid()
+     from generate_series(1, 20000) n join (select id, row_number() over () as k from authors limit 20) a on a.k = n % 20 + 1`,
+    `delete from pg_statistic where starelid in (select oid from pg_class where relnamespace::regnamespace::text ~ '^catalogue')`,
+  );
+  const { listAuthors, getAuthor, booksOf } = handlers();
+  statements.length = 0;
+  await booksOf.execute(new ListBooksOfAuthor(id(1), { limit: 50 }));
+  await getAuthor.execute(new GetAuthor(id(1), true));
+  await listAuthors.execute(new ListAuthors({ limit: 50, sort: 'name', include: 'books' }));
+  expect(statements).toHaveLength(3);
+  const values = [[id(1), 51], [[id(1)]], [51]];
+  const explaining = createPool(database.url, { searchPath: 'catalogue,public' });
+  for (const [n, text] of statements.entries()) {
+    const { rows } = await explaining.query<{ 'QUERY PLAN': string }>(`explain ${text}`, values[n]);
+    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).not.toContain('books_by_title');
+  }
+  await explaining.end();
+});
