@@ -34,16 +34,15 @@ export function searchWords(text: string): string {
  * The words of a query. A text matches if every group matches, in any order. No groups: nothing to search for.
  * Punctuation counts only in a query of punctuation alone.
  *
- * One or two letters of a longer query match only at the start of a word, in scripts that separate words: the index has
- * nothing shorter, and `J. R. Rost` should not find every Rost with a J and an R in the name.
+ * One or two letters match only at the start of a word, in scripts that separate words: the index has nothing shorter,
+ * and `J. R. Rost` should not find every Rost with a J and an R in the name.
  */
 export function queryWords(text: string): QueryGroup[] {
   const folded = foldText(text);
   const groups = groupsOf(folded);
-  const isOneWord = groups.flat(2).length === 1;
   const queryWord = (word: string): QueryWord => ({
     word: inAscii(word),
-    anywhere: isOneWord || UNSPACED_LETTER.test(word) || [...word.slice(0, 5)].length > 2,
+    anywhere: UNSPACED_LETTER.test(word) || [...word.slice(0, 5)].length > 2,
   });
   if (groups.length === 0)
     return punctuationOf(folded).map((run) => [[{ word: inAscii(run), anywhere: true }]]);
