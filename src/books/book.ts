@@ -235,7 +235,7 @@ function bytesOf(book: Book): number {
   if (book.status === 'unknown') return 0;
   const { title, links } = book;
   // A UTF-16 unit has 6 bytes at most, and a role 100 letters. Nearly every book is small enough by this measure, which
-  // takes a hundredth of the time of the exact one.
+  // reads no text.
   let most = 100 + 6 * title.length;
   for (const { roles, creditedAs } of links) most += 100 + 103 * roles.length + 6 * (creditedAs?.length ?? 0);
   return most <= MAX_BOOK_BYTES ? most : Buffer.byteLength(JSON.stringify({ title, authors: links }));
