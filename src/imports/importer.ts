@@ -51,7 +51,7 @@ const MAX_REMEMBERED = 200_000;
 @Injectable()
 export class Importer {
   private readonly parseLine: LineParser;
-  private readonly room = new Room();
+  protected readonly room = new Room();
 
   constructor(
     private readonly authors: Authors,
