@@ -1,4 +1,6 @@
 import { Pool } from 'pg';
+import { Parameters } from '../../projections/page.js';
+import { keyCondition } from '../../projections/catalogue/source-key.js';
 import { CatalogueAsOf } from '../../projections/catalogue/catalogue-as-of.js';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { GetAuthor, GetAuthorHandler } from '../../projections/catalogue/get-author.js';
@@ -160,6 +162,23 @@ test.each([
     `explain ${text}`,
   );
   expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toContain(index);
+});
+
+test('a book with a key is found by the indexes of keys and ids, in whatever order the list is', async () => {
+  const parameters = new Parameters();
+  const condition = keyCondition('books', 'book', 'k', parameters);
+  const text = parameters.values.reduce<string>(
+    (found, value, index) => found.replace(`$${index + 1}`, `'${String(value)}'`),
+    `explain select from books b where ${condition} order by left(b.title_sort, 200) collate "C", b.id limit 50`,
+  );
+  const plan = await sql<{ 'QUERY PLAN': string }>(
+    database.url,
+    'set search_path to catalogue, public',
+    'set enable_seqscan = off',
+    text,
+  );
+  const shown = plan.map((row) => row['QUERY PLAN']).join('\n');
+  for (const index of ['books_pkey', 'books_by_source']) expect(shown).toContain(index);
 });
 
 test('pages of books and authors in a role are the same, whether few or many links have the role', async () => {
