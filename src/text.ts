@@ -19,6 +19,9 @@ const BLANKS = new RegExp(`[\\s${SEPARATORS}]+`, 'gu');
 // and U+0089. Linear: two matches that begin at different marks never look at the same text.
 const NON_FILING = /\x98[^\x98\x9c]*\x9c|\x88[^\x88\x89]*\x89/gu;
 const NON_FILING_MARKS = /[\x88\x89\x98\x9c]/gu;
+// Texts that were read in the wrong encoding have these in place of the punctuation of Windows-1252, as on the web.
+const MISREAD = /[\x91-\x97]/gu;
+const MEANT = '‘’“”•–—';
 /** What most texts don't have: anything to fold or to drop. */
 const FOLDED = /[\p{Cc}\u2028\u2029]/u;
 // Normalisation takes quadratic time for a run of marks. The stream-safe format of UAX #15 allows 30, and no script
@@ -35,8 +38,8 @@ export interface Title {
 }
 
 /**
- * Trims, folds line breaks and tabs to a space, drops marks of parts that aren't filed, and normalises to NFC. Otherwise
- * returns the rule that the text breaks. Takes linear time.
+ * Trims, folds line breaks and tabs to a space, drops marks of parts that aren't filed, repairs misread punctuation, and
+ * normalises to NFC. Otherwise returns the rule that the text breaks. Takes linear time.
  * @param maxLength in Unicode code points.
  */
 export function normaliseText(
@@ -50,7 +53,7 @@ export function normaliseText(
   if (trimmed.length > UNITS_A_CHARACTER * maxLength) return tooLong();
   if (!trimmed.isWellFormed())
     return { problem: { rule: 'lone-surrogate', detail: 'contains half of a surrogate pair' } };
-  const folded = FOLDED.test(trimmed) ? foldSeparators(trimmed.replace(NON_FILING_MARKS, '')) : trimmed;
+  const folded = FOLDED.test(trimmed) ? foldControls(trimmed) : trimmed;
   const text = MANY_MARKS.test(folded) ? folded : folded.normalize('NFC');
   if (CONTROL.test(text))
     return { problem: { rule: 'control-character', detail: 'contains a control character' } };
@@ -79,5 +82,9 @@ export function normaliseTitle(raw: string, maxLength = MAX_TEXT_LENGTH): Title 
   return 'text' in filed && filed.text !== title ? { title, filedAs: filed.text } : { title };
 }
 
-const foldSeparators = (text: string): string =>
-  text.replace(BLANKS, (blanks) => (SEPARATOR.test(blanks) ? ' ' : blanks)).trim();
+const foldControls = (text: string): string =>
+  text
+    .replace(NON_FILING_MARKS, '')
+    .replace(MISREAD, (control) => MEANT.charAt(control.charCodeAt(0) - 0x91))
+    .replace(BLANKS, (blanks) => (SEPARATOR.test(blanks) ? ' ' : blanks))
+    .trim();

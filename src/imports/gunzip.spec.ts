@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { DamagedGzip, gunzipped } from './gunzip.js';
+import { UnreadableData, gunzipped } from './gunzip.js';
 
 const text = Array.from({ length: 300 }, (_, n) => `line ${n} ${Math.sin(n)}\n`).join('');
 const zipped = gzipSync(text);
@@ -15,7 +15,7 @@ async function inflate(bytes: Uint8Array, size = 65_536): Promise<{ out: string;
     for await (const part of gunzipped(chunks())) parts.push(part);
     return { out: out() };
   } catch (error) {
-    if (!(error instanceof DamagedGzip)) throw error;
+    if (!(error instanceof UnreadableData)) throw error;
     return { out: out(), flaw: error.message };
   }
 }
@@ -49,6 +49,24 @@ test.each([[''], ['{'], ['{}\n'], ['\u001f'], ['\u001f{}'], [text]])(
     for (const size of [1, 65_536]) expect(await inflate(Buffer.from(data), size)).toEqual({ out: data });
   },
 );
+
+test.each([
+  ['PK\u0003\u0004', 'zip'],
+  ['BZh9', 'bzip2'],
+  ['\u00fd7zXZ\u0000', 'xz'],
+  ['(\u00b5/\u00fd', 'zstd'],
+  ['\u00ff\u00fe{\u0000', 'UTF-16'],
+])('other data that begins with %j is told as what it is', async (start, kind) => {
+  const data = Buffer.from(`${start}\n\n`, 'latin1');
+  expect(await inflate(data, 1)).toEqual({ out: '', flaw: `the data is ${kind}, not text in UTF-8 or gzip` });
+});
+
+test('many small members take linear time', async () => {
+  const members = Array.from({ length: 1_000 }, (_, n) => gzipSync(`${n}\n`));
+  expect((await inflate(Buffer.concat(members), 1_000_000)).out).toBe(
+    members.map((_, n) => `${n}\n`).join(''),
+  );
+});
 
 describe('damaged gzip data gives what comes before the damage', () => {
   test('cut off anywhere', async () => {

@@ -1,9 +1,27 @@
 import { crc32, createInflateRaw } from 'node:zlib';
 
-/** Gzip data that is cut off, or whose bytes have changed. Data before the damage has been passed on. */
-export class DamagedGzip extends Error {}
+/** Data that can't be read on. What comes before has been passed on. */
+export class UnreadableData extends Error {
+  constructor(
+    readonly rule: 'damaged-gzip' | 'unsupported-data',
+    message: string,
+  ) {
+    super(message);
+  }
+}
 
-const MAGIC = Buffer.from([0x1f, 0x8b]);
+const damaged = (what: string) => new UnreadableData('damaged-gzip', `the gzip data ${what}`);
+
+/** How data begins that isn't text in UTF-8. No line of JSON begins so. */
+const KINDS: Readonly<Record<string, string>> = {
+  '1f8b': 'gzip',
+  '504b': 'zip',
+  '425a': 'bzip2',
+  fd37: 'xz',
+  '28b5': 'zstd',
+  fffe: 'UTF-16',
+  feff: 'UTF-16',
+};
 const DEFLATE = 8;
 /** Flags of a member's header (RFC 1952). */
 const [CHECKSUM, EXTRA, NAME, COMMENT] = [2, 4, 8, 16];
@@ -12,26 +30,31 @@ const [CHECKSUM, EXTRA, NAME, COMMENT] = [2, 4, 8, 16];
  * is lost, which is some lines.
  */
 const PIECE = 512;
+const TOO_EARLY = 'ends too early';
 
-/** The bytes themselves, or what they inflate to if they begin like gzip data, of one member or several. */
+/**
+ * The bytes themselves, or what they inflate to if they begin like gzip data, of one member or several.
+ * @throws UnreadableData, in turn.
+ */
 export async function* gunzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
   const input = new Input(chunks[Symbol.asyncIterator]());
   try {
-    if (!(await input.isGzip())) {
+    const kind = KINDS[await input.start()];
+    if (kind === undefined)
       for (let bytes = await input.next(); bytes; bytes = await input.next()) yield bytes;
-      return;
-    }
-    do yield* member(input);
-    while (await input.skipZeros());
+    else if (kind === 'gzip')
+      do yield* member(input);
+      while (await input.skipZeros());
+    else throw new UnreadableData('unsupported-data', `the data is ${kind}, not text in UTF-8 or gzip`);
   } finally {
     await input.close();
   }
 }
 
 async function* member(input: Input): AsyncGenerator<Uint8Array, void> {
-  const [one, two, method, flags = 0] = await input.take(10);
-  if (one !== MAGIC[0] || two !== MAGIC[1] || method !== DEFLATE)
-    throw new DamagedGzip('the gzip data is followed by other data');
+  if (KINDS[await input.start()] !== 'gzip') throw damaged('is followed by other data');
+  const [, , method, flags = 0] = await input.take(10);
+  if (method !== DEFLATE) throw damaged('is compressed in an unknown way');
   const has = (flag = 0) => (flags & flag) !== 0;
   if (has(EXTRA)) await input.take((await input.take(2)).readUInt16LE());
   for (const text of [NAME, COMMENT]) if (has(text)) while ((await input.take(1))[0] !== 0);
@@ -46,7 +69,7 @@ async function* member(input: Input): AsyncGenerator<Uint8Array, void> {
   }
   const end = await input.take(8);
   if (end.readUInt32LE() !== checksum || end.readUInt32LE(4) !== size)
-    throw new DamagedGzip('the gzip data is damaged: its checksum is another');
+    throw damaged('is damaged: its checksum is another');
 }
 
 /** Inflates one compressed stream, and leaves what comes after the stream in the input. */
@@ -63,16 +86,16 @@ async function* inflated(input: Input): AsyncGenerator<Uint8Array, void> {
   try {
     for (;;) {
       const piece = await input.next(PIECE);
-      if (!piece) throw new DamagedGzip('the gzip data ends too early');
+      if (!piece) throw damaged(TOO_EARLY);
       const before = inflate.bytesWritten;
       await new Promise<void>((resolve) => {
         settle = resolve;
         inflate.write(piece, () => resolve());
       });
       yield* given.splice(0);
-      if (failure) throw new DamagedGzip(`the gzip data is damaged: ${failure.message}`);
+      if (failure) throw damaged(`is damaged: ${failure.message}`);
       const used = inflate.bytesWritten - before;
-      if (used < piece.length) return input.putBack(piece.subarray(used));
+      if (used < piece.length) return input.putBack(piece.length - used);
     }
   } finally {
     inflate.destroy();
@@ -81,46 +104,43 @@ async function* inflated(input: Input): AsyncGenerator<Uint8Array, void> {
 
 /** Reads bytes in portions of any size. */
 class Input {
-  private left: Uint8Array = new Uint8Array();
+  private bytes: Uint8Array = new Uint8Array();
+  private at = 0;
 
   constructor(private readonly chunks: AsyncIterator<Uint8Array>) {}
 
   /** Some bytes, at most `max`; undefined at the end. */
   async next(max = Infinity): Promise<Uint8Array | undefined> {
-    while (this.left.length === 0) {
-      const next = await this.chunks.next();
-      if (next.done) return undefined;
-      this.left = next.value;
-    }
-    const bytes = this.left.subarray(0, max);
-    this.left = this.left.subarray(bytes.length);
+    if (!(await this.has(1))) return undefined;
+    const bytes = this.bytes.subarray(this.at, this.at + max);
+    this.at += bytes.length;
     return bytes;
   }
 
-  putBack(bytes: Uint8Array): void {
-    this.left = this.left.length === 0 ? bytes : Buffer.concat([bytes, this.left]);
+  /** Takes back the end of what {@link next} gave last. */
+  putBack(count: number): void {
+    this.at -= count;
   }
 
-  /** @throws DamagedGzip if there are fewer bytes. */
+  /** @throws UnreadableData if there are fewer bytes. */
   async take(count: number): Promise<Buffer> {
-    const bytes = await this.upTo(count);
-    if (bytes.length < count) throw new DamagedGzip('the gzip data ends too early');
-    return bytes;
+    if (!(await this.has(count))) throw damaged(TOO_EARLY);
+    this.at += count;
+    return Buffer.from(this.bytes.subarray(this.at - count, this.at));
   }
 
-  async isGzip(): Promise<boolean> {
-    const start = await this.upTo(MAGIC.length);
-    this.putBack(start);
-    return start.equals(MAGIC);
+  /** The first two bytes, in hexadecimal; fewer if there are fewer. */
+  async start(): Promise<string> {
+    await this.has(2);
+    return Buffer.from(this.bytes.subarray(this.at, this.at + 2)).toString('hex');
   }
 
   /** Skips the zeros that fill a block. @returns whether anything else comes. */
   async skipZeros(): Promise<boolean> {
-    for (let byte = await this.next(1); byte; byte = await this.next(1))
-      if (byte[0] !== 0) {
-        this.putBack(byte);
-        return true;
-      }
+    while (await this.has(1)) {
+      if (this.bytes[this.at] !== 0) return true;
+      this.at += 1;
+    }
     return false;
   }
 
@@ -128,14 +148,14 @@ class Input {
     await this.chunks.return?.();
   }
 
-  private async upTo(count: number): Promise<Buffer> {
-    const parts: Uint8Array[] = [];
-    for (let missing = count; missing > 0;) {
-      const part = await this.next(missing);
-      if (!part) break;
-      parts.push(part);
-      missing -= part.length;
+  private async has(count: number): Promise<boolean> {
+    while (this.bytes.length - this.at < count) {
+      const next = await this.chunks.next();
+      if (next.done) return false;
+      const rest = this.bytes.subarray(this.at);
+      this.bytes = rest.length === 0 ? next.value : Buffer.concat([rest, next.value]);
+      this.at = 0;
     }
-    return Buffer.concat(parts);
+    return true;
   }
 }

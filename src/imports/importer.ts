@@ -51,7 +51,7 @@ const MAX_REMEMBERED = 200_000;
 @Injectable()
 export class Importer {
   private readonly parseLine: LineParser;
-  private readonly room = new Room();
+  protected readonly room = new Room();
 
   constructor(
     private readonly authors: Authors,
@@ -65,8 +65,8 @@ export class Importer {
    * @param input NDJSON, which may be compressed by gzip.
    * @param context of the import; all lines share its correlation id, each line has a command id of its own.
    * @param dry only says what each line would do.
-   * @returns a result for every line, in order. If gzip data is damaged, or a dry run has no more room, the last result
-   *          says so.
+   * @returns a result for every line, in order. If the data can't be read on, or a dry run has no more room, the last
+   *          result says so.
    * @throws EventStoreUnavailable, which ends the import.
    */
   async *run(
@@ -230,7 +230,7 @@ class ImportRun {
 function textOf(raw: RawLine): string {
   if ('tooLong' in raw) throw new MalformedLine('too-long', `longer than ${MAX_LINE_BYTES} bytes`);
   if ('notUtf8' in raw) throw new MalformedLine('utf-8', 'not UTF-8');
-  if ('damaged' in raw) throw new MalformedLine('damaged-gzip', raw.damaged.message);
+  if ('unreadable' in raw) throw new MalformedLine(raw.unreadable.rule, raw.unreadable.message);
   return raw.text;
 }
 

@@ -1,14 +1,14 @@
-import { DamagedGzip, gunzipped } from './gunzip.js';
+import { gunzipped, UnreadableData } from './gunzip.js';
 
 /** Longest line accepted, in bytes. A book with a thousand authors stays below this limit. */
 export const MAX_LINE_BYTES = 1_048_576;
 
-/** A line of a file, or the reason why the line can't be read. Damaged data ends the lines. */
+/** A line of a file, or the reason why the line can't be read. Data that can't be read on ends the lines. */
 export type RawLine = { readonly number: number } & (
   | { readonly text: string }
   | { readonly tooLong: true }
   | { readonly notUtf8: true }
-  | { readonly damaged: DamagedGzip }
+  | { readonly unreadable: UnreadableData }
 );
 
 const NEWLINE = 0x0a;
@@ -30,6 +30,7 @@ export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenera
   };
   const end = (): RawLine | undefined => {
     number += 1;
+    if (bytes === 0) return undefined;
     const line = parts.length === 1 ? parts[0] : Buffer.concat(parts);
     const tooLong = bytes > MAX_LINE_BYTES;
     parts = [];
@@ -55,8 +56,8 @@ export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenera
       if (start < chunk.length) add(chunk.subarray(start));
     }
   } catch (error) {
-    if (!(error instanceof DamagedGzip)) throw error;
-    yield { number: number + 1, damaged: error };
+    if (!(error instanceof UnreadableData)) throw error;
+    yield { number: number + 1, unreadable: error };
     return;
   }
   if (bytes > 0) {

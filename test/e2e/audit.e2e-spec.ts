@@ -33,7 +33,7 @@ test('the history of a book tells everything that happened to it and its links',
   const { body } = await read(`books/${ids['b']}`);
   expect(body.id).toBe(ids['b']);
   expect(body.events.map(({ type, data, revision }: any) => [revision, type, data])).toEqual([
-    ['0', 'BookAdded', { title: 'Book' }],
+    ['0', 'BookAdded', { title: 'Book', key: 'b' }],
     ['1', 'BookLinked', { authorId: ids['a0'], position: 1, roles: ['author'], creditedAs: null }],
     ['2', 'BookLinked', { authorId: ids['a1'], position: 2, roles: ['author'], creditedAs: null }],
     ['3', 'BookUnlinked', { authorId: ids['a0'] }],

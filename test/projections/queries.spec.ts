@@ -183,6 +183,16 @@ const PLANS: [
   RegExp,
 ][] = [
   [
+    'books by the key of their source',
+    (lists, sort, after) => lists.books({ key: 'k' }, sort, after),
+    /books_by_source/,
+  ],
+  [
+    'authors by the key of their source',
+    (lists, sort, after) => lists.authors({ key: 'k' }, sort, after),
+    /authors_by_source/,
+  ],
+  [
     'search of books',
     (lists, sort, after) => lists.books({ search: 'ook 59' }, sort, after),
     /book_words_by_words/,
