@@ -68,8 +68,14 @@ onSecureServer(`on a secure server${missing === undefined ? '' : `, skipped beca
   const NO_WRITE = 'EventStoreDB does not allow the user to write to the stream author-';
   const NO_USER = 'EventStoreDB does not know the user, or the password is wrong';
 
-  async function expectRefusal(program: string, args: readonly string[], to: string, why: string) {
-    const env = { DATABASE_URL: database.url, EVENTSTOREDB_URL: to, PORT: '0' };
+  async function expectRefusal(
+    program: string,
+    args: readonly string[],
+    to: string,
+    why: string,
+    more: Record<string, string> = {},
+  ) {
+    const env = { DATABASE_URL: database.url, EVENTSTOREDB_URL: to, PORT: '0', ...more };
     const running = start(program, args, env);
     running.process.stdin?.end();
     const code = await running.ended;
@@ -97,6 +103,18 @@ onSecureServer(`on a secure server${missing === undefined ? '' : `, skipped beca
         expectRefusal('dist/src/cli.js', [...words, ...(rest[words.join(' ')] ?? [])], url, NO_READ),
       ),
     ]);
+  });
+
+  test('a user who may not write is refused if the log has no name yet', async () => {
+    await letWrite('$admins');
+    await expectRefusal(
+      'dist/src/cli.js',
+      ['status'],
+      url,
+      'EventStoreDB does not allow the user to write to the stream new-colophon-log',
+      { EVENTSTOREDB_PREFIX: 'new-' },
+    );
+    await letWrite('$all');
   });
 
   test('a wrong password, a user nobody knows, and no user are refused, and no password is shown', async () => {
