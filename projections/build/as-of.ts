@@ -37,7 +37,7 @@ export async function buildAsOf(
       await client.query('begin');
       await dropSchema(client, schema);
       await client.query(
-        `alter schema ${building.schema} rename to ${schema}; ${markSchema(schema, AS_OF)}; commit`,
+        `alter schema ${building.schema} rename to "${schema}"; ${markSchema(schema, AS_OF)}; commit`,
       );
       return { events, parked: checkpoint.parked, position: to };
     } catch (error) {

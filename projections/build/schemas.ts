@@ -10,7 +10,7 @@ const MARK = 'Made by Colophon';
 
 /** The statement that marks a schema as Colophon's, and names its content. */
 export const markSchema = (schema: string, holds: string): string =>
-  `comment on schema ${schema} is '${MARK}: ${holds}'`;
+  `comment on schema "${schema}" is '${MARK}: ${holds}'`;
 
 /** The comment of a schema that Colophon created; null for other schemas; undefined if no such schema exists. */
 export async function markOf(db: Queryable | ClientBase, schema: string): Promise<string | null | undefined> {
@@ -29,5 +29,5 @@ export async function markOf(db: Queryable | ClientBase, schema: string): Promis
 export async function dropSchema(db: Queryable | ClientBase, schema: string): Promise<void> {
   const mark = await markOf(db, schema);
   if (mark === null) throw new SchemaTaken(`the schema ${schema} was not created by Colophon`);
-  if (mark !== undefined) await db.query(`drop schema ${schema} cascade`);
+  if (mark !== undefined) await db.query(`drop schema "${schema}" cascade`);
 }

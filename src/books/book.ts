@@ -233,12 +233,14 @@ function withinLimits(before: Book, events: BookEvent[]): BookEvent[] {
 /** Size of title and links, in bytes of JSON. Of a book that is far from the limit, a larger number. */
 function bytesOf(book: Book): number {
   if (book.status === 'unknown') return 0;
-  const { title, links } = book;
+  const { links, ...rest } = book;
   // A UTF-16 unit has 6 bytes at most, and a role 100 letters. Nearly every book is small enough by this measure, which
   // reads no text.
-  let most = 100 + 6 * title.length;
+  let most = 100 + 6 * (rest.title.length + (rest.filedAs?.length ?? 0) + (rest.key?.length ?? 0));
   for (const { roles, creditedAs } of links) most += 100 + 103 * roles.length + 6 * (creditedAs?.length ?? 0);
-  return most <= MAX_BOOK_BYTES ? most : Buffer.byteLength(JSON.stringify({ title, authors: links }));
+  return most <= MAX_BOOK_BYTES
+    ? most
+    : Buffer.byteLength(JSON.stringify({ ...titleOf(rest), ...keyOf(rest), authors: links }));
 }
 
 const idsOf = (links: readonly Link[]): string[] => links.map(({ authorId }) => authorId);

@@ -247,7 +247,9 @@ test('verify names every row that was damaged, and the event that explains it; -
   );
   await sqlOf(
     `update catalogue.authors set name = 'Somebody Else' where id = '${link?.author_id}'`,
-    `insert into catalogue.authors values ('${crypto.randomUUID()}', 'Nobody', 'nobody', 0, now(), now())`,
+    `insert into catalogue.authors (id, name, name_sort, words, revision, created_at, updated_at)
+     values ('${crypto.randomUUID()}', 'Nobody', 'nobody', ' nobody', 0, now(), now())`,
+    `update catalogue.book_words set words = ' nothing' where book_id = '${link?.book_id}'`,
     `delete from catalogue.author_book where book_id = '${book?.id}'`,
     `delete from catalogue.books where id = '${book?.id}'`,
     `update catalogue.author_book set roles = '{narrator}' where book_id = '${link?.book_id}'`,
@@ -281,6 +283,11 @@ test('verify names every row that was damaged, and the event that explains it; -
         table: 'author_book',
         key: { author_id: link?.author_id, book_id: link?.book_id },
         found: expect.objectContaining({ roles: ['narrator'] }),
+      }),
+      expect.objectContaining({
+        table: 'book_words',
+        key: { book_id: link?.book_id },
+        event: expect.objectContaining({ type: expect.stringMatching(/^Book|^Author/) }),
       }),
       expect.objectContaining({
         table: 'waiting_links',
@@ -507,12 +514,17 @@ test('an author or a book as it stood, and the whole catalogue as tables of its 
       errors: [{ pointer }],
     });
 
-  for (const moment of [then, book.position]) {
-    const built = await colophon('rebuild', '--as-of', moment, '--schema', 'as_of_then', '--replace');
-    expect(built).toMatchObject({ code: 0, output: expect.stringContaining('as_of_then: 3 events') });
+  // A word of SQL is a name like any other.
+  for (const [moment, schema] of [
+    [then, 'as_of_then'],
+    [book.position, 'as_of_then'],
+    [then, 'then'],
+  ] as const) {
+    const built = await colophon('rebuild', '--as-of', moment, '--schema', schema, '--replace');
+    expect(built).toMatchObject({ code: 0, output: expect.stringContaining(`${schema}: 3 events`) });
     const rows = await sqlOf(
-      `select name, title from as_of_then.authors a join as_of_then.author_book l on l.author_id = a.id
-       join as_of_then.books b on b.id = l.book_id`,
+      `select name, title from "${schema}".authors a join "${schema}".author_book l on l.author_id = a.id
+       join "${schema}".books b on b.id = l.book_id`,
     );
     expect(rows).toEqual([{ name: 'Then', title: 'T1' }]);
   }
