@@ -31,8 +31,10 @@ const paging = {
   limit: pageSize(500, 50).describe('1 to 500 items; 50 by default'),
   after: z.string().max(4_000).optional().describe('the `next` of the previous page'),
 };
+// A decomposed text is as long as the composed one: of Korean, up to three times longer.
 const term = z
   .string()
+  .normalize('NFC')
   .min(1)
   .max(200)
   .refine((value) => value.isWellFormed() && !value.includes('\0'), 'must be well-formed text');

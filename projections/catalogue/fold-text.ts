@@ -11,7 +11,7 @@ export function foldText(text: string): string {
     .replace(SOFT_HYPHENS, APOSTROPHE)
     .replace(INVISIBLE, '')
     .replace(MANY_MARKS, '$1')
-    .replace(SPACING_ACCENT, APOSTROPHE)
+    .replace(SPACING_ACCENT, (accent) => VOICING[accent] ?? APOSTROPHE)
     .normalize('NFKD')
     .replace(QUOTES, APOSTROPHE)
     .replace(DASHES, '-')
@@ -35,12 +35,14 @@ const SOFT_HYPHENS = /(?<=[\p{L}\p{M}\p{N}])\u00ad+(?=[\p{L}\p{N}])/gu;
 // Controls other than white space, and halves of surrogate pairs, come from other programs that write into the log.
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Cs}]|(?!\p{White_Space})\p{Cc}/gu;
 
-// Normalisation takes quadratic time for a run of marks: see normaliseText, which refuses more. The two half-width
-// marks of kana are letters until they are normalised.
-const MANY_MARKS = /([\p{M}\uff9e\uff9f]{30})[\p{M}\uff9e\uff9f]+/gu;
+// Normalisation takes quadratic time for a run of marks: see normaliseText, which refuses more. The marks
+// of kana have forms that are marks only when they are normalised.
+const MANY_MARKS = /([\p{M}\u309b\u309c\uff9e\uff9f]{30})[\p{M}\u309b\u309c\uff9e\uff9f]+/gu;
 
 // Normalisation would make a blank and a mark of an accent that stands alone, such as U+00B4.
 const SPACING_ACCENT = /\p{Sk}/gu;
+/** Those of kana are typed after a letter, and belong to it. */
+const VOICING: Record<string, string> = { '\u309b': '\u3099', '\u309c': '\u309a' };
 
 // Primes; spacing modifier letters, such as those for ayn, hamza and okina; letters for clicks, typed as ! and |; the
 // geresh and apostrophes of Hebrew, Armenian and N'Ko.

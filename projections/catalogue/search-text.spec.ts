@@ -107,6 +107,7 @@ describe('a query finds', () => {
     ['村上 春樹', '村上春樹'],
     ['李白', '李 白'],
     ['ｶﾞﾝﾀﾞﾑ', 'ガンダム'],
+    ['か゛ん', 'がん'],
     ['완서', '박완서'],
     ['박완서'.normalize('NFD'), '박완서'],
     ['רוזי', 'רוֹזִי'],
@@ -332,7 +333,9 @@ test('a plain text takes a shorter way to the same', () =>
 test.each([
   ['marks of two classes', 'a\u0301\u0323'],
   ['marks of two classes on a vowel', '\u0915\u0301\u0323'],
+  ['soft hyphens', 'a\u00ad'],
   ['half-width marks between marks', '\u0915\u0301\uff9e'],
+  ['spacing marks between marks', '\u0915\u0301\u309b'],
   ['forms with marks', '\u0915\ufe71\ufe7d'],
   ['joiners', 'a\u200d'],
   ['initials', 'a.'],

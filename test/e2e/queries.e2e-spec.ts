@@ -325,6 +325,7 @@ describe('texts that look the same', () => {
     expect(await titles(of('prefix', '"quoted"'))).toEqual(['“Quoted”']);
     expect(await titles(of('prefix', '¿'))).toEqual(['¿Qué?']);
     expect(await titles(of('prefix', KOREAN))).toEqual([KOREAN]);
+    expect(await titles(of('prefix', KOREAN.normalize('NFD')))).toEqual([KOREAN]);
     expect(await titles(of('prefix', '\u0301'))).toEqual([]);
   });
 
