@@ -48,7 +48,7 @@ const words = {
     .optional()
     .describe(
       'words that are in the text, in any order; ignores case, accents, punctuation, and marks that show nothing. ' +
-        'One or two letters beside other words match only at the start of a word.',
+        'One or two letters match only at the start of a word.',
     ),
   prefix: term.optional().describe('the text from its first letter or digit; ignores what `search` ignores'),
 };
@@ -74,7 +74,10 @@ const authorList = z.strictObject({
 const bookList = z.strictObject({
   ...paging,
   sort: z.enum(BOOK_SORTS).default('title'),
-  ...words,
+  search: words.search.describe(
+    'words that are in the title, in a printed credit or in the name of an author, in any order; otherwise as for authors',
+  ),
+  prefix: words.prefix,
   author: uuid.optional().describe('only books of this author'),
   role: role.optional().describe('only books with an author in this role'),
   key,

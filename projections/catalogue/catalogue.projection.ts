@@ -24,6 +24,7 @@ import {
   storeBookWords,
   storeLinks,
 } from './store.js';
+import { zoneIndexes } from './zones.js';
 
 const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file), 'utf8');
 
@@ -35,7 +36,7 @@ export const catalogue: Projection = {
   categories: [AUTHOR, BOOK],
   tables: ['authors', 'books', 'author_book', 'book_words', 'waiting_links', 'removed'],
   columns: sql('tables.sql'),
-  keys: sql('keys.sql'),
+  keys: () => `${zoneIndexes()}\n${sql('keys.sql')()}`,
   references: sql('references.sql'),
   accounted: `select coalesce(sum(revision + 1), 0) from (
     select revision from authors union all select revision from books union all select revision from removed) stream`,

@@ -1,7 +1,6 @@
 -- Indexes that take longest to build come first. Primary keys are declared on existing indexes, which takes no time.
 
 -- Search.
-create index book_words_by_words on book_words using gin (words gin_trgm_ops);
 create index authors_by_words on authors using gin (words gin_trgm_ops);
 
 -- Indexes for paging lists.

@@ -31,8 +31,13 @@ function links(table: keyof typeof COLUMNS, condition: string): Filter {
   const { own } = COLUMNS[table];
   return {
     condition: `(select true from author_book l where l.${own} = ${alias}.id and ${condition} limit 1)`,
-    rows: `select ${alias}.* from (select distinct l.${own} as id from author_book l where ${condition}) hit
-           join ${table} on ${alias}.id = hit.id`,
+    steps: [
+      {
+        rows: `select ${alias}.* from (select distinct l.${own} as id from author_book l where ${condition}) hit
+               join ${table} on ${alias}.id = hit.id`,
+        walk: true,
+      },
+    ],
     counted: `select from author_book l where ${condition}`,
   };
 }

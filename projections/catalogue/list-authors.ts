@@ -53,7 +53,7 @@ const ORDERS: Record<AuthorFilter['sort'], Order> = {
 
 const authorsWithWords = (words: string): Filter => ({
   condition: words,
-  rows: `select a.* from authors a where ${words}`,
+  steps: [{ rows: `select a.* from authors a where ${words}`, walk: true }],
 });
 
 const withBooks = (has: boolean): Filter => ({

@@ -1,12 +1,14 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Role } from '../../src/books/roles.js';
 import { queryFor } from '../../src/postgres/database.js';
-import { decodeCursor, Parameters, toPage, type Order, type Page } from '../page.js';
+import { decodeCursor, Parameters, toPage, type Cursor, type Order, type Page } from '../page.js';
 import { inRole, linkedTo } from './link-filters.js';
 import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
 import { fromSource } from './source-key.js';
 import { beginsWith, searched, statement, wordsIn, type TextFilter } from './search.js';
+import { prefixKey } from './search-text.js';
+import { holds, inZone, ZONES, type Zone } from './zones.js';
 import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
 
 export const BOOK_SORTS = ['title', '-title', 'createdAt', '-createdAt'] as const;
@@ -43,10 +45,34 @@ const ORDERS: Record<BookFilter['sort'], Order> = {
   '-createdAt': { expression: 'b.created_at', type: 'timestamptz', descending: true },
 };
 
-const booksWithWords = (words: string): Filter => ({
-  condition: `(select ${words} from book_words w where w.book_id = b.id)`,
-  rows: `select w.book_id as id, w.title_sort, w.created_at from book_words w where ${words}`,
-});
+/**
+ * Books whose words fulfil a condition. In order of title, the list has zones, each with an index of words. Words are
+ * frequent in the zone of their script, or everywhere.
+ * @param home a title that begins with a letter of the search.
+ */
+function booksWithWords(
+  words: string,
+  home: string,
+  sort: BookFilter['sort'],
+  after: Cursor | undefined,
+): Filter {
+  const condition = `(select ${words} from book_words w where w.book_id = b.id)`;
+  const rowsOf = (zone: Zone) =>
+    `select w.book_id as id, w.title_sort, w.created_at from book_words w where ${words} and ${inZone('w.title_sort', zone)}`;
+  if (!sort.endsWith('title'))
+    return {
+      condition,
+      steps: [{ rows: `select * from (${ZONES.map(rowsOf).join(' union all ')}) w`, walk: true }],
+    };
+  const zones = sort === 'title' ? ZONES : ZONES.toReversed();
+  const first = after === undefined ? 0 : zones.findIndex((zone) => holds(zone, after[0]));
+  const steps = zones.slice(first).map((zone, index) => ({
+    rows: rowsOf(zone),
+    range: inZone('b.title_sort', zone),
+    walk: index === 0 || holds(zone, home),
+  }));
+  return { condition, steps };
+}
 
 @QueryHandler(ListBooks)
 export class ListBooksHandler implements IQueryHandler<ListBooks> {
@@ -58,7 +84,9 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
     const filters: Filter[] = [];
     if (key !== undefined) filters.push(fromSource('books b', key, parameters));
     if (author !== undefined) filters.push(linkedTo('books b', author, role, parameters));
-    for (const text of searched(filter)) filters.push(booksWithWords(wordsIn('w.words', text, parameters)));
+    const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
+    for (const text of searched(filter))
+      filters.push(booksWithWords(wordsIn('w.words', text, parameters), prefixKey(text), sort, after));
     if (role !== undefined && author === undefined) filters.push(inRole('books b', role));
     if (prefix !== undefined) filters.push(beginsWith('books b', prefix, sort.endsWith('title'), parameters));
     const text = listStatement(
@@ -67,7 +95,7 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
         columns: `${bookColumns}${include ? `, ${authorsOfBook}` : ''}, b.title_sort as key`,
         order: ORDERS[sort],
         limit,
-        after: filter.after === undefined ? undefined : decodeCursor(sort, filter.after),
+        after,
         filters,
       },
       parameters,

@@ -49,9 +49,11 @@ export class ListBooksOfAuthorHandler implements IQueryHandler<ListBooksOfAuthor
     const owner = parameters.add(authorId);
     const cursor = after === undefined ? undefined : decodeCursor('title of author', after);
     const { where, tail } = keyset(BY_TITLE, 'b.id', limit, cursor, parameters);
-    const text = `select b.id, b.title, l.position, l.roles, l.credited_as as "creditedAs",
-        b.title_sort as key
-      from author_book l join books b on b.id = l.book_id where l.author_id = ${owner} and ${where} ${tail}`;
+    // With `offset 0`, the planner does not read all books in their order to find the author's.
+    const text = `select b.id, b.title, b.position, b.roles, b."creditedAs", b.title_sort as key
+      from (select b.id, b.title, b.title_sort, l.position, l.roles, l.credited_as as "creditedAs"
+            from author_book l join books b on b.id = l.book_id where l.author_id = ${owner} offset 0) b
+      where ${where} ${tail}`;
     const { rows } = await this.lists.pool.query<LinkedBook & { key: string }>(
       prepared(text, parameters.values),
     );

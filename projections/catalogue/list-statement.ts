@@ -6,10 +6,19 @@ export interface Filter {
   readonly condition: string;
   /** Whether the rows that fulfil the condition stand together in the list. */
   readonly ordered?: boolean;
-  /** A select of the rows that fulfil the condition, by an index, with the columns that orders and conditions use. */
-  readonly rows?: string;
-  /** A select of as many rows as `rows` has, or more, which costs little for each row. */
+  /** How an index gives all rows that fulfil the condition, part after part of the list. */
+  readonly steps?: readonly Step[];
+  /** A select of as many rows as the steps give, or more, which costs little for each row. */
   readonly counted?: string;
+}
+
+interface Step {
+  /** A select of the rows, with the columns that orders and conditions use. */
+  readonly rows: string;
+  /** The condition on a row of the list that it is in this part. Without it, the part is the whole list. */
+  readonly range?: string;
+  /** Whether to walk first, because the rows may be frequent here. */
+  readonly walk: boolean;
 }
 
 interface List {
@@ -20,7 +29,7 @@ interface List {
   readonly order: Order;
   readonly limit: number;
   readonly after: Cursor | undefined;
-  /** If several filters have `rows`, the first one's are used. */
+  /** If several filters have steps, the first one's are used. */
   readonly filters: readonly Filter[];
 }
 
@@ -47,22 +56,42 @@ export function listStatement(list: List, parameters: Parameters): string {
     ' and ',
   );
   const all = filters.flatMap(({ condition, ordered }) => (ordered ? [] : [condition]));
-  const source = filters.find(({ rows }) => rows !== undefined);
-  if (!source?.rows)
+  const source = filters.find(({ steps }) => steps !== undefined);
+  if (!source?.steps)
     return `select ${columns} from ${table} where ${[within, ...all].join(' and ')} ${sorted} limit ${full}`;
   const others = all.filter((condition) => condition !== source.condition);
   const many = source.counted
     ? `(select count(*) > ${FEW} from (${source.counted} limit ${FEW + 1}) counted)`
     : 'true';
-  return `with walked as materialized (
-      select ${alias}.id
-      from (select ${alias}.* from ${table} where ${many} and ${within} ${sorted}
-            limit ${WALK + WALK_FOR_A_ROW * limit}) ${alias}
-      where ${all.join(' and ')} ${sorted} limit ${full}
-    ), found as materialized (
-      select ${alias}.id from (${source.rows} offset 0) ${alias}
-      where (select count(*) from walked) < ${full} and ${[within, ...others].join(' and ')} ${sorted} limit ${full}
-    )
-    select ${columns} from (select id from walked union select id from found) page
+  const queries: string[] = [];
+  const pages: string[] = [];
+  const counts: string[] = [];
+  /** Runs only while the page is not full. */
+  const add = (name: string, query: (needed: string) => string) => {
+    const walked = pages
+      .filter((page) => page.startsWith('walked'))
+      .map((page) => `(select count(*) from ${page}) < ${full}`);
+    const found = counts.length > 0 ? [`${counts.join(' + ')} < ${full}`] : [];
+    queries.push(`${name} as materialized (${query([...walked, ...found, 'true'].join(' and '))})`);
+    pages.push(name);
+  };
+  for (const [index, { rows, range = 'true', walk }] of source.steps.entries()) {
+    if (walk)
+      add(
+        `walked_${index}`,
+        (needed) => `select ${alias}.id
+          from (select ${alias}.* from ${table} where ${needed} and ${many} and ${range} and ${within} ${sorted}
+                limit ${WALK + WALK_FOR_A_ROW * limit}) ${alias}
+          where ${all.join(' and ')} ${sorted} limit ${full}`,
+      );
+    add(
+      `found_${index}`,
+      (needed) => `select ${alias}.id from (${rows} offset 0) ${alias}
+        where ${needed} and ${[within, ...others].join(' and ')} ${sorted} limit ${full}`,
+    );
+    counts.push(`(select count(*) from found_${index})`);
+  }
+  return `with ${queries.join(', ')}
+    select ${columns} from (${pages.map((page) => `select id from ${page}`).join(' union ')}) page
     join ${table} on ${alias}.id = page.id ${sorted} limit ${full}`;
 }

@@ -171,6 +171,18 @@ describe('a query does not find', () => {
   ])('%j: %j', (query, text) => expect(finds(query, text)).toBe(false));
 });
 
+test('plain words take a shorter way to the same', () =>
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.stringMatching(/^[A-Za-z\d]{1,3}[,.:;!?]{0,2}$/).filter((word) => word !== ''),
+        { minLength: 1, maxLength: 8 },
+      ),
+      // Two blanks take the longer way.
+      (words) => expect(searchWords(words.join(' '))).toBe(searchWords(`${words.join('  ')}  `)),
+    ),
+  ));
+
 test('words are in ASCII, each once, and each after a blank', () => {
   expect(searchWords("Jean-Paul jean J'Accuse")).toMatch(
     /^ jeanpaul jean paul jaccuse j accuse( [A-Z]+){2}$/,

@@ -56,7 +56,10 @@ export function beginsWith(
     return { condition: `(${condition} or ${column} like ${parameters.add(`%\t${start}%`)})` };
   }
   if (sorted) return { condition, ordered: true };
-  return { condition, rows: `select ${table.slice(-1)}.* from ${table} where ${condition}` };
+  return {
+    condition,
+    steps: [{ rows: `select ${table.slice(-1)}.* from ${table} where ${condition}`, walk: true }],
+  };
 }
 
 /** The statement of a list. A search has a text of its own, so that the server does not keep it for the next. */

@@ -127,7 +127,7 @@ test.each([
   ],
   [
     'a word of a title',
-    `select from book_words w where w.words like '%ook%' and w.words like '% 59%'`,
+    `select from book_words w where w.words like '%ook%' and w.words like '% 59%' and w.title_sort < '\u0250'`,
     'book_words_by_words',
   ],
   ['the start of a name', `select from authors a where a.name_sort like 'author 59%'`, 'authors_by_name'],

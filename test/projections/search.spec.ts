@@ -57,11 +57,7 @@ async function differences(store: MemoryEventStore) {
   const target = { projection: catalogue, schema: 'catalogue', log: await store.logId() };
   const maintenance = new Maintenance({ target, store, pool, connectionString: database.url });
   const found: unknown[] = [];
-  const onDifference = (difference: unknown) => {
-    found.push(difference);
-    return Promise.resolve();
-  };
-  await maintenance.verify({ onDifference });
+  await maintenance.verify({ onDifference: (difference) => void found.push(difference) });
   return found;
 }
 
