@@ -156,7 +156,7 @@ export async function queryFor<Row extends object>(
     return (await client.query<QueryResultRow>(query)).rows as Row[];
   } catch (error) {
     caller.throwIfAborted();
-    broken = sqlState(error) === undefined;
+    broken = LAST_WORDS.test(sqlState(error) ?? '08');
     throw error;
   } finally {
     caller.removeEventListener('abort', stop);
@@ -171,6 +171,9 @@ export async function queryFor<Row extends object>(
     else release();
   }
 }
+
+/** Errors after which the server ends the session. The end arrives a moment later, and must not meet the next statement. */
+const LAST_WORDS = /^(08|57P|25P0[34])/;
 
 const ignore = () => undefined;
 
