@@ -29,7 +29,7 @@ interface List {
   readonly order: Order;
   readonly limit: number;
   readonly after: Cursor | undefined;
-  /** If several filters have steps, the first one's are used. */
+  /** What can be counted is used if it is little. Otherwise, the first one with steps is. */
   readonly filters: readonly Filter[];
 }
 
@@ -38,6 +38,7 @@ const FEW = 4_000;
 /** How far a walk goes: in vain, it costs as much as to find some thousands of rows by their words. */
 const WALK = 500;
 const WALK_FOR_A_ROW = 10;
+const MANY = 'not (select few from few)';
 
 /**
  * The statement for a page of a list. What is frequent is found by walking the list in its order: the page is full
@@ -56,40 +57,57 @@ export function listStatement(list: List, parameters: Parameters): string {
     ' and ',
   );
   const all = filters.flatMap(({ condition, ordered }) => (ordered ? [] : [condition]));
-  const source = filters.find(({ steps }) => steps !== undefined);
+  const counted = filters.find((filter) => filter.counted !== undefined);
+  const source = filters.find((filter) => filter.steps && filter !== counted) ?? counted;
   if (!source?.steps)
     return `select ${columns} from ${table} where ${[within, ...all].join(' and ')} ${sorted} limit ${full}`;
-  const others = all.filter((condition) => condition !== source.condition);
-  const many = source.counted
-    ? `(select count(*) > ${FEW} from (${source.counted} limit ${FEW + 1}) counted)`
-    : 'true';
-  const queries: string[] = [];
   const pages: string[] = [];
-  const counts: string[] = [];
-  /** Runs only while the page is not full. */
-  const add = (name: string, query: (needed: string) => string) => {
-    const walked = pages
-      .filter((page) => page.startsWith('walked'))
-      .map((page) => `(select count(*) from ${page}) < ${full}`);
-    const found = counts.length > 0 ? [`${counts.join(' + ')} < ${full}`] : [];
-    queries.push(`${name} as materialized (${query([...walked, ...found, 'true'].join(' and '))})`);
-    pages.push(name);
+  const queries: string[] = [];
+  /** Conditions without which the page is full, or has all there is. */
+  const needed: string[] = [];
+  const add = (page: string, query: string) => {
+    pages.push(page);
+    queries.push(`${page} as materialized (${query})`);
   };
-  for (const [index, { rows, range = 'true', walk }] of source.steps.entries()) {
-    if (walk)
+  const find = (page: string, { condition: own }: Filter, rows: string) =>
+    add(
+      page,
+      `select ${alias}.id from (${rows} offset 0) ${alias}
+       where ${[...needed, within, ...all.filter((condition) => condition !== own)].join(' and ')}
+       ${sorted} limit ${full}`,
+    );
+  const sizeOf = (page: string) => `(select count(*) from ${page})`;
+
+  if (counted?.counted && counted.steps) {
+    queries.push(
+      `few as materialized (select count(*) <= ${FEW} as few from (${counted.counted} limit ${FEW + 1}) counted)`,
+    );
+    if (counted !== source) {
+      needed.push('(select few from few)');
+      for (const { rows } of counted.steps) find('found_few', counted, rows);
+      needed.splice(0, 1, MANY);
+    }
+  }
+  const found: string[] = [];
+  for (const [index, { rows, range, walk }] of source.steps.entries()) {
+    const before = needed.length;
+    if (found.length > 0) needed.push(`${found.map(sizeOf).join(' + ')} < ${full}`);
+    if (walk) {
+      const many = source === counted ? [MANY] : [];
       add(
         `walked_${index}`,
-        (needed) => `select ${alias}.id
-          from (select ${alias}.* from ${table} where ${needed} and ${many} and ${range} and ${within} ${sorted}
-                limit ${WALK + WALK_FOR_A_ROW * limit}) ${alias}
-          where ${all.join(' and ')} ${sorted} limit ${full}`,
+        `select ${alias}.id
+         from (select ${alias}.* from ${table} where ${[...needed, ...many, ...(range ? [range] : []), within].join(' and ')}
+               ${sorted} limit ${WALK + WALK_FOR_A_ROW * limit}) ${alias}
+         where ${all.join(' and ')} ${sorted} limit ${full}`,
       );
-    add(
-      `found_${index}`,
-      (needed) => `select ${alias}.id from (${rows} offset 0) ${alias}
-        where ${needed} and ${[within, ...others].join(' and ')} ${sorted} limit ${full}`,
-    );
-    counts.push(`(select count(*) from found_${index})`);
+    }
+    const unfilled = walk ? [`${sizeOf(`walked_${index}`)} < ${full}`] : [];
+    needed.push(...unfilled);
+    find(`found_${index}`, source, rows);
+    found.push(`found_${index}`);
+    needed.length = before;
+    needed.push(...unfilled);
   }
   return `with ${queries.join(', ')}
     select ${columns} from (${pages.map((page) => `select id from ${page}`).join(' union ')}) page

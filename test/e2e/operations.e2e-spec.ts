@@ -253,6 +253,7 @@ test('verify names every row that was damaged, and the event that explains it; -
     `delete from catalogue.author_book where book_id = '${book?.id}'`,
     `delete from catalogue.books where id = '${book?.id}'`,
     `update catalogue.author_book set roles = '{narrator}' where book_id = '${link?.book_id}'`,
+    `update catalogue.book_words set words = ' lies|' where book_id = '${link?.book_id}'`,
     `update catalogue.waiting_links set position = 7`,
     `update catalogue.removed set revision = 40 where id = '${removed}'`,
     `delete from catalogue.removed where id = '${ghost}'`,
@@ -274,6 +275,11 @@ test('verify names every row that was damaged, and the event that explains it; -
       },
       expect.objectContaining({ table: 'authors', expected: null, event: null }),
       expect.objectContaining({ table: 'books', key: { id: book?.id }, found: null }),
+      expect.objectContaining({
+        table: 'book_words',
+        key: { book_id: link?.book_id },
+        event: expect.objectContaining({ type: 'BookLinked' }),
+      }),
       expect.objectContaining({
         table: 'author_book',
         found: null,

@@ -330,33 +330,47 @@ test('pages of books and authors in a role are the same, whether few or many lin
      from authors a, books b where a.name like 'N %'`,
   );
   const { listAuthors, listBooks } = handlers();
-  for (const role of ['contributor', 'narrator', 'afterword', 'editor'] as const) {
+  for (const [role, search] of [
+    ['contributor', undefined],
+    ['contributor', 'book 59'],
+    ['narrator', undefined],
+    ['narrator', '7'],
+    ['afterword', undefined],
+    ['editor', undefined],
+    ['editor', '3'],
+  ] as const) {
     const expected = async (text: string) =>
       (await sql<{ id: string }>(database.url, 'set search_path to catalogue, public', text)).map(
         (row) => row.id,
       );
     const inRole = (link: string) =>
       `exists (select from author_book l where ${link} and '${role}' = any(l.roles))`;
+    const withWords = (words: string) =>
+      (search?.split(' ') ?? []).map((word) => `${words} like '% ${word}%'`).join(' and ') || 'true';
     const books = await expected(
-      `select b.id from books b where ${inRole('l.book_id = b.id')} order by title_sort, id`,
+      `select b.id from books b where ${inRole('l.book_id = b.id')} and ${withWords('(select words from book_words where book_id = b.id)')}
+       order by title_sort, id`,
     );
     const authors = await expected(
-      `select a.id from authors a where ${inRole('l.author_id = a.id')} order by name_sort desc, id desc`,
+      `select a.id from authors a where ${inRole('l.author_id = a.id')} and ${withWords('a.words')}
+       order by name_sort desc, id desc`,
     );
     const found: { books: string[]; authors: string[] } = { books: [], authors: [] };
     for (let after: string | undefined, more = true; more;) {
-      const page = await listBooks.execute(new ListBooks({ limit: 130, sort: 'title', role, after }));
+      const page = await listBooks.execute(new ListBooks({ limit: 130, sort: 'title', role, search, after }));
       found.books.push(...page.items.map((book) => book.id));
       more = page.next !== null;
       after = page.next ?? undefined;
     }
     for (let after: string | undefined, more = true; more;) {
-      const page = await listAuthors.execute(new ListAuthors({ limit: 130, sort: '-name', role, after }));
+      const page = await listAuthors.execute(
+        new ListAuthors({ limit: 130, sort: '-name', role, search, after }),
+      );
       found.authors.push(...page.items.map((author) => author.id));
       more = page.next !== null;
       after = page.next ?? undefined;
     }
-    expect({ role, ...found }).toEqual({ role, books, authors });
+    expect({ role, search, ...found }).toEqual({ role, search, books, authors });
   }
 });
 
