@@ -15,10 +15,14 @@ const cut = (text: string, most: number): string =>
   text.length > most ? text.slice(0, text.lastIndexOf(' ', most - 1)) : text;
 
 /** The words of a book's title and printed credits, with a bar at the end. */
-export function ownWords({ title, links }: Pick<BookRow, 'title' | 'links'>): string {
-  const credits = links.flatMap(({ creditedAs }) => creditedAs ?? []);
-  return `${cut(searchWords([title, ...credits].join(' ')), MAX_OWN_WORDS)}${BAR}`;
-}
+export const ownWords = ({ title, links }: BookRow): string =>
+  wordsOf(
+    title,
+    links.flatMap(({ creditedAs }) => creditedAs ?? []),
+  );
+
+export const wordsOf = (title: string, credits: readonly string[]): string =>
+  `${cut(searchWords([title, ...credits].join(' ')), MAX_OWN_WORDS)}${BAR}`;
 
 /** The words of a book: its own, and those of its authors in the book's order. */
 export const bookWords = (own: string, authors: readonly string[]): string =>

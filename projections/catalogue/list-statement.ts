@@ -38,6 +38,8 @@ const FEW = 4_000;
 /** How far a walk goes: in vain, it costs as much as to find some thousands of rows by their words. */
 const WALK = 500;
 const WALK_FOR_A_ROW = 10;
+/** Where both links and words are many, few rows have both, and to find all of either takes longest. */
+const WITH_LINKS = 5;
 const MANY = 'not (select few from few)';
 
 /**
@@ -89,6 +91,7 @@ export function listStatement(list: List, parameters: Parameters): string {
     }
   }
   const found: string[] = [];
+  const farthest = (WALK + WALK_FOR_A_ROW * limit) * (counted ? WITH_LINKS : 1);
   for (const [index, { rows, range, walk }] of source.steps.entries()) {
     const before = needed.length;
     if (found.length > 0) needed.push(`${found.map(sizeOf).join(' + ')} < ${full}`);
@@ -98,7 +101,7 @@ export function listStatement(list: List, parameters: Parameters): string {
         `walked_${index}`,
         `select ${alias}.id
          from (select ${alias}.* from ${table} where ${[...needed, ...many, ...(range ? [range] : []), within].join(' and ')}
-               ${sorted} limit ${WALK + WALK_FOR_A_ROW * limit}) ${alias}
+               ${sorted} limit ${farthest}) ${alias}
          where ${all.join(' and ')} ${sorted} limit ${full}`,
       );
     }

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Client } from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { bookWords, wordsOf } from '../../projections/catalogue/book-words.js';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { searchWords, sortKey } from '../../projections/catalogue/search-text.js';
 import { Maintenance } from '../../projections/maintenance.js';
@@ -15,7 +16,7 @@ import { createPool } from '../../src/postgres/database.js';
 // One contender of rebuild.bench.ts, in a process of its own: its name, the database, a folder. Prints a line of JSON:
 // milliseconds of the work, without the start of the process, and the largest memory it had.
 const [name = '', url = '', folder = ''] = process.argv.slice(2);
-const TABLES = ['authors', 'books', 'author_book'] as const;
+const TABLES = ['authors', 'books', 'author_book', 'book_words'] as const;
 const SCHEMA = 'bench_plain';
 
 const client = new Client({ connectionString: url });
@@ -141,16 +142,26 @@ async function foldAndCopyIn(): Promise<void> {
   await write('authors', authorLines(authors));
   await write('books', bookLines(books));
   await write('author_book', linkLines(books));
+  await write('book_words', wordLines(books, authors));
 }
 
-const line = (...fields: (string | number)[]) => `${fields.join('\t')}\n`;
+const line = (...fields: (string | number)[]) =>
+  `${fields.map((field) => String(field).replaceAll('\t', '\\t')).join('\t')}\n`;
 function* authorLines(authors: Map<string, Author>) {
   for (const [id, { name, revision, created, updated }] of authors)
     yield line(id, name, sortKey(name), searchWords(name), revision, created, updated);
 }
 function* bookLines(books: Map<string, Book>) {
   for (const [id, { title, revision, created, updated }] of books)
-    yield line(id, title, sortKey(title), searchWords(title), revision, created, updated);
+    yield line(id, title, sortKey(title), revision, created, updated);
+}
+function* wordLines(books: Map<string, Book>, authors: Map<string, Author>) {
+  for (const [id, { title, links, created }] of books) {
+    const credits = links.flatMap(({ creditedAs }) => creditedAs ?? []);
+    const names = links.map(({ authorId }) => searchWords(authors.get(authorId)?.name ?? ''));
+    const words = bookWords(wordsOf(title, credits), names);
+    yield line(id, sortKey(title), created, words);
+  }
 }
 function* linkLines(books: Map<string, Book>) {
   for (const [id, { links }] of books)
