@@ -55,7 +55,7 @@ const environment = z.object({
     .default(''),
   CATALOGUE_SCHEMA: z
     .string()
-    .regex(/^[a-z_][a-z0-9_]{0,50}$/, 'must be a plain lower-case name')
+    .regex(/^(?!pg_)[a-z_][a-z0-9_]{0,50}$/, 'must be a plain lower-case name that does not begin with pg_')
     .default('catalogue'),
   DATA_DIR: z.string().min(1).default('.colophon'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),

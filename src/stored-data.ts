@@ -14,11 +14,14 @@ export interface UnknownEvent {
 export const isStorableText = (value: unknown): value is string =>
   typeof value === 'string' && !value.includes('\0') && value.isWellFormed();
 
-/** Longest key of a source, in UTF-16 units. An index has room for it. */
+/** Longest key of a source, in Unicode code points. An index has room for it. */
 export const MAX_KEY_LENGTH = 255;
 
 /** Whether a value can be the key of a source, or says that there is none. */
 export const isKeyOrNone = (value: unknown): value is string | undefined =>
-  value === undefined || (isStorableText(value) && value.length <= MAX_KEY_LENGTH);
+  value === undefined ||
+  (isStorableText(value) &&
+    value.length <= 2 * MAX_KEY_LENGTH &&
+    (value.length <= MAX_KEY_LENGTH || [...value].length <= MAX_KEY_LENGTH));
 
 export const isUuid = (value: unknown): value is string => typeof value === 'string' && UUID.test(value);

@@ -19,6 +19,8 @@ const BLANKS = new RegExp(`[\\s${SEPARATORS}]+`, 'gu');
 // and U+0089. Linear: two matches that begin at different marks never look at the same text.
 const NON_FILING = /\x98[^\x98\x9c]*\x9c|\x88[^\x88\x89]*\x89/gu;
 const NON_FILING_MARKS = /[\x88\x89\x98\x9c]/gu;
+// In the wrong encoding, the same as a mark. The marked part is followed by a blank or a capital letter.
+const MISREAD_OE = /\x9c(?=\p{Ll})/gu;
 // Texts that were read in the wrong encoding have these in place of the punctuation of Windows-1252, as on the web.
 const MISREAD = /[\x91-\x97]/gu;
 const MEANT = '‘’“”•–—';
@@ -84,6 +86,8 @@ export function normaliseTitle(raw: string, maxLength = MAX_TEXT_LENGTH): Title 
 
 const foldControls = (text: string): string =>
   text
+    .replace(NON_FILING, (marked) => marked.slice(1, -1))
+    .replace(MISREAD_OE, 'œ')
     .replace(NON_FILING_MARKS, '')
     .replace(MISREAD, (control) => MEANT.charAt(control.charCodeAt(0) - 0x91))
     .replace(BLANKS, (blanks) => (SEPARATOR.test(blanks) ? ' ' : blanks))

@@ -6,7 +6,7 @@ import { beginCheckpoint, readCheckpoint, TablesOfAnotherLog, type Target } from
 import type { Projection } from '../projection.js';
 import { homesOf } from './homes.js';
 import { publication } from './publication.js';
-import { dropSchema, markSchema } from './schemas.js';
+import { dropSchema, markSchema, SchemaTaken } from './schemas.js';
 
 const sql = (file: string) => readFileSync(join(import.meta.dirname, file), 'utf8');
 
@@ -34,6 +34,7 @@ export async function inSchema(client: ClientBase, schema: string, statements: s
  * Creates the tables if they are missing.
  * @param anyLog accepts tables of another log, and leaves such tables unchanged.
  * @throws TablesOfAnotherLog if the tables are of another log, unless `anyLog`.
+ * @throws SchemaTaken if the schema's name is a word of SQL: statements name the schema without quotes.
  */
 export async function ensureTables(pool: Pool, target: Target, anyLog = false): Promise<void> {
   const { projection, schema, log } = target;
@@ -42,6 +43,9 @@ export async function ensureTables(pool: Pool, target: Target, anyLog = false): 
       schema,
     ]);
     await client.query('set local client_min_messages = warning');
+    const [name] = (await client.query<{ quoted: string }>('select quote_ident($1) as quoted', [schema]))
+      .rows;
+    if (name?.quoted !== schema) throw new SchemaTaken(`the schema ${schema} has a word of SQL as its name`);
     const { rows } = await client.query<{ kind: string | null }>(
       'select (select relkind from pg_class where oid = to_regclass($1)) as kind',
       [`${schema}.checkpoint`],

@@ -5,7 +5,7 @@ import { searchWords } from './search-text.js';
  * Largest number of characters in `book_words.words`, and in the part of title and credits. Of a book with more, the
  * last words are not found.
  */
-const MAX_WORDS = 65_536;
+const MAX_WORDS = 262_144;
 const MAX_OWN_WORDS = MAX_WORDS / 2;
 /** Stands between the words of title and credits and the words of the authors' names. No word contains it. */
 const BAR = '|';

@@ -13,6 +13,7 @@ export function foldText(text: string): string {
     .replace(MANY_MARKS, '$1')
     .replace(SPACING_ACCENT, (accent) => VOICING[accent] ?? APOSTROPHE)
     .normalize('NFKD')
+    .replace(TONE_IN_AM, '$2$1')
     .replace(QUOTES, APOSTROPHE)
     .replace(DASHES, '-')
     .replace(MARKS, withoutAccents)
@@ -47,7 +48,7 @@ const VOICING: Record<string, string> = { '\u309b': '\u3099', '\u309c': '\u309a'
 // Primes; spacing modifier letters, such as those for ayn, hamza and okina; letters for clicks, typed as ! and |; the
 // geresh and apostrophes of Hebrew, Armenian and N'Ko.
 const QUOTES =
-  /[\p{Quotation_Mark}\u2032\u2035\u02b0-\u02ff\ua717-\ua71f\ua788\u01c0-\u01c3\u05f3\u05f4\u0559\u055a\u07f4\u07f5]/gu;
+  /[\p{Quotation_Mark}\u2032\u2035\u02b0-\u02ff\ua717-\ua71f\ua788\u01c0-\u01c3\u05f3\u05f4\u0559\u055a\u07f4\u07f5\u275b-\u2760]/gu;
 
 // The tilde is a wave dash on Windows, and box drawings are dashes in Chinese.
 const DASHES = /[\p{Dash}~\u223c\u2500\u2501]/gu;
@@ -64,6 +65,9 @@ const withoutAccents = (marked: string, base: string): string =>
 /** Stretches a word of Arabic. */
 const TATWEEL = /\u0640/g;
 
+// Thai and Lao: normalisation makes two marks of the vowel am, and a tone mark may be written on either side.
+const TONE_IN_AM = /([\u0e48-\u0e4b\u0ec8-\u0ecb])([\u0e4d\u0ecd])/gu;
+
 /** Letters that look like others of their script, and have no decomposition. */
 const VARIANT: Record<string, string> = {
   ς: 'σ',
@@ -74,6 +78,20 @@ const VARIANT: Record<string, string> = {
   ہ: 'ه',
   ە: 'ه',
   ٱ: 'ا',
+  ھ: 'ه',
+  ۃ: 'ة',
+  // Two letters of Yiddish in one.
+  װ: 'וו',
+  ױ: 'וי',
+  ײ: 'יי',
+  // A consonant without its vowel, in Malayalam and Bengali.
+  ൺ: 'ണ്',
+  ൻ: 'ന്',
+  ർ: 'ര്',
+  ൽ: 'ല്',
+  ൾ: 'ള്',
+  ൿ: 'ക്',
+  ৎ: 'ত্',
   '\u266f': '#', // C♯
 };
 const VARIANTS = new RegExp(`[${Object.keys(VARIANT).join('')}]`, 'gu');

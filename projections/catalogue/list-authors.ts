@@ -6,7 +6,7 @@ import { inRole, linkedTo } from './link-filters.js';
 import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
 import { fromSource } from './source-key.js';
-import { beginsWith, searched, statement, wordsIn, type TextFilter } from './search.js';
+import { beginsWith, searched, statement, type TextFilter } from './search.js';
 import {
   authorColumns,
   booksOfAuthor,
@@ -70,10 +70,11 @@ export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
     const filters: Filter[] = [];
     if (key !== undefined) filters.push(fromSource('authors a', key, parameters));
     if (book !== undefined) filters.push(linkedTo('authors a', book, role, parameters));
-    for (const text of searched(filter)) filters.push(authorsWithWords(wordsIn('a.words', text, parameters)));
+    for (const { condition } of searched(filter, 'a.words', parameters))
+      filters.push(authorsWithWords(condition));
     if (role !== undefined && book === undefined) filters.push(inRole('authors a', role));
     if (prefix !== undefined)
-      filters.push(beginsWith('authors a', prefix, sort.endsWith('name'), parameters));
+      filters.push(...beginsWith('authors a', prefix, sort.endsWith('name'), parameters));
     if (hasBooks !== undefined) filters.push(withBooks(hasBooks));
     const text = listStatement(
       {

@@ -6,8 +6,7 @@ import { inRole, linkedTo } from './link-filters.js';
 import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
 import { fromSource } from './source-key.js';
-import { beginsWith, searched, statement, wordsIn, type TextFilter } from './search.js';
-import { prefixKey } from './search-text.js';
+import { beginsWith, searched, statement, type TextFilter } from './search.js';
 import { holds, inZone, ZONES, type Zone } from './zones.js';
 import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
 
@@ -85,10 +84,11 @@ export class ListBooksHandler implements IQueryHandler<ListBooks> {
     if (key !== undefined) filters.push(fromSource('books b', key, parameters));
     if (author !== undefined) filters.push(linkedTo('books b', author, role, parameters));
     const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
-    for (const text of searched(filter))
-      filters.push(booksWithWords(wordsIn('w.words', text, parameters), prefixKey(text), sort, after));
+    for (const { condition, home } of searched(filter, 'w.words', parameters))
+      filters.push(booksWithWords(condition, home, sort, after));
     if (role !== undefined && author === undefined) filters.push(inRole('books b', role));
-    if (prefix !== undefined) filters.push(beginsWith('books b', prefix, sort.endsWith('title'), parameters));
+    if (prefix !== undefined)
+      filters.push(...beginsWith('books b', prefix, sort.endsWith('title'), parameters));
     const text = listStatement(
       {
         table: 'books b',

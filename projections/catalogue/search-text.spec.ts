@@ -58,6 +58,14 @@ describe('a query finds', () => {
     ['ЛН Толстой', 'Толстой Л. Н.'],
     ['СССР', 'С.С.С.Р.'],
     ['Muhammad Aziz', 'Muḥammad ʿAzīz'],
+    ['וואָרט', 'װאָרט'],
+    ['นํ้า', 'น้ำ'],
+    ['അവന്', 'അവൻ'],
+    ['অসত্', 'অসৎ'],
+    ['فاطمة', 'فاطمۃ'],
+    ["J'Accuse", 'J❛Accuse'],
+    ['J. A. Rost', 'JA Rost'],
+
     ["Muhammad 'Aziz", 'Muḥammad ʿAzīz'],
     ['Muḥammad ʿAzīz', 'Muhammad Aziz'],
     ['Quran', 'Qurʾān'],
@@ -150,6 +158,7 @@ describe('a query finds', () => {
 
 describe('a query does not find', () => {
   test.each([
+    ['E. A. T. Rost', 'Beatrice Rost'],
     ['कबीर', 'कुबेर'],
     ['か', 'が'],
     ['ハ', 'パ'],

@@ -17,7 +17,8 @@ export type QueryGroup = readonly (readonly QueryWord[])[];
 export function searchWords(text: string): string {
   const folded = foldText(text);
   if (SIMPLE.test(folded) && !INITIALS.test(folded)) return simpleWords(folded);
-  const words = new Set<string>();
+  // First, so that the words begin as the text does: see wordsStart.
+  const words = new Set(folded.trimStart().match(LEADING_RUN));
   for (const group of groupsOf(folded)) {
     for (const way of waysToWrite(group)) for (const word of way) words.add(word);
     // A query such as `CS Lewis` looks for two letters at the start of a word, and the text may say `A C. S. Lewis`.
@@ -59,12 +60,33 @@ export function queryWords(text: string): QueryGroup[] {
     word: inAscii(word),
     anywhere: UNSPACED_LETTER.test(word) || [...word.slice(0, 5)].length > 2,
   });
+  // The initials `E. A. T.` are not in the middle of `Beatrice`.
+  const ofInitials = ({ word }: QueryWord): QueryWord => ({ word, anywhere: false });
   if (groups.length === 0)
     return punctuationOf(folded).map((run) => [[{ word: inAscii(run), anywhere: true }]]);
   return groups.map((group) => {
+    const parts = group.flat();
+    const isInitials =
+      parts.length > 1 && parts.every((part) => INITIAL.test(part) && !UNSPACED_LETTER.test(part));
     const ways = new Map(waysToWrite(group).map((way) => [way.join(' '), way]));
-    return [...ways.values()].map((way) => [...new Set(way)].map(queryWord));
+    return [...ways.values()].map((way) => {
+      const words = [...new Set(way)].map(queryWord);
+      return isInitials ? words.map(ofInitials) : words;
+    });
   });
+}
+
+/**
+ * How the words of a text begin that begins with these signs, without letters or digits; undefined if there are any.
+ * Empty if there is nothing to look for.
+ */
+export function wordsStart(signs: string): string | undefined {
+  const folded = foldText(signs);
+  if (/[\p{L}\p{N}]/u.test(folded)) return undefined;
+  const [first = ''] = folded
+    .split(BLANKS)
+    .filter((chunk) => BETWEEN_START.test(chunk) || partsOf(chunk).length > 0);
+  return first && ` ${inAscii(first)}`;
 }
 
 /**
@@ -94,6 +116,8 @@ const BLANKS = new RegExp(`[${BLANK}]+`, 'gu');
 const PUNCTUATION = '\\p{P}=<>|\u2044\u2215\u2216\u2223\u2236\u2219\u22c5';
 const BETWEEN = `(?:(?!#)[${PUNCTUATION}])`;
 const BETWEEN_RUN = new RegExp(`${BETWEEN}+`, 'gu');
+const LEADING_RUN = new RegExp(`^${BETWEEN}+`, 'u');
+const BETWEEN_START = new RegExp(`^${BETWEEN}`, 'u');
 const punctuationOf = (folded: string): readonly string[] => folded.match(BETWEEN_RUN) ?? [];
 const BETWEEN_PARTS = new RegExp(`(?:(?!#)[${PUNCTUATION}${BLANK}])+`, 'gu');
 const BEFORE_WORDS = new RegExp(`^[${PUNCTUATION}${BLANK}\\p{S}]+`, 'u');

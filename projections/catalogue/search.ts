@@ -1,7 +1,7 @@
 import { prepared } from '../../src/postgres/database.js';
 import type { Parameters } from '../page.js';
 import type { Filter } from './list-statement.js';
-import { prefixKey, queryWords, type QueryWord } from './search-text.js';
+import { prefixKey, queryWords, wordsStart, type QueryWord } from './search-text.js';
 
 /** Restricts a list by text. */
 export interface TextFilter {
@@ -13,7 +13,7 @@ export interface TextFilter {
  * The condition that a column of words has the words of a search, in any order. A search without anything to look for,
  * such as an accent alone, finds nothing.
  */
-export function wordsIn(column: string, search: string, parameters: Parameters): string {
+function wordsIn(column: string, search: string, parameters: Parameters): string {
   const has = ({ word, anywhere }: QueryWord) =>
     `${column} like ${parameters.add(anywhere ? `%${word}%` : `% ${word}%`)}`;
   const groups = queryWords(search);
@@ -23,20 +23,32 @@ export function wordsIn(column: string, search: string, parameters: Parameters):
     .join(' and ');
 }
 
-const isPunctuation = (text: string): boolean => !/[\p{L}\p{N}]/u.test(text);
+/** A condition on a column of words, and a text that is sorted where such rows are frequent. */
+interface Words {
+  readonly condition: string;
+  readonly home: string;
+}
 
-/** The texts whose words a row has: the search, and a prefix that only the index of words can find. */
-export const searched = ({ search, prefix }: TextFilter): string[] =>
-  [search, prefix !== undefined && isPunctuation(prefix) ? prefix : undefined].filter(
-    (text) => text !== undefined,
-  );
+/** The conditions on words: of a search, and of a prefix without letters, since sorting leaves such signs out. */
+export function searched({ search, prefix }: TextFilter, column: string, parameters: Parameters): Words[] {
+  const start = prefix === undefined ? undefined : wordsStart(prefix);
+  return [
+    ...(search === undefined
+      ? []
+      : [{ condition: wordsIn(column, search, parameters), home: prefixKey(search) }]),
+    ...(start === undefined
+      ? []
+      : [{ condition: start && `${column} like ${parameters.add(`${start}%`)}`, home: '' }]),
+  ].map(({ condition, home }) => ({ condition: condition || 'false', home }));
+}
 
 const TABLES = { 'authors a': 'a.name_sort', 'books b': 'b.title_sort' } as const;
 /** Sorts behind every other character. */
 const LAST_CHARACTER = '\u{10ffff}';
 
 /**
- * Names or titles that begin with a text. An index has them in their own order.
+ * Names or titles that begin with a text of letters and digits. An index has them in their own order.
+ * @returns nothing for a prefix without letters and digits: see {@link searched}.
  * @param sorted whether the list is in that order too, so that a walk meets nothing else.
  */
 export function beginsWith(
@@ -44,22 +56,15 @@ export function beginsWith(
   prefix: string,
   sorted: boolean,
   parameters: Parameters,
-): Filter {
+): Filter[] {
+  if (wordsStart(prefix) !== undefined) return [];
   const key = prefixKey(prefix);
-  if (key === '') return { condition: 'false' };
   const column = TABLES[table];
   // Not `like`: the planner knows the range of a pattern only while it knows the pattern.
   const condition = `${column} between ${parameters.add(key)} and ${parameters.add(`${key}${LAST_CHARACTER}`)}`;
-  if (isPunctuation(prefix)) {
-    // Texts are sorted without the punctuation that they begin with. It is in the text as it stands, after the tab.
-    const start = prefix.trim().replace(/[\\%_]/g, '\\$&');
-    return { condition: `(${condition} or ${column} like ${parameters.add(`%\t${start}%`)})` };
-  }
-  if (sorted) return { condition, ordered: true };
-  return {
-    condition,
-    steps: [{ rows: `select ${table.slice(-1)}.* from ${table} where ${condition}`, walk: true }],
-  };
+  if (sorted) return [{ condition, ordered: true }];
+  const rows = `select ${table.slice(-1)}.* from ${table} where ${condition}`;
+  return [{ condition, steps: [{ rows, walk: true }] }];
 }
 
 /** The statement of a list. A search has a text of its own, so that the server does not keep it for the next. */

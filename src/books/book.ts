@@ -17,6 +17,8 @@ export const unknownBook: Book = { status: 'unknown' };
 
 /** Largest number of a book's authors, those included whose links wait for the author. */
 export const MAX_AUTHORS = 1_000;
+/** Largest number of entries in a list of authors. An author may stand there once for each role. */
+export const MAX_LISTED = 2 * MAX_AUTHORS;
 /**
  * Largest size of a book's title and links, in bytes of JSON. The restore of a book carries both in one append, of
  * {@link MAX_APPEND_BYTES} at most. So does an import, which adds 108 bytes for each author that it replaces.

@@ -8,7 +8,7 @@ import { commandAnswer, DescribeCommand } from '../http/describe.js';
 import { canonicalUuid, list, uuid, type Schemas, type Valid } from '../http/schemas.js';
 import { IdParam, ValidBody } from '../http/validate.js';
 import { AddBook } from './add-book.js';
-import { MAX_AUTHORS } from './book.js';
+import { MAX_AUTHORS, MAX_LISTED } from './book.js';
 import { WAITING_REASONS, type WaitingAuthor } from './books.js';
 import { LinkAuthor } from './link-author.js';
 import { RemoveBook } from './remove-book.js';
@@ -28,7 +28,7 @@ const newBook = (schemas: Schemas) =>
   z.strictObject({
     id: uuid.optional(),
     title: schemas.title,
-    authors: list(z.strictObject({ authorId: uuid, ...newLink(schemas) }), { max: MAX_AUTHORS }).optional(),
+    authors: list(z.strictObject({ authorId: uuid, ...newLink(schemas) }), { max: MAX_LISTED }).optional(),
   });
 const bookChange = ({ title }: Schemas) => z.strictObject({ title });
 const linkChange = (schemas: Schemas) =>
@@ -63,7 +63,7 @@ export class BooksController {
     creates: true,
     problems: {
       409: ['book-already-exists'],
-      422: ['author-not-found', 'author-removed', 'book-too-large'],
+      422: ['author-not-found', 'author-removed', 'too-many-authors', 'book-too-large'],
     },
   })
   async addBook(

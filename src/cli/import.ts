@@ -6,7 +6,9 @@ import { OperatorError } from '../errors.js';
 import type { Position } from '../event-store/event-store.js';
 import { newId } from '../ids.js';
 import { Importer } from '../imports/importer.js';
+import { MAX_ACTOR_LENGTH, MAX_REASON_LENGTH } from '../http/request-context.js';
 import { whenAborted } from '../program.js';
+import { normaliseText } from '../text.js';
 import { ImportReport, lineOf } from './import-report.js';
 import { ResultFile } from './result-file.js';
 import { withResources } from './running.js';
@@ -22,9 +24,19 @@ export interface ImportOptions {
   readonly dryRun?: true;
 }
 
+/** @throws OperatorError if no request could say the same. */
+function plain(option: string, value: string, limit: number): string {
+  const result = normaliseText(value, limit);
+  if ('problem' in result) throw new OperatorError(`${option} ${result.problem.detail}`);
+  return result.text;
+}
+
 /** @param file NDJSON, also compressed by gzip, or `-` for standard input. */
 export async function importFile(file: string, options: ImportOptions): Promise<void> {
-  const { actor, reason, results, dryRun = false } = options;
+  const { results, dryRun = false } = options;
+  const actor = plain('--actor', options.actor, MAX_ACTOR_LENGTH);
+  const reason =
+    options.reason === undefined ? undefined : plain('--reason', options.reason, MAX_REASON_LENGTH);
   const size = file === '-' ? undefined : statOf(file).size;
   const path = results === true || results === '-' ? undefined : results;
   const everyResult = path === undefined && (results !== undefined || dryRun);

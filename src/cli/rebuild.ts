@@ -43,7 +43,7 @@ function momentOf(text: string, tokens: PositionTokens): Moment {
 }
 
 function schemaName(name: string): string {
-  if (!/^[a-z_][a-z0-9_]{0,58}$/.test(name))
-    throw new OperatorError('--schema must be a plain lower-case name');
+  if (!/^(?!pg_)[a-z_][a-z0-9_]{0,58}$/.test(name))
+    throw new OperatorError('--schema must be a plain lower-case name that does not begin with pg_');
   return name;
 }

@@ -1,8 +1,9 @@
-import { statSync } from 'node:fs';
+import { fstatSync, statSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { OperatorError } from '../errors.js';
 
 const FLUSH_AT = 65_536;
+const STDIN = 0;
 
 /** A file that takes a line of JSON for every line of an import. If it can't be written, the import goes on. */
 export class ResultFile {
@@ -13,10 +14,12 @@ export class ResultFile {
 
   /**
    * Replaces the file, if it is there.
-   * @param input the file to import, which must be another.
+   * @param input the file to import, which must be another; `-` for standard input.
    */
   static async create(path: string, input: string): Promise<ResultFile> {
-    const [old, read] = [path, input].map((name) => statSync(name, { bigint: true, throwIfNoEntry: false }));
+    const statOf = (name: string) => statSync(name, { bigint: true, throwIfNoEntry: false });
+    const old = statOf(path);
+    const read = input === '-' ? fstatSync(STDIN, { bigint: true }) : statOf(input);
     if (old?.isFile() && old.ino === read?.ino && old.dev === read.dev)
       throw new OperatorError(`${path} is the file to import, so the results can't be written there`);
     return new ResultFile(await open(path, 'w'));

@@ -14,14 +14,18 @@ export interface HttpCommandContext extends CommandContext {
 
 export const ANONYMOUS = 'anonymous';
 
+/** Largest numbers of characters of the headers, as they are encoded. */
+export const MAX_ACTOR_LENGTH = 255;
+export const MAX_REASON_LENGTH = 3_000;
+
 /** Reads the headers `X-Actor`, `Reason`, `Idempotency-Key`, `If-Match`, `If-None-Match`, `X-Correlation-Id` and `traceparent`. */
 export const Context = createParamDecorator((_: unknown, host: ExecutionContext) =>
   readContext(host.switchToHttp().getRequest<FastifyRequest>()),
 );
 
 export function readContext(request: FastifyRequest): HttpCommandContext {
-  const actor = header(request, 'X-Actor', 255) ?? ANONYMOUS;
-  const reason = header(request, 'Reason', 3_000);
+  const actor = header(request, 'X-Actor', MAX_ACTOR_LENGTH) ?? ANONYMOUS;
+  const reason = header(request, 'Reason', MAX_REASON_LENGTH);
   const key = header(request, 'Idempotency-Key', 255, false);
   // An empty key is an error: the caller expects idempotency.
   if (key === undefined && request.headers['idempotency-key'] !== undefined)

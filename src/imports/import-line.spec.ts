@@ -1,5 +1,6 @@
 import { PositionTokens } from '../event-store/position-token.js';
 import { Schemas } from '../http/schemas.js';
+import { isKeyOrNone } from '../stored-data.js';
 import { lineParser, MalformedLine } from './import-line.js';
 
 const parseLine = lineParser(new Schemas(1_000, new PositionTokens('')));
@@ -59,7 +60,16 @@ test.each([
   ['A12', 'illustrator'],
   [' trl ', 'translator'],
   ['z99', 'contributor'],
+  ['aui', 'introduction'],
+  ['prt', 'contributor'],
+  ['B13', 'contributor'],
 ])('the role %j is %s', (role, name) => expect(link({ roles: [role] })?.roles).toEqual([name]));
+
+test('every key that a line may have can be read back from the log', () => {
+  const key = '😀'.repeat(255);
+  expect(isKeyOrNone(parse({ ...author, key }).key)).toBe(true);
+  expect(isKeyOrNone(`${key}k`)).toBe(false);
+});
 
 test('numbers are the text that they are written as', () => {
   expect(parse({ ...author, key: 3, name: 50 })).toEqual({ ...author, key: '3', name: '50' });
@@ -68,6 +78,7 @@ test('numbers are the text that they are written as', () => {
     title: { title: '1984' },
     authors: [{ author: '3' }],
   });
+  expect(link({ creditedAs: 1984 })?.creditedAs).toBe('1984');
   expect(parseLine('{"type":"author","key":3.0,"name":"A"}').key).toBe('3');
 });
 

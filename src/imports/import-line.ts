@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_AUTHORS } from '../books/book.js';
+import { MAX_LISTED } from '../books/book.js';
 import { role } from '../books/role-schemas.js';
 import { ROLES, roleSet, type Role } from '../books/roles.js';
 import { shorten } from '../http/problem.js';
@@ -35,11 +35,16 @@ const ROLE_OF_CODE = new Map(
     [name, marc, onix].map((code): [string, Role] => [code.toLowerCase(), name as Role]),
   ),
 );
+// Codes that MARC has for the same, from the time before it told introductions from forewords.
+ROLE_OF_CODE.set('aui', 'introduction').set('aft', 'afterword');
+/** A code of either vocabulary for a role that Colophon does not tell apart. */
+const OTHER_CODE = /^(?:[a-z]{3}|[A-Z]\d\d)$/;
 /** A role by its name or by its code in MARC or ONIX, in any case. */
-const anyRole = z.preprocess(
-  (value) => (typeof value === 'string' ? (ROLE_OF_CODE.get(value.trim().toLowerCase()) ?? value) : value),
-  role,
-);
+const anyRole = z.preprocess((value) => {
+  if (typeof value !== 'string') return value;
+  const code = value.trim();
+  return ROLE_OF_CODE.get(code.toLowerCase()) ?? (OTHER_CODE.test(code) ? 'contributor' : value);
+}, role);
 
 /** For a field that may be missing, null and blank text mean the same as no field. */
 const importLine = ({ text, title }: Schemas) => {
@@ -47,7 +52,10 @@ const importLine = ({ text, title }: Schemas) => {
     author: key,
     roles: list(anyRole, { max: 100 }).transform(roleSet).nullish(),
     creditedAs: z
-      .preprocess((value) => (typeof value === 'string' && isBlank(value) ? null : value), text.nullable())
+      .preprocess(
+        (value) => (typeof value === 'string' && isBlank(value) ? null : value),
+        orNumber(text.nullable()),
+      )
       .optional(),
   });
   return z.discriminatedUnion('type', [
@@ -56,7 +64,7 @@ const importLine = ({ text, title }: Schemas) => {
       type: z.literal('book'),
       key,
       title: orNumber(title),
-      authors: list(link, { max: MAX_AUTHORS }).nullish(),
+      authors: list(link, { max: MAX_LISTED }).nullish(),
     }),
   ]);
 };

@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { caughtUp } from '../support/catalogue.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 import { createLog, type TestLog } from '../support/log.js';
-import { ROOT, start } from '../support/process.js';
+import { environment, ROOT, start } from '../support/process.js';
 import { createService, type TestService } from '../support/service.js';
 
 const SAMPLE = join(ROOT, 'samples', 'classics.ndjson');
@@ -514,6 +515,19 @@ describe('on the command line', () => {
     const over = run(file, '--results', file);
     expect(await over.ended).toBe(1);
     expect(over.output()).toMatch(/^colophon: .* is the file to import, so .*\n$/);
+    const before = readFileSync(file);
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [join(ROOT, 'dist/src/cli.js'), 'import', '-', '--results', file],
+      {
+        cwd: ROOT,
+        stdio: [openSync(file, 'r'), 'pipe', 'pipe'],
+        encoding: 'utf8',
+        env: environment({ DATABASE_URL: database.url, ...log.env }),
+      },
+    );
+    expect([status, stderr]).toEqual([1, expect.stringContaining('is the file to import')]);
+    expect(readFileSync(file)).toEqual(before);
     const full = run(file, '--results', '/dev/full');
     expect(await full.ended).toBe(1);
     expect(full.output()).toMatch(/0 added, 0 changed, 1 unchanged, 1 failed.*\ncolophon: ENOSPC.*\n$/);

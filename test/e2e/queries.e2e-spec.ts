@@ -324,6 +324,9 @@ describe('texts that look the same', () => {
     expect(await titles(of('prefix', 'jac'))).toEqual(["J'Accuse…!"]);
     expect(await titles(of('prefix', '"quoted"'))).toEqual(['“Quoted”']);
     expect(await titles(of('prefix', '¿'))).toEqual(['¿Qué?']);
+    expect(await titles(of('prefix', '-'))).toEqual(['–dash']);
+    expect(await titles(of('prefix', "'"))).toEqual(await titles(of('prefix', '«')));
+    expect(await titles(of('prefix', 'ʼ'))).toEqual(expect.arrayContaining(['’Salem', '“Quoted”']));
     expect(await titles(of('prefix', KOREAN))).toEqual([KOREAN]);
     expect(await titles(of('prefix', KOREAN.normalize('NFD')))).toEqual([KOREAN]);
     expect(await titles(of('prefix', '\u0301'))).toEqual([]);

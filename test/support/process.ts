@@ -51,13 +51,17 @@ export function environment(env: Record<string, string>): NodeJS.ProcessEnv {
   return { PATH, HOME, ...env };
 }
 
+// As `npm start` and `npx colophon`. Most objects live for one command, and V8 moves what still lives when its young
+// generation is full. With 16 MB, an import spends a third of its time on that.
+const NODE_OPTIONS = ['--max-semi-space-size=64', '--enable-source-maps'];
+
 export function start(
   script: string,
   args: readonly string[],
   env: Record<string, string>,
   cwd = ROOT,
 ): Running {
-  const child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, script), ...args], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS, join(ROOT, script), ...args], {
     cwd,
     env: environment(env),
     stdio: ['pipe', 'pipe', 'pipe'],
