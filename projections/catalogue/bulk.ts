@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import { AUTHOR } from '../../src/authors/author.events.js';
 import { categoryOf, type ProjectableEvent } from '../../src/event-store/event-store.js';
 import type { Bulk } from '../projection.js';
-import { ALL_WORDS } from './book-words.js';
+import { ALL_WORDS, ownWords } from './book-words.js';
 import {
   AUTHOR_COLUMNS,
   BOOK_COLUMNS,
@@ -42,7 +42,7 @@ export const bulk: Bulk = {
       const { id: bookId, links } = known.row;
       add('books', valuesOf(BOOK_COLUMNS, known.row));
       // Without the words of the authors, which settle adds.
-      add('book_words', valuesOf(BOOK_WORDS_COLUMNS, known.row));
+      add('book_words', valuesOf(BOOK_WORDS_COLUMNS, { ...known.row, words: ownWords(known.row) }));
       links.forEach((link, index) =>
         add('author_book', valuesOf(LINK_COLUMNS, { ...link, bookId, position: index + 1 })),
       );

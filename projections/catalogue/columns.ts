@@ -1,7 +1,6 @@
 import type { QueryConfig } from 'pg';
 import type { CopyValue } from '../../src/postgres/copy.js';
 import type { AuthorRow, BookRow, LinkRow, Removed } from './rows.js';
-import { ownWords } from './book-words.js';
 import { searchWords, sortKey } from './search-text.js';
 
 type SqlType = 'uuid' | 'text' | 'text[]' | 'integer' | 'bigint' | 'timestamptz';
@@ -72,11 +71,14 @@ export const LINK_COLUMNS: readonly Column<PlacedLink>[] = [
   fact('eventId', 'uuid'),
 ];
 
-export const BOOK_WORDS_COLUMNS: readonly Column<BookRow>[] = [
+/** A book with the words that a search looks at. */
+type BookWords = BookRow & { readonly words: string };
+
+export const BOOK_WORDS_COLUMNS: readonly Column<BookWords>[] = [
   derived('book_id', 'uuid', ({ id }) => id),
   derived('title_sort', 'text', titleSort),
   fact('createdAt', 'timestamptz'),
-  derived('words', 'text', ownWords),
+  derived('words', 'text', ({ words }) => words),
 ];
 
 export const REMOVED_COLUMNS: readonly Column<Removed & { readonly kind: string }>[] = [

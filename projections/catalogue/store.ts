@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import { AUTHOR } from '../../src/authors/author.events.js';
 import { BOOK } from '../../src/books/book.events.js';
-import { ALL_WORDS, authorWordsOf, ownWords, ownWordsIn } from './book-words.js';
+import { ALL_WORDS, authorWordsOf, bookWords, ownWords, ownWordsIn } from './book-words.js';
 import {
   AUTHOR_COLUMNS,
   BOOK_COLUMNS,
@@ -23,7 +23,6 @@ export async function storeBooks(client: ClientBase, rows: readonly BookRow[]): 
 }
 
 const LINKS = namesOf(LINK_COLUMNS);
-const BOOK_WORDS = namesOf(BOOK_WORDS_COLUMNS);
 const AUTHOR_IS_THERE = 'exists (select from authors where authors.id = new.author_id)';
 const LINK_KEY = ['author_id', 'book_id'];
 
@@ -104,21 +103,24 @@ export async function attachLinks(client: ClientBase, authorIds: readonly string
   return rows.map(({ bookId }) => bookId);
 }
 
-/** Stores the words of books. The books' rows and links are in the tables. Words that are the same are not written. */
+/** Stores the words of books. The rows of authors are in the tables. Words that are the same are not written. */
 export async function storeBookWords(client: ClientBase, books: readonly BookRow[]): Promise<void> {
   if (books.length === 0) return;
-  await client.query({
-    name: 'store-book-words',
-    text: `with made as materialized (
-             select new.id, book.title_sort, book.created_at, new.own, ${authorWordsOf('new.id')} as authors
-             from unnest($1::uuid[], $2::text[]) new (id, own)
-             cross join lateral (select title_sort, created_at from books where books.id = new.id offset 0) book)
-           insert into book_words as old (${BOOK_WORDS})
-           select id, title_sort, created_at, ${ALL_WORDS} from made
-           on conflict (book_id) do update set title_sort = excluded.title_sort, words = excluded.words
-             where (old.title_sort, old.words) is distinct from (excluded.title_sort, excluded.words)`,
-    values: [books.map(({ id }) => id), books.map(ownWords)],
+  const authorIds = new Set(books.flatMap(({ links }) => links.map(({ authorId }) => authorId)));
+  const { rows: authors } = await client.query<{ id: string; words: string }>({
+    name: 'words-of-authors',
+    text: 'select id, words from authors where id = any($1)',
+    values: [[...authorIds]],
   });
+  const wordsOf = new Map(authors.map(({ id, words }) => [id, words]));
+  const rows = books.map((book) => {
+    const words = book.links.map(({ authorId }) => wordsOf.get(authorId) ?? '');
+    return { ...book, words: bookWords(ownWords(book), words) };
+  });
+  const changed =
+    '(book_words.title_sort, book_words.words) is distinct from (excluded.title_sort, excluded.words)';
+  const stored = upsert('book_words', BOOK_WORDS_COLUMNS, ['book_id'], rows);
+  await client.query({ ...stored, text: `${stored.text} where ${changed}` });
 }
 
 /** Stores the words of books of which only the authors changed: books of these authors, and these books. */
