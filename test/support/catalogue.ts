@@ -23,7 +23,11 @@ export async function importLines(
 
 /** Waits until the tables hold everything the log holds now. */
 export async function caughtUp(service: Pick<TestService, 'request'>): Promise<void> {
-  const { head } = (await service.request('GET', '/projections')).body.items[0];
+  let shown = await service.request('GET', '/projections');
+  // A server that was just killed may answer with one more 503: its connections are noticed one by one.
+  for (; shown.status !== 200; shown = await service.request('GET', '/projections'))
+    expect(shown.status).toBe(503);
+  const { head } = shown.body.items[0];
   if (head === null) return;
   const headers = { 'min-position': head };
   for (;;) {
