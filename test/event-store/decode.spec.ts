@@ -102,6 +102,8 @@ test('the tables are folded from the old bytes', () => {
   for (const stream of new Set(events.map((event) => event.stream))) {
     const standing = of(stream).reduce<unknown>((before, event) => fold(before, event), undefined);
     rows(stream, standing, (table, values) => {
+      // Follows from the other rows.
+      if (table === 'book_words') return;
       const rare = catalogue.bulk.columns[table]?.flatMap((name, index) =>
         ['filed_as', 'source_key'].includes(name) && values[index] !== null ? [values[index]] : [],
       );
