@@ -149,7 +149,7 @@ onNode('after a scavenge', () => {
     const { code, output } = await colophon('verify');
     expect([code, named(output)]).toEqual([1, DELETED()]);
     expect(output.match(/^\{"table":"\w+"/gm)?.toSorted()).toEqual(
-      ['author_book', 'authors', 'authors', 'books'].map((table) => `{"table":"${table}"`),
+      ['author_book', 'authors', 'authors', 'book_words', 'books'].map((table) => `{"table":"${table}"`),
     );
     expect(await colophon('verify', '--repair')).toMatchObject({
       code: 1,
