@@ -6,12 +6,15 @@ import { BOOK } from '../../src/books/book.events.js';
 import { categoryOf, idOf, type RecordedEvent } from '../../src/event-store/event-store.js';
 import { isUuid } from '../../src/stored-data.js';
 import type { Projection } from '../projection.js';
+import { sender, settled, type Send } from '../send.js';
+import { bookWords, ownWords } from './book-words.js';
 import { bulk } from './bulk.js';
-import type { PlacedLink } from './columns.js';
+import type { BookWords, PlacedLink } from './columns.js';
 import { explain } from './explain.js';
 import { foldAuthor, foldBook } from './fold.js';
-import { loadAuthors, loadBooks } from './load.js';
+import { loadAuthors, loadBooks, loadWords } from './load.js';
 import type { AuthorRow, BookRow, Removed, Standing } from './rows.js';
+import { searchWords } from './search-text.js';
 import {
   attachLinks,
   deleteLinks,
@@ -23,6 +26,7 @@ import {
   storeBooks,
   storeBookWords,
   storeLinks,
+  storeWaitingLinks,
 } from './store.js';
 import { zoneIndexes } from './zones.js';
 
@@ -31,8 +35,8 @@ const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file)
 /** The read tables. A batch loads the rows that its events touch, folds event by event, and stores the results. */
 export const catalogue: Projection = {
   name: 'catalogue',
-  version: 5,
-  readable: 5,
+  version: 6,
+  readable: 6,
   categories: [AUTHOR, BOOK],
   tables: ['authors', 'books', 'author_book', 'book_words', 'waiting_links', 'removed'],
   columns: sql('tables.sql'),
@@ -49,24 +53,56 @@ export const catalogue: Projection = {
 async function apply(client: ClientBase, events: readonly RecordedEvent[]): Promise<void> {
   const authorEvents = events.filter((event) => categoryOf(event.stream) === AUTHOR);
   const bookEvents = events.filter((event) => categoryOf(event.stream) === BOOK);
-  const authorsBefore = await loadAuthors(client, loadable(authorEvents));
-  const booksBefore = await loadBooks(client, loadable(bookEvents));
+  const send = sender(client);
+  const [authorsBefore, booksBefore] = await settled([
+    loadAuthors(send, loadable(authorEvents)),
+    loadBooks(send, loadable(bookEvents)),
+  ]);
   const authors = foldAll(authorsBefore, authorEvents, foldAuthor);
   const books = foldAll(booksBefore, bookEvents, foldBook);
-
-  await storeAuthors(client, authors.rows);
-  const detached = await removeAuthors(client, authors.removed);
-  await storeBooks(client, books.rows);
-  await removeBooks(client, books.removed);
-  await forgetRemoved(client, AUTHOR, authors.restored);
-  await forgetRemoved(client, BOOK, books.restored);
-  const attached = await attachLinks(client, authors.appeared);
+  const wordsOf = await authorWords(send, authors, books.rows);
   const { gone, placed } = linkChanges(booksBefore, books.rows);
-  await deleteLinks(client, gone);
-  await storeLinks(client, placed);
-  await storeBookWords(client, books.rows);
-  await refreshBookWords(client, renamed(authorsBefore, authors.rows), [...detached, ...attached]);
+
+  const [, detached, , , , , attached, , othersWait] = await settled([
+    storeAuthors(send, authors.rows),
+    removeAuthors(send, authors.removed),
+    storeBooks(send, books.rows),
+    removeBooks(send, books.removed),
+    forgetRemoved(send, AUTHOR, authors.restored),
+    forgetRemoved(send, BOOK, books.restored),
+    attachLinks(send, authors.appeared),
+    deleteLinks(send, gone),
+    storeLinks(send, placed),
+    storeBookWords(send, books.rows.map(withWords(wordsOf))),
+  ]);
+  if (othersWait) await storeWaitingLinks(send, placed);
+  await refreshBookWords(send, renamed(authorsBefore, authors.rows), [...detached, ...attached]);
 }
+
+/** The words of the authors that the books name, after the events. Nothing of an author without a row. */
+async function authorWords(
+  send: Send,
+  { rows, removed }: Folded<AuthorRow>,
+  books: readonly BookRow[],
+): Promise<ReadonlyMap<string, string>> {
+  const named = new Set(books.flatMap(({ links }) => links.map(({ authorId }) => authorId)));
+  const changed = new Map(
+    rows.filter(({ id }) => named.has(id)).map(({ id, name }) => [id, searchWords(name)]),
+  );
+  const gone = new Set(removed.map(({ id }) => id));
+  const others = [...named].filter((id) => !changed.has(id) && !gone.has(id));
+  return new Map([...(await loadWords(send, others)), ...changed]);
+}
+
+const withWords =
+  (wordsOf: ReadonlyMap<string, string>) =>
+  (book: BookRow): BookWords => ({
+    ...book,
+    words: bookWords(
+      ownWords(book),
+      book.links.map(({ authorId }) => wordsOf.get(authorId) ?? ''),
+    ),
+  });
 
 /** Streams with earlier events in the tables: all streams that don't begin in this batch. */
 function loadable(events: readonly RecordedEvent[]): string[] {

@@ -29,13 +29,14 @@ export const inRole = (table: keyof typeof COLUMNS, role: Role): Filter =>
 function links(table: keyof typeof COLUMNS, condition: string): Filter {
   const alias = table.slice(-1);
   const { own } = COLUMNS[table];
+  const linked = `(select true from author_book l where l.${own} = ${alias}.id and ${condition} limit 1)`;
   return {
-    condition: `(select true from author_book l where l.${own} = ${alias}.id and ${condition} limit 1)`,
+    condition: linked,
     steps: [
       {
         rows: `select ${alias}.* from (select distinct l.${own} as id from author_book l where ${condition}) hit
                join ${table} on ${alias}.id = hit.id`,
-        walk: true,
+        walk: { rows: `select ${alias}.* from ${table}`, condition: linked },
       },
     ],
     counted: `select from author_book l where ${condition}`,

@@ -53,7 +53,12 @@ const ORDERS: Record<AuthorFilter['sort'], Order> = {
 
 const authorsWithWords = (words: string): Filter => ({
   condition: words,
-  steps: [{ rows: `select a.* from authors a where ${words}`, walk: true }],
+  steps: [
+    {
+      rows: `select a.* from authors a where ${words}`,
+      walk: { rows: 'select a.* from authors a', condition: words },
+    },
+  ],
 });
 
 const withBooks = (has: boolean): Filter => ({

@@ -7,7 +7,7 @@ import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
 import { fromSource } from './source-key.js';
 import { beginsWith, searched, statement, type TextFilter } from './search.js';
-import { holds, inZone, ZONES, type Zone } from './zones.js';
+import { holds, inZone, walked, ZONES, type Zone } from './zones.js';
 import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
 
 export const BOOK_SORTS = ['title', '-title', 'createdAt', '-createdAt'] as const;
@@ -45,8 +45,8 @@ const ORDERS: Record<BookFilter['sort'], Order> = {
 };
 
 /**
- * Books whose words fulfil a condition. In order of title, the list has zones, each with an index of words. Words are
- * frequent in the zone of their script, or everywhere.
+ * Books whose words fulfil a condition. Books have zones by their titles, each with indexes of its own. Words are frequent
+ * in the zone of their script, or everywhere. In order of title the zones stand one after the other.
  * @param home a title that begins with a letter of the search.
  */
 function booksWithWords(
@@ -56,19 +56,22 @@ function booksWithWords(
   after: Cursor | undefined,
 ): Filter {
   const condition = `(select ${words} from book_words w where w.book_id = b.id)`;
-  const rowsOf = (zone: Zone) =>
-    `select w.book_id as id, w.title_sort, w.created_at from book_words w where ${words} and ${inZone('w.title_sort', zone)}`;
-  if (!sort.endsWith('title'))
-    return {
-      condition,
-      steps: [{ rows: `select * from (${ZONES.map(rowsOf).join(' union all ')}) w`, walk: true }],
-    };
+  const rowsOf = (zone: Zone, which: string) =>
+    `select w.book_id as id, w.title_sort, w.created_at, w.words from book_words w where ${which} and ${inZone('w.title_sort', zone)}`;
+  if (!sort.endsWith('title')) {
+    const fulfilled = `(select ${words} from (select b.words) w)`;
+    const steps = ZONES.map((zone) => ({
+      rows: rowsOf(zone, words),
+      walk: { rows: rowsOf(zone, walked('w.created_at')), condition: fulfilled },
+    }));
+    return { condition, steps };
+  }
   const zones = sort === 'title' ? ZONES : ZONES.toReversed();
   const first = after === undefined ? 0 : zones.findIndex((zone) => holds(zone, after[0]));
-  const steps = zones.slice(first).map((zone, index) => ({
-    rows: rowsOf(zone),
+  const steps = zones.slice(first).map((zone) => ({
+    rows: rowsOf(zone, words),
     range: inZone('b.title_sort', zone),
-    walk: index === 0 || holds(zone, home),
+    ...(holds(zone, home) && { walk: { rows: 'select b.* from books b', condition } }),
   }));
   return { condition, steps };
 }

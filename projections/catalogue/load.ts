@@ -1,6 +1,7 @@
-import type { ClientBase } from 'pg';
+import type { QueryResultRow } from 'pg';
 import { AUTHOR } from '../../src/authors/author.events.js';
 import { BOOK } from '../../src/books/book.events.js';
+import { settled, type Send } from '../send.js';
 import {
   AUTHOR_COLUMNS,
   BOOK_COLUMNS,
@@ -13,44 +14,45 @@ import {
 import type { AuthorRow, BookRow, LinkRow, Removed, Standing } from './rows.js';
 
 /** The state of these authors in the tables, by id. */
-export async function loadAuthors(
-  client: ClientBase,
-  ids: string[],
-): Promise<Map<string, Standing<AuthorRow>>> {
+export async function loadAuthors(send: Send, ids: string[]): Promise<Map<string, Standing<AuthorRow>>> {
   if (ids.length === 0) return new Map();
-  const { rows } = await client.query<Omit<AuthorRow, 'revision'> & { revision: string }>({
-    name: 'load-authors',
-    text: `select ${selected(AUTHOR_COLUMNS)} from authors where id = any($1)`,
-    values: [ids],
-  });
-  const standings = await loadRemoved<AuthorRow>(client, AUTHOR, ids);
+  const [{ rows }, standings] = await settled([
+    send<Omit<AuthorRow, 'revision'> & { revision: string }>({
+      name: 'load-authors',
+      text: `select ${selected(AUTHOR_COLUMNS)} from authors where id = any($1)`,
+      values: [ids],
+    }),
+    loadRemoved<AuthorRow>(send, AUTHOR, ids),
+  ]);
   for (const row of rows) standings.set(row.id, { row: { ...row, revision: BigInt(row.revision) } });
   return standings;
 }
 
 /** The state of these books in the tables, by id, with all links, waiting links included. */
-export async function loadBooks(client: ClientBase, ids: string[]): Promise<Map<string, Standing<BookRow>>> {
+export async function loadBooks(send: Send, ids: string[]): Promise<Map<string, Standing<BookRow>>> {
   if (ids.length === 0) return new Map();
-  const { rows } = await client.query<Omit<BookRow, 'revision' | 'links'> & { revision: string }>({
-    name: 'load-books',
-    text: `select ${selected(BOOK_COLUMNS)} from books where id = any($1)`,
-    values: [ids],
-  });
-  const { rows: links } = await client.query<PlacedLink>({
-    name: 'load-links',
-    text: `select ${selected(LINK_COLUMNS)}
-           from (select ${namesOf(LINK_COLUMNS)} from author_book where book_id = any($1)
-                 union all select ${namesOf(LINK_COLUMNS)} from waiting_links where book_id = any($1)) link
-           order by book_id, position`,
-    values: [ids],
-  });
+  const [{ rows }, { rows: links }, standings] = await settled([
+    send<Omit<BookRow, 'revision' | 'links'> & { revision: string }>({
+      name: 'load-books',
+      text: `select ${selected(BOOK_COLUMNS)} from books where id = any($1)`,
+      values: [ids],
+    }),
+    send<PlacedLink & QueryResultRow>({
+      name: 'load-links',
+      text: `select ${selected(LINK_COLUMNS)}
+             from (select ${namesOf(LINK_COLUMNS)} from author_book where book_id = any($1)
+                   union all select ${namesOf(LINK_COLUMNS)} from waiting_links where book_id = any($1)) link
+             order by book_id, position`,
+      values: [ids],
+    }),
+    loadRemoved<BookRow>(send, BOOK, ids),
+  ]);
   const byBook = new Map<string, LinkRow[]>();
   for (const { bookId, position: _, ...link } of links) {
     const list = byBook.get(bookId);
     if (list) list.push(link);
     else byBook.set(bookId, [link]);
   }
-  const standings = await loadRemoved<BookRow>(client, BOOK, ids);
   for (const row of rows)
     standings.set(row.id, {
       row: { ...row, revision: BigInt(row.revision), links: byBook.get(row.id) ?? [] },
@@ -59,14 +61,25 @@ export async function loadBooks(client: ClientBase, ids: string[]): Promise<Map<
 }
 
 async function loadRemoved<Row>(
-  client: ClientBase,
+  send: Send,
   kind: string,
   ids: string[],
 ): Promise<Map<string, Standing<Row>>> {
-  const { rows } = await client.query<Omit<Removed, 'revision'> & { revision: string }>({
+  const { rows } = await send<Omit<Removed, 'revision'> & { revision: string }>({
     name: 'load-removed',
     text: `select ${selected(REMOVED_COLUMNS)} from removed where kind = $1 and id = any($2)`,
     values: [kind, ids],
   });
   return new Map(rows.map((row) => [row.id, { removed: { ...row, revision: BigInt(row.revision) } }]));
+}
+
+/** The words of these authors in the table, by id. Nothing of an author without a row. */
+export async function loadWords(send: Send, ids: readonly string[]): Promise<Map<string, string>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await send<{ id: string; words: string }>({
+    name: 'words-of-authors',
+    text: 'select id, words from authors where id = any($1)',
+    values: [ids],
+  });
+  return new Map(rows.map(({ id, words }) => [id, words]));
 }

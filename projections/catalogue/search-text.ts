@@ -1,18 +1,11 @@
 import { foldText } from './fold-text.js';
 
-/** A word of a query, as {@link searchWords} stores words. */
-export interface QueryWord {
-  readonly word: string;
-  /** Whether the word may be in the middle of a longer word; otherwise only at the start. */
-  readonly anywhere: boolean;
-}
-
-/** Ways to write the same words. A text matches if all words of one way are in the text. */
-export type QueryGroup = readonly (readonly QueryWord[])[];
+/** Ways to write the same words. A text matches if its {@link searchWords} contain every piece of one way. */
+export type QueryGroup = readonly (readonly string[])[];
 
 /**
- * The words of a text, for searching: the distinct words, each after a blank. Empty if there is nothing to search for.
- * Words are in ASCII: letters and digits as they are, every other character as a code.
+ * The words of a text, for searching: the distinct words, each as {@link storedForms} writes it. Empty if there is
+ * nothing to search for.
  */
 export function searchWords(text: string): string {
   const folded = foldText(text);
@@ -29,7 +22,7 @@ export function searchWords(text: string): string {
     }
   }
   for (const run of punctuationOf(folded)) words.add(run);
-  return [...words].map((word) => ` ${inAscii(word)}`).join('');
+  return [...words].flatMap(storedForms).join('');
 }
 
 /** Words of ASCII with nothing inside and nothing before them, as in most titles. */
@@ -42,7 +35,7 @@ const BETWEEN_SIMPLE = /[,.:;!? ]+/;
 function simpleWords(folded: string): string {
   let words = '';
   for (const word of new Set(folded.split(BETWEEN_SIMPLE))) if (word !== '') words += ` ${word}`;
-  for (const run of new Set(punctuationOf(folded))) words += ` ${inAscii(run)}`;
+  for (const run of new Set(punctuationOf(folded))) words += storedForms(run).join('');
   return words;
 }
 
@@ -56,23 +49,16 @@ function simpleWords(folded: string): string {
 export function queryWords(text: string): QueryGroup[] {
   const folded = foldText(text);
   const groups = groupsOf(folded);
-  const queryWord = (word: string): QueryWord => ({
-    word: inAscii(word),
-    anywhere: UNSPACED_LETTER.test(word) || [...word.slice(0, 5)].length > 2,
-  });
-  // The initials `E. A. T.` are not in the middle of `Beatrice`.
-  const ofInitials = ({ word }: QueryWord): QueryWord => ({ word, anywhere: false });
-  if (groups.length === 0)
-    return punctuationOf(folded).map((run) => [[{ word: inAscii(run), anywhere: true }]]);
+  const pieces = (word: string): string[] =>
+    UNSPACED_LETTER.test(word) || [...word.slice(0, 5)].length > 2 ? forms(word) : storedForms(word);
+  if (groups.length === 0) return punctuationOf(folded).map((run) => [forms(run)]);
   return groups.map((group) => {
     const parts = group.flat();
     const isInitials =
       parts.length > 1 && parts.every((part) => INITIAL.test(part) && !UNSPACED_LETTER.test(part));
     const ways = new Map(waysToWrite(group).map((way) => [way.join(' '), way]));
-    return [...ways.values()].map((way) => {
-      const words = [...new Set(way)].map(queryWord);
-      return isInitials ? words.map(ofInitials) : words;
-    });
+    // The initials `E. A. T.` are not in the middle of `Beatrice`.
+    return [...ways.values()].map((way) => [...new Set(way)].flatMap(isInitials ? storedForms : pieces));
   });
 }
 
@@ -86,7 +72,7 @@ export function wordsStart(signs: string): string | undefined {
   const [first = ''] = folded
     .split(BLANKS)
     .filter((chunk) => BETWEEN_START.test(chunk) || partsOf(chunk).length > 0);
-  return first && ` ${inAscii(first)}`;
+  return first && storedForms(first).join('');
 }
 
 /**
@@ -207,10 +193,33 @@ function initialsJoined(chunk: Chunk): string[] {
   return words.map(joined);
 }
 
+// The trigram index knows the letters of the database's locale, which may be those of ASCII alone. So a word with other
+// characters has a form in ASCII, for the index.
 const CODED = /[^a-z\d]/gu;
+/** Letters of scripts that separate words, outside ASCII. */
+const SPACED_LETTER = new RegExp(`(?![a-z\\d])${LETTER}[^${UNSPACED}]`, 'u');
+const codeOf = (character: string): string =>
+  PLAIN.test(character) || SPACED_LETTER.test(character) ? shortCode(character) : longCode(character);
 
-// The trigram index knows the letters of the database's locale. Only ASCII is the same everywhere.
-const inAscii = (word: string): string => word.replace(CODED, codeOf);
+/**
+ * How the words of a text contain a word: each form after a sign that shows where a word begins. A form that begins
+ * with a code has a slash and a zero: otherwise the index would take the code for a word that begins with that letter.
+ */
+function storedForms(word: string): string[] {
+  if (PLAIN.test(word)) return [` ${word}`];
+  const [coded = '', ...exact] = forms(word);
+  return [/^[a-z]/.test(coded) ? ` ${coded}` : `/0${coded}`, ...exact.map((form) => ` ${form}`)];
+}
+
+/**
+ * The forms of a word, all of which a text with the word contains. If a letter has a {@link shortCode}, the word as it
+ * stands is one of them, because other letters have the same code.
+ */
+function forms(word: string): string[] {
+  if (PLAIN.test(word)) return [word];
+  if (!SPACED_LETTER.test(word)) return [word.replace(CODED, longCode)];
+  return [word.replace(/./gsu, codeOf), word];
+}
 
 /** Letters that begin a code. No code is inside another one, or across two: other letters continue a code. */
 const CODES = [
@@ -221,7 +230,8 @@ const CODES = [
 ] as const;
 const DIGITS = 'GHIJKLMNOPQRSTUVWXYZ';
 
-function codeOf(character: string): string {
+/** The code of a character that is searched alone: the index has nothing shorter than three letters. */
+function longCode(character: string): string {
   let rest = character.codePointAt(0) ?? 0;
   for (const { leads, digits } of CODES) {
     const room = DIGITS.length ** digits;
@@ -234,4 +244,14 @@ function codeOf(character: string): string {
     rest -= leads.length * room;
   }
   throw new RangeError(`${character} is no character`);
+}
+
+const CAPITALS = 26;
+/**
+ * A digit and a capital. Three letters of the index then span two letters of the word, and are never those of a Latin
+ * word. With longer codes, which fit each letter, the index gave five times as many rows in vain.
+ */
+function shortCode(letter: string): string {
+  const code = letter.codePointAt(0) ?? 0;
+  return `${Math.floor(code / CAPITALS) % 10}${String.fromCharCode(65 + (code % CAPITALS))}`;
 }

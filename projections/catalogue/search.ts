@@ -1,7 +1,7 @@
 import { prepared } from '../../src/postgres/database.js';
 import type { Parameters } from '../page.js';
 import type { Filter } from './list-statement.js';
-import { prefixKey, queryWords, wordsStart, type QueryWord } from './search-text.js';
+import { prefixKey, queryWords, wordsStart } from './search-text.js';
 
 /** Restricts a list by text. */
 export interface TextFilter {
@@ -14,8 +14,7 @@ export interface TextFilter {
  * such as an accent alone, finds nothing.
  */
 function wordsIn(column: string, search: string, parameters: Parameters): string {
-  const has = ({ word, anywhere }: QueryWord) =>
-    `${column} like ${parameters.add(anywhere ? `%${word}%` : `% ${word}%`)}`;
+  const has = (piece: string) => `${column} like ${parameters.add(`%${piece}%`)}`;
   const groups = queryWords(search);
   if (groups.length === 0) return 'false';
   return groups
@@ -63,8 +62,8 @@ export function beginsWith(
   // Not `like`: the planner knows the range of a pattern only while it knows the pattern.
   const condition = `${column} between ${parameters.add(key)} and ${parameters.add(`${key}${LAST_CHARACTER}`)}`;
   if (sorted) return [{ condition, ordered: true }];
-  const rows = `select ${table.slice(-1)}.* from ${table} where ${condition}`;
-  return [{ condition, steps: [{ rows, walk: true }] }];
+  const rows = `select ${table.slice(-1)}.* from ${table}`;
+  return [{ condition, steps: [{ rows: `${rows} where ${condition}`, walk: { rows, condition } }] }];
 }
 
 /** The statement of a list. A search has a text of its own, so that the server does not keep it for the next. */

@@ -13,5 +13,5 @@ export function fromSource(table: keyof typeof KINDS, key: string, parameters: P
   const ids = `select k.id from ${name} k where k.source_key = ${parameters.add(key)}`;
   const derived = `${parameters.add(importedIdOf(KINDS[table], key))}::uuid`;
   const condition = `${alias}.id = any(array(${ids}) || ${derived})`;
-  return { condition, steps: [{ rows: `select ${alias}.* from ${table} where ${condition}`, walk: false }] };
+  return { condition, steps: [{ rows: `select ${alias}.* from ${table} where ${condition}` }] };
 }

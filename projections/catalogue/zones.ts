@@ -23,13 +23,19 @@ export const inZone = (column: string, { from, to }: Zone): string =>
     ...(to === undefined ? [] : [`${column} < ${escapeLiteral(to)}`]),
   ].join(' and ');
 
+/** True of every row. Only a walk says so: otherwise the planner would walk a zone that seems small to find its rows. */
+export const walked = (creation: string): string => `${creation} > '-infinity'`;
+
 /**
- * The indexes of the words of books, one for each zone: a letter is frequent in the titles of its script, which stand
- * together. An index of all books gave 118,000 books of Cyrillic titles, to be sorted for a page, in 130 ms.
+ * The indexes of the words of books, two for each zone: by words, and in order of creation. A letter is frequent in the
+ * titles of its script, which stand together. An index of all books gave 118,000 books of Cyrillic titles, to be sorted
+ * for a page, in 130 ms. A walk in order of creation met 100,000 books of other scripts first, if one import had them.
  */
 export const zoneIndexes = (): string =>
   ZONES.map(
     (zone, index) =>
       `create index book_words_by_words_${index} on book_words using gin (words gin_trgm_ops)
-       where ${inZone('title_sort', zone)};`,
+       where ${inZone('title_sort', zone)};
+       create index book_words_by_creation_${index} on book_words (created_at, book_id)
+       where ${inZone('title_sort', zone)} and ${walked('created_at')};`,
   ).join('\n');

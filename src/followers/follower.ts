@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { Client } from 'pg';
 import { pause } from '../event-store/pause.js';
-import { connect, endOf } from '../postgres/database.js';
+import { APPLICATION_NAME, connect, endOf } from '../postgres/database.js';
 import { isUnavailable } from '../postgres/errors.js';
 import { LeaderSession, type LeaderLock } from './leader-lock.js';
 
@@ -24,7 +24,7 @@ export interface FollowerWork {
 export interface FollowerOptions {
   readonly connectionString: string;
   /** For tests: opens the connection of the leader's work. */
-  readonly connect?: (connectionString: string) => Promise<Client>;
+  readonly connect?: typeof connect;
 }
 
 /** An error that keeps a follower from going on. */
@@ -135,7 +135,8 @@ export class Follower {
   }
 
   private async lead(session: LeaderSession): Promise<void> {
-    const client = await (this.options.connect ?? connect)(this.options.connectionString);
+    const { connectionString, connect: open = connect } = this.options;
+    const client = await open(connectionString, APPLICATION_NAME, { pipeline: true });
     const watch = new AbortController();
     try {
       // A lost connection must end the wait for events.

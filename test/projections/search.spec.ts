@@ -213,6 +213,7 @@ describe('pages of a search, however rare its words are and wherever its rows st
     { search: 'first' },
     { search: 'thing7 vol' },
     { search: 'name3 thing' },
+    { search: 'thing1 name0' },
     { search: 'имя' },
     { search: 'nothing' },
     { search: 'volume', prefix: 'volume 1' },

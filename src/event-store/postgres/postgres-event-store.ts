@@ -120,6 +120,8 @@ export class PostgresEventStore extends EventStore {
     let lastRead = 0;
     let troubledSince: number | undefined;
     const size = new PageSize(SUBSCRIBE_BATCH, FIRST_BATCH);
+    /** The next page, read while the follower works on the one before. */
+    let ahead: Promise<Page> | undefined;
     while (!signal.aborted) {
       // Behind the head, pages are full, so read the next page at once.
       if (caughtUp) await pause(lastRead + GATHER_MS - Date.now(), signal);
@@ -127,18 +129,24 @@ export class PostgresEventStore extends EventStore {
       const ticket = this.wakeUp.ticket;
       let page: Page;
       try {
-        page = await readPageAfter(this.followers, from, lastId, size);
+        page = await (ahead ?? readPageAfter(this.followers, from, lastId, size));
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         troubledSince ??= Date.now();
         if (Date.now() - troubledSince >= TROUBLE_MS) throw new EventStoreUnavailable(error);
         await pause(RETRY_MS, signal);
         continue;
+      } finally {
+        ahead = undefined;
       }
       troubledSince = undefined;
       const { events } = page;
       ({ position: from, id: lastId } = events.at(-1) ?? { position: from, id: lastId });
       const atHead = !page.more;
+      if (page.more) {
+        ahead = readPageAfter(this.followers, from, lastId, size);
+        ahead.catch(() => undefined);
+      }
       if (events.length > 0 || (atHead && !caughtUp)) yield { events, caughtUp: atHead };
       caughtUp = atHead;
       if (events.length === 0) await this.wakeUp.wait(ticket, POLL_MS, signal);
