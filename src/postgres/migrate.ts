@@ -1,24 +1,7 @@
 import { join } from 'node:path';
 import { runner } from 'node-pg-migrate';
-import { Client, DatabaseError } from 'pg';
-import { OperatorError } from '../errors.js';
-import { hidePassword } from '../secrets.js';
-import { connectionOptions, setNewerSettings } from './connection-options.js';
-import { APPLICATION_NAME } from './database.js';
-import { isUnavailable } from './errors.js';
-
-const OLDEST_SERVER = 150_000;
-/** In a database with another encoding, names of some languages can't be written, or are cut inside a letter. */
-const ENCODING = 'UTF8';
-
-/**
- * Checks that the server can be reached and is new enough.
- * @throws OperatorError if the server can't be used.
- */
-export async function checkServer(connectionString: string): Promise<void> {
-  const client = await connect(connectionString);
-  await client.end().catch(() => undefined);
-}
+import { connectChecked } from './check-server.js';
+import { refusalOf } from './refusal.js';
 
 /** Migrations of one schema. Each feature with tables of its own has a set. */
 export interface Migrations {
@@ -32,14 +15,14 @@ const EVENT_STORE: Migrations = { schema: 'event_store', dir: join(import.meta.d
 /**
  * Brings a schema up to date, by default the event store's. Processes that start at the same time wait for one lock.
  * @param signal ends the wait, and the migration.
- * @throws OperatorError like {@link checkServer}.
+ * @throws OperatorError if the server can't be used, or refuses the migration.
  */
 export async function migrate(
   connectionString: string,
   signal?: AbortSignal,
   { schema, dir } = EVENT_STORE,
 ): Promise<void> {
-  const client = await connect(connectionString);
+  const client = await connectChecked(connectionString);
   const leave = () => client.connection.stream.destroy();
   let lost: Error | undefined;
   client.on('error', (error) => (lost = error));
@@ -63,56 +46,4 @@ export async function migrate(
     signal?.removeEventListener('abort', leave);
     await client.end().catch(() => undefined);
   }
-}
-
-/** A right is missing. */
-const DENIED = '42501';
-/** 25006: the database is read-only; 0A000 and 58P01: the server lacks an extension. */
-const REFUSALS = new Set([DENIED, '25006', '0A000', '58P01']);
-
-/** The error in words for an operator, if the server refused what Colophon needs, or can't be reached. */
-export function refusalOf(error: unknown): OperatorError | undefined {
-  const code = error instanceof DatabaseError ? error.code : undefined;
-  if (code === undefined || !REFUSALS.has(code))
-    return isUnavailable(error)
-      ? new OperatorError(`the database is unavailable: ${reason(error)}`, { cause: error })
-      : undefined;
-  const advice =
-    code === DENIED ? '; Colophon’s role needs the right to create schemas: `grant create on database`' : '';
-  return new OperatorError(`PostgreSQL refuses: ${reason(error)}${advice}`, { cause: error });
-}
-
-async function connect(connectionString: string): Promise<Client> {
-  let client: Client;
-  try {
-    client = new Client(
-      connectionOptions(connectionString, {
-        connectionTimeoutMillis: 5_000,
-        application_name: APPLICATION_NAME,
-      }),
-    );
-    client.on('error', () => undefined);
-    await client.connect();
-  } catch (error) {
-    throw new OperatorError(
-      `can't connect to PostgreSQL at ${hidePassword(connectionString)}: ${reason(error)}`,
-    );
-  }
-  await setNewerSettings(client);
-  const { rows } = await client.query<{ version: string; encoding: string }>(
-    `select current_setting('server_version_num') as version, current_setting('server_encoding') as encoding`,
-  );
-  const { version, encoding } = rows[0] ?? {};
-  if (Number(version) >= OLDEST_SERVER && encoding === ENCODING) return client;
-  await client.end();
-  throw new OperatorError(
-    encoding === ENCODING
-      ? `PostgreSQL 15 or newer is required; the server has version ${version}`
-      : `a database with the encoding UTF8 is required; this database has ${encoding}`,
-  );
-}
-
-function reason(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(reason).join('; ');
-  return error instanceof Error ? error.message : String(error);
 }
