@@ -1,7 +1,24 @@
 import { join } from 'node:path';
 import { runner } from 'node-pg-migrate';
-import { connectChecked } from './check-server.js';
-import { refusalOf } from './refusal.js';
+import { Client } from 'pg';
+import { OperatorError } from '../errors.js';
+import { hidePassword } from '../secrets.js';
+import { connectionOptions, setNewerSettings } from './connection-options.js';
+import { APPLICATION_NAME } from './database.js';
+import { reasonOf, refusalOf } from './refusal.js';
+
+const OLDEST_SERVER = 150_000;
+/** In a database with another encoding, names of some languages can't be written, or are cut inside a letter. */
+const ENCODING = 'UTF8';
+
+/**
+ * Checks that the server can be reached and is new enough.
+ * @throws OperatorError if the server can't be used.
+ */
+export async function checkServer(connectionString: string): Promise<void> {
+  const client = await connect(connectionString);
+  await client.end().catch(() => undefined);
+}
 
 /** Migrations of one schema. Each feature with tables of its own has a set. */
 export interface Migrations {
@@ -15,14 +32,14 @@ const EVENT_STORE: Migrations = { schema: 'event_store', dir: join(import.meta.d
 /**
  * Brings a schema up to date, by default the event store's. Processes that start at the same time wait for one lock.
  * @param signal ends the wait, and the migration.
- * @throws OperatorError if the server can't be used, or refuses the migration.
+ * @throws OperatorError like {@link checkServer}.
  */
 export async function migrate(
   connectionString: string,
   signal?: AbortSignal,
   { schema, dir } = EVENT_STORE,
 ): Promise<void> {
-  const client = await connectChecked(connectionString);
+  const client = await connect(connectionString);
   const leave = () => client.connection.stream.destroy();
   let lost: Error | undefined;
   client.on('error', (error) => (lost = error));
@@ -46,4 +63,34 @@ export async function migrate(
     signal?.removeEventListener('abort', leave);
     await client.end().catch(() => undefined);
   }
+}
+
+async function connect(connectionString: string): Promise<Client> {
+  let client: Client;
+  try {
+    client = new Client(
+      connectionOptions(connectionString, {
+        connectionTimeoutMillis: 5_000,
+        application_name: APPLICATION_NAME,
+      }),
+    );
+    client.on('error', () => undefined);
+    await client.connect();
+  } catch (error) {
+    throw new OperatorError(
+      `can't connect to PostgreSQL at ${hidePassword(connectionString)}: ${reasonOf(error)}`,
+    );
+  }
+  await setNewerSettings(client);
+  const { rows } = await client.query<{ version: string; encoding: string }>(
+    `select current_setting('server_version_num') as version, current_setting('server_encoding') as encoding`,
+  );
+  const { version, encoding } = rows[0] ?? {};
+  if (Number(version) >= OLDEST_SERVER && encoding === ENCODING) return client;
+  await client.end();
+  throw new OperatorError(
+    encoding === ENCODING
+      ? `PostgreSQL 15 or newer is required; the server has version ${version}`
+      : `a database with the encoding UTF8 is required; this database has ${encoding}`,
+  );
 }
