@@ -126,7 +126,7 @@ if (stop.signal.aborted) process.exit();
 /** One line if the operator can mend the error, otherwise the stack. */
 async function inWords(error: unknown): Promise<string> {
   if (error instanceof OperatorError || error instanceof Interrupted) return error.message;
-  const { refusalOf } = await import('./postgres/migrate.js');
+  const { refusalOf } = await import('./postgres/refusal.js');
   const { EventStoreUnavailable, NoSuchPosition, StreamDeleted } =
     await import('./event-store/event-store.js');
   const refusal = refusalOf(error)?.message;

@@ -38,6 +38,9 @@ const postgresUrl = z.string().refine((value) => {
   return url?.protocol === 'postgres:' || url?.protocol === 'postgresql:';
 }, 'must be a URL such as postgres://user:password@host:5432/database');
 
+/** Each level shows what the levels before it show, and more. */
+export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+
 const environment = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: integer(3000, 0, 65_535),
@@ -58,7 +61,7 @@ const environment = z.object({
     .regex(/^(?!pg_)[a-z_][a-z0-9_]{0,50}$/, 'must be a plain lower-case name that does not begin with pg_')
     .default('catalogue'),
   DATA_DIR: z.string().min(1).default('.colophon'),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
   MAX_TEXT_LENGTH: integer(MAX_TEXT_LENGTH, 1, 10_000),
   MAX_BODY_BYTES: integer(1_048_576, 1_024, 16_777_216),
   BODY_TIMEOUT_MS: integer(30_000, 100, 3_600_000),
@@ -84,7 +87,7 @@ export interface Config {
   readonly catalogueSchema: string;
   /** Absolute path of the folder of the embedded server. */
   readonly dataDir: string;
-  readonly logLevel: string;
+  readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly maxTextLength: number;
   readonly maxBodyBytes: number;
   /** Longest time of a request body, except for imports. */

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { Logger } from '@nestjs/common';
 import { loadConfig } from './config.js';
 import { OperatorError } from './errors.js';
-import { beginProgram, hideSecretsIn, Interrupted, whenAborted } from './program.js';
+import { beginProgram, hideSecretsIn, Interrupted, stackOf, whenAborted } from './program.js';
 import { startService } from './service.js';
 
 const PARENT_CHECK_MS = 250;
@@ -36,8 +36,4 @@ try {
   if (!told)
     process.stderr.write(`colophon: ${error instanceof OperatorError ? error.message : stackOf(error)}\n`);
   process.exit(error instanceof Interrupted ? 0 : 1);
-}
-
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

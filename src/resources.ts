@@ -13,9 +13,11 @@ import type { EventStore } from './event-store/event-store.js';
 import { EventStoreDbEventStore } from './event-store/eventstoredb/eventstoredb-event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
-import { createPool, POOLS } from './postgres/database.js';
+import { createPool } from './postgres/database.js';
 import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
-import { checkServer, migrate, refusalOf } from './postgres/migrate.js';
+import { checkServer, migrate } from './postgres/migrate.js';
+import { POOLS } from './postgres/pools.js';
+import { refusalOf } from './postgres/refusal.js';
 import { hidePassword } from './secrets.js';
 
 /** Databases, log and tables without a projector, for the operator's commands. */

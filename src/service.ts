@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ConsoleLogger, Logger, type LogLevel } from '@nestjs/common';
+import { Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance } from 'fastify';
@@ -10,6 +10,7 @@ import { OperatorError } from './errors.js';
 import { clockWarning } from './event-store/clock.js';
 import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
+import { createLogger } from './logger.js';
 import { openResources } from './resources.js';
 import { hidePassword } from './secrets.js';
 
@@ -25,32 +26,13 @@ export interface Service {
   readonly stop: () => Promise<void>;
 }
 
-const LEVELS: readonly [string, LogLevel][] = [
-  ['fatal', 'fatal'],
-  ['error', 'error'],
-  ['warn', 'warn'],
-  ['info', 'log'],
-  ['debug', 'debug'],
-  ['trace', 'verbose'],
-];
-
-/** Nest's logger at the configured level: text lines on a terminal, otherwise JSON. */
-export function createLogger(level: string): ConsoleLogger {
-  const upTo = LEVELS.findIndex(([name]) => name === level) + 1;
-  const logLevels = LEVELS.slice(0, upTo).map(([, nest]) => nest);
-  const terminal = process.stdout.isTTY === true;
-  const logger = new ConsoleLogger({ logLevels, json: !terminal, colors: terminal });
-  if (upTo === 0) logger.setLogLevels([]);
-  return logger;
-}
-
 /**
  * Starts the service.
  * @param signal gives up the start, and closes what is open.
  * @throws OperatorError for errors that the operator can fix, such as a busy port or an unreachable database.
  */
 export async function startService(config: Config, signal?: AbortSignal): Promise<Service> {
-  const logger = createLogger(config.logLevel === 'info' ? 'warn' : config.logLevel);
+  const logger = createLogger(config);
   const resources = await openResources(config, signal);
   try {
     const adapter = createAdapter(config);

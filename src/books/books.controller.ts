@@ -2,9 +2,9 @@ import { Controller, Delete, HttpCode, Patch, Post, Put, Res } from '@nestjs/com
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { Commands } from '../commands/commands.js';
-import { CommandAnswers, type CommandAnswer } from '../http/command-answer.js';
+import { commandAnswer, CommandAnswers, type CommandAnswer } from '../http/command-answer.js';
 import { Context, type HttpCommandContext } from '../http/request-context.js';
-import { commandAnswer, DescribeCommand } from '../http/describe.js';
+import { DescribeCommand } from '../http/describe.js';
 import { canonicalUuid, list, uuid, type Schemas, type Valid } from '../http/schemas.js';
 import { IdParam, ValidBody } from '../http/validate.js';
 import { AddBook } from './add-book.js';

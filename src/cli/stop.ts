@@ -1,11 +1,9 @@
-import { beginProgram, hideSecretsIn } from '../program.js';
+import { beginProgram, hideSecretsIn, stackOf } from '../program.js';
 
 hideSecretsIn(process.stderr);
 
 /** Stops the command that runs in this process. Standard output isn't looked into: it may hold data, such as the log. */
 export const stop = beginProgram((what, error) => {
   process.exitCode = 1;
-  process.stderr.write(
-    `colophon: ${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
+  process.stderr.write(`colophon: ${what}: ${stackOf(error)}\n`);
 });

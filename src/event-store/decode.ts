@@ -1,3 +1,4 @@
+import { isStorableText } from '../stored-data.js';
 import type { EventMetadata, NewEvent, Position, RecordedEvent, Revision } from './event-store.js';
 import { parseTime } from './moment.js';
 import { upcast, UPCASTERS } from './upcast.js';
@@ -82,8 +83,7 @@ function flawOf(data: unknown, metadata: Fields | undefined): string | undefined
   if (!isObject(data)) return 'its data is not a JSON object';
   if (!metadata) return NO_METADATA;
   const { actor, schemaVersion, recordedAt } = metadata;
-  if (typeof actor !== 'string' || actor.includes('\0') || !actor.isWellFormed())
-    return 'its metadata names no actor in text that a table can hold';
+  if (!isStorableText(actor)) return 'its metadata names no actor in text that a table can hold';
   if (!Number.isInteger(schemaVersion)) return 'its metadata has no schema version';
   if (recordedAt === undefined) return undefined;
   return typeof recordedAt === 'string' && TIME.test(recordedAt) && parseTime(recordedAt)

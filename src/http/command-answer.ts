@@ -1,14 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
 import type { CommandResult } from '../commands/command-context.js';
 import { PositionTokens } from '../event-store/position-token.js';
+import { canonicalUuid } from './schemas.js';
 
 /** The answer to every command. Revision and position are strings, because they may exceed 2^53. */
-export interface CommandAnswer {
-  readonly id: string;
-  readonly revision: string;
-  readonly position: string;
-}
+export const commandAnswer = z.object({
+  id: canonicalUuid,
+  revision: z.string().describe("the stream's last revision, also in the ETag"),
+  position: z.string().describe('opaque token; a query with this token as Min-Position sees the change'),
+});
+
+export type CommandAnswer = z.output<typeof commandAnswer>;
 
 /** Gives all commands the same form of answer. */
 @Injectable()

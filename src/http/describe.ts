@@ -1,10 +1,11 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
 import { z } from 'zod';
+import { commandAnswer } from './command-answer.js';
 import { JSON_TYPE, NDJSON } from './media-types.js';
 import { Offers } from './offer.guard.js';
 import { PROBLEM_JSON } from './problem.js';
-import { canonicalUuid, schemaFor, Schemas, type Schema } from './schemas.js';
+import { schemaFor, Schemas, type Schema } from './schemas.js';
 
 type JsonSchema = Record<string, unknown>;
 
@@ -32,12 +33,6 @@ export const problemSchema = z.object({
     .optional()
     .describe('for invalid input: the place, the broken rule, and an explanation; the first errors, if many'),
   moreErrors: z.int().optional().describe('how many more errors there are'),
-});
-
-export const commandAnswer = z.object({
-  id: canonicalUuid,
-  revision: z.string().describe("the stream's last revision, also in the ETag"),
-  position: z.string().describe('opaque token; a query with this token as Min-Position sees the change'),
 });
 
 type Problems = Readonly<Record<number, readonly string[]>>;
@@ -87,6 +82,13 @@ interface Description {
   readonly problems?: Problems;
 }
 
+/** The headers that say who acts, and why. */
+export const DescribeActor = (): MethodDecorator =>
+  applyDecorators(
+    ApiHeader({ name: 'X-Actor', description: 'who acts; percent-encoded UTF-8; default anonymous' }),
+    ApiHeader({ name: 'Reason', description: 'why; percent-encoded UTF-8' }),
+  );
+
 /** Describes a command's route for OpenAPI. */
 export function DescribeCommand(
   description: Omit<Description, 'tag'> & {
@@ -108,8 +110,7 @@ export function DescribeCommand(
     ...parameters(ids),
     ...queryParameters(query),
     ...(body ? [ApiBody({ schema: inputSchema(body) as never })] : []),
-    ApiHeader({ name: 'X-Actor', description: 'who acts; percent-encoded UTF-8; default anonymous' }),
-    ApiHeader({ name: 'Reason', description: 'why; percent-encoded UTF-8' }),
+    DescribeActor(),
     ApiHeader({ name: 'Idempotency-Key', description: 'makes the command safe to repeat' }),
     ApiHeader({ name: 'X-Correlation-Id', description: 'the change that the command is part of' }),
     ApiHeader({ name: 'traceparent', description: 'W3C trace context' }),
@@ -186,6 +187,10 @@ export function DescribeQuery(
 
 const namesOf = (query: Schema<z.ZodObject> | undefined): string[] =>
   query ? Object.keys(schemaFor(query, Schemas.ofAnyService).shape) : [];
+
+/** The query parameters of a route. */
+export const DescribeParameters = (query: Schema<z.ZodObject>): MethodDecorator =>
+  applyDecorators(...queryParameters(query));
 
 function queryParameters(query: Schema<z.ZodObject> | undefined): MethodDecorator[] {
   if (!query) return [];

@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer';
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -8,15 +7,13 @@ import { limitBodyTime } from './body-time.js';
 import { refuseForeign, type KnownNames } from './foreign.js';
 import { refuseMalformed } from './malformed.js';
 import { bodyType, JSON_TYPE, NDJSON, unsupportedType } from './media-types.js';
+import { parseJson } from './parse-json.js';
 import { Problem, PROBLEM_JSON, problemBody } from './problem.js';
 import { fromFramework } from './problem.filter.js';
 import { boundUnreadAnswers } from './unread-answers.js';
 
-/** Our deepest body has four levels. The limit keeps recursive code from running out of stack. */
-const MAX_DEPTH = 32;
 const IDLE_MS = 65_000;
 const HEADERS_MS = 20_000;
-const [QUOTE, BACKSLASH, BRACKET, BRACE] = [0x22, 0x5c, 0x5b, 0x7b];
 
 export interface ServerOptions extends KnownNames {
   /** Largest body, and longest time from the headers to the body's end. Neither holds for a route that streams. */
@@ -94,39 +91,6 @@ function refuseType({ headers, routeOptions }: FastifyRequest, type: string): vo
     const but = routeOptions.config.streams ? ' other than gzip' : '';
     throw new Problem(415, 'unsupported-media-type', `Send the request body without Content-Encoding${but}.`);
   }
-}
-
-/**
- * Parses JSON in UTF-8; an empty body gives undefined.
- * @throws Problem 400
- */
-function parseJson(body: Buffer): unknown {
-  if (body.length === 0) return undefined;
-  if (!isUtf8(body)) throw new Problem(400, 'malformed-json', 'The request body is not UTF-8.');
-  if (isDeeperThan(MAX_DEPTH, body))
-    throw new Problem(400, 'malformed-json', `The request body is nested deeper than ${MAX_DEPTH} levels.`);
-  try {
-    return JSON.parse(body.toString());
-  } catch (error) {
-    throw new Problem(400, 'malformed-json', `The request body is not JSON: ${(error as Error).message}.`);
-  }
-}
-
-/** Whether brackets and braces nest deeper than the limit. Brackets in strings don't count. */
-function isDeeperThan(limit: number, json: Buffer): boolean {
-  let depth = 0;
-  let inString = false;
-  for (let at = 0; at < json.length; at += 1) {
-    const byte = json[at];
-    if (inString) {
-      if (byte === BACKSLASH) at += 1;
-      else if (byte === QUOTE) inString = false;
-    } else if (byte === QUOTE) inString = true;
-    else if (byte === BRACE || byte === BRACKET) depth += 1;
-    else if (byte === BRACE + 2 || byte === BRACKET + 2) depth -= 1;
-    if (depth > limit) return true;
-  }
-  return false;
 }
 
 /** Node answers `100-continue`, and leaves other expectations to us. The request reaches no route. */

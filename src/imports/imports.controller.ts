@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
 import { Controller, HttpCode, Logger, Post, Req, Res } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiQuery, ApiResponse } from '@nestjs/swagger';
+import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse } from '@nestjs/swagger';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { DescribeProblems } from '../http/describe.js';
+import { DescribeActor, DescribeParameters, DescribeProblems } from '../http/describe.js';
 import { NDJSON, unsupportedType } from '../http/media-types.js';
 import { Offers } from '../http/offer.guard.js';
 import { readContext } from '../http/request-context.js';
@@ -14,7 +14,9 @@ import { ValidQuery } from '../http/validate.js';
 import { Importer } from './importer.js';
 import { PatientWriter } from './patient-writer.js';
 
-const query = z.strictObject({ dryRun: flag.optional() });
+const query = z.strictObject({
+  dryRun: flag.optional().describe('true: only say what each line would do; write nothing'),
+});
 
 @Controller('imports')
 export class ImportsController {
@@ -25,26 +27,20 @@ export class ImportsController {
   @Post()
   @HttpCode(200)
   @RouteConfig({ streams: true })
-  @Offers({ query: ['dryRun'], produces: [NDJSON] })
+  @Offers({ query: Object.keys(query.shape), produces: [NDJSON] })
   @ApiOperation({
     summary:
       'Import authors and books, one JSON object a line; answers one result a line, in order, as lines finish',
     tags: ['commands'],
   })
   @ApiConsumes(NDJSON)
-  @ApiQuery({
-    name: 'dryRun',
-    required: false,
-    schema: { type: 'string', enum: ['true', 'false'] },
-    description: 'true: only say what each line would do; write nothing',
-  })
+  @DescribeParameters(query)
   @ApiHeader({
     name: 'Content-Encoding',
     description: 'gzip or identity; a body that begins like gzip data is inflated, whatever the header says',
   })
   @ApiBody({ schema: { type: 'string' }, required: true })
-  @ApiHeader({ name: 'X-Actor', description: 'who acts; percent-encoded UTF-8; default anonymous' })
-  @ApiHeader({ name: 'Reason', description: 'why; percent-encoded UTF-8' })
+  @DescribeActor()
   @ApiResponse({
     status: 200,
     description:

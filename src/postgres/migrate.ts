@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { runner } from 'node-pg-migrate';
-import { Client, DatabaseError } from 'pg';
+import { Client } from 'pg';
 import { OperatorError } from '../errors.js';
 import { hidePassword } from '../secrets.js';
 import { connectionOptions, setNewerSettings } from './connection-options.js';
 import { APPLICATION_NAME } from './database.js';
-import { isUnavailable } from './errors.js';
+import { reasonOf, refusalOf } from './refusal.js';
 
 const OLDEST_SERVER = 150_000;
 /** In a database with another encoding, names of some languages can't be written, or are cut inside a letter. */
@@ -65,23 +65,6 @@ export async function migrate(
   }
 }
 
-/** A right is missing. */
-const DENIED = '42501';
-/** 25006: the database is read-only; 0A000 and 58P01: the server lacks an extension. */
-const REFUSALS = new Set([DENIED, '25006', '0A000', '58P01']);
-
-/** The error in words for an operator, if the server refused what Colophon needs, or can't be reached. */
-export function refusalOf(error: unknown): OperatorError | undefined {
-  const code = error instanceof DatabaseError ? error.code : undefined;
-  if (code === undefined || !REFUSALS.has(code))
-    return isUnavailable(error)
-      ? new OperatorError(`the database is unavailable: ${reason(error)}`, { cause: error })
-      : undefined;
-  const advice =
-    code === DENIED ? '; Colophon’s role needs the right to create schemas: `grant create on database`' : '';
-  return new OperatorError(`PostgreSQL refuses: ${reason(error)}${advice}`, { cause: error });
-}
-
 async function connect(connectionString: string): Promise<Client> {
   let client: Client;
   try {
@@ -95,7 +78,7 @@ async function connect(connectionString: string): Promise<Client> {
     await client.connect();
   } catch (error) {
     throw new OperatorError(
-      `can't connect to PostgreSQL at ${hidePassword(connectionString)}: ${reason(error)}`,
+      `can't connect to PostgreSQL at ${hidePassword(connectionString)}: ${reasonOf(error)}`,
     );
   }
   await setNewerSettings(client);
@@ -110,9 +93,4 @@ async function connect(connectionString: string): Promise<Client> {
       ? `PostgreSQL 15 or newer is required; the server has version ${version}`
       : `a database with the encoding UTF8 is required; this database has ${encoding}`,
   );
-}
-
-function reason(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(reason).join('; ');
-  return error instanceof Error ? error.message : String(error);
 }

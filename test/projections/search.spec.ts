@@ -11,7 +11,8 @@ import { Projector } from '../../projections/projector.js';
 import { bookStream } from '../../src/books/book.events.js';
 import { authorStream } from '../../src/authors/author.events.js';
 import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
-import { createPool, POOLS } from '../../src/postgres/database.js';
+import { createPool } from '../../src/postgres/database.js';
+import { POOLS } from '../../src/postgres/pools.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 import { newEvent } from '../support/events.js';
 

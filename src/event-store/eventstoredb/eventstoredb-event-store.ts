@@ -8,7 +8,10 @@ import {
   EventStore,
   EventStoreUnavailable,
   NoSuchPosition,
+  READ_BATCH,
   StreamDeleted,
+  SUBSCRIBE_BATCH,
+  TROUBLE_MS,
   UserRefused,
   type AppendObstacle,
   type AppendResult,
@@ -31,12 +34,8 @@ import { Reader } from './reader.js';
 import { StreamNames } from './stream-names.js';
 
 const RESUBSCRIBE_MS = 250;
-/** A subscription that is in trouble for so long throws, so that its follower tells of the trouble and begins anew. */
-const TROUBLE_MS = 10_000;
 /** Shortest time between two batches to a follower at the head, so that a busy log arrives in batches. */
 const GATHER_MS = 10;
-const READ_BATCH = 1_000;
-const SUBSCRIBE_BATCH = 5_000;
 /** A batch ends with the event that exceeds this size, because the events of a batch may have 1 MiB each. */
 const BATCH_BYTES = 8 * 1_048_576;
 const HEAD_BATCH = 32;

@@ -11,6 +11,7 @@ import { decode } from '../decode.js';
 import {
   EventStoreUnavailable,
   NoSuchPosition,
+  READ_BATCH,
   StreamDeleted,
   type Position,
   type ReadAllOptions,
@@ -38,7 +39,6 @@ const SILENCE_MS = 5_000;
 const STALL_MS = 60_000;
 const LISTEN_MS = 500;
 const RETRY_MS = 100;
-const READ_BATCH = 1_000;
 /** Events of the first page, and of the smallest: a forward read gets one event that the reader already has. */
 const FIRST_PAGE = 32;
 const SMALLEST_PAGE = 2;
@@ -85,7 +85,7 @@ export class Reader {
 
   /**
    * The log's events in `$all`, page by page. Skips events of other logs. Events may be 12 MiB large, so the first page
-   * is small, and the size of a page tells how many events the next page has.
+   * is small. The size of a page tells how many events the next page has.
    * @param origin the log's beginning, which ends a backward read.
    */
   async *pages(

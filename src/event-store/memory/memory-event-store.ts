@@ -6,6 +6,7 @@ import { decode } from '../decode.js';
 import {
   categoryOf,
   EventStore,
+  READ_BATCH,
   RevisionConflict,
   type AppendResult,
   type Batch,
@@ -62,7 +63,16 @@ export class MemoryEventStore extends EventStore {
   }
 
   async *readAll(options: ReadAllOptions = {}): AsyncIterable<readonly RecordedEvent[]> {
-    const { direction = 'forward', from, to, categories, types, stream, batchSize = 1_000, caller } = options;
+    const {
+      direction = 'forward',
+      from,
+      to,
+      categories,
+      types,
+      stream,
+      batchSize = READ_BATCH,
+      caller,
+    } = options;
     const matching = this.log.filter(
       (event) =>
         (from === undefined || (direction === 'forward' ? event.position > from : event.position < from)) &&

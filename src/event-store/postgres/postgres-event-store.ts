@@ -1,11 +1,15 @@
 import type DataLoader from 'dataloader';
 import type { Pool } from 'pg';
 import { batching } from '../../postgres/batching.js';
-import { createPool, POOLS } from '../../postgres/database.js';
+import { createPool } from '../../postgres/database.js';
 import { isUnavailable } from '../../postgres/errors.js';
+import { POOLS } from '../../postgres/pools.js';
 import {
   EventStore,
   EventStoreUnavailable,
+  READ_BATCH,
+  SUBSCRIBE_BATCH,
+  TROUBLE_MS,
   type AppendObstacle,
   type AppendResult,
   type Batch,
@@ -42,11 +46,6 @@ const GATHER_MS = 10;
 const POLL_MS = 500;
 /** Time between attempts while the server is unavailable. */
 const RETRY_MS = 250;
-/** A subscription that can't read for so long throws, so that its follower tells of the trouble and begins anew. */
-const TROUBLE_MS = 10_000;
-const READ_BATCH = 1_000;
-/** Page size of a follower that lags. 5,000 was the fastest measured for the projector. */
-const SUBSCRIBE_BATCH = 5_000;
 /** The first page of a follower. The events may be large, and the server looks at the size of each. */
 const FIRST_BATCH = 320;
 /** Largest number of streams read by one statement. */

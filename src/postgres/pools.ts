@@ -1,0 +1,48 @@
+import type { ConnectionConfig } from './connection-options.js';
+
+/**
+ * Lists never read a whole table. A page of memory costs the same wherever it is: otherwise the planner would rather
+ * sort what stands behind a cursor than read it in order.
+ */
+const BY_INDEX = { enable_seqscan: 'off', random_page_cost: '1' };
+
+/** The limits of one kind of work: how many connections, how many callers that wait for one, how long a statement. */
+export interface PoolLimits extends ConnectionConfig {
+  readonly max: number;
+  /** Callers that may wait for a connection. The next one gets `PoolCrowded`. */
+  readonly waiting?: number;
+  readonly statement_timeout?: number;
+  /** While callers wait, a connection rests at least so long after a statement for a caller, in milliseconds. */
+  readonly rest?: number;
+}
+
+/**
+ * Each kind of work has connections of its own, so that no kind can take another kind's. A page of the documentation
+ * lists them. Two expensive statements at a time use two processors, and leave the others to commands and single reads.
+ */
+export const POOLS = {
+  /** Streams that commands read before they decide. Keys are gathered, so some connections serve any number. */
+  commands: { max: 3, waiting: 1_000, statement_timeout: 5_000 },
+  /** Claims of idempotency keys. */
+  keys: { max: 2, waiting: 1_000, statement_timeout: 5_000 },
+  /** What the projection and operators read from the log. */
+  followers: { max: 2, statement_timeout: 9_000 },
+  /**
+   * What callers read from the log: the feed, the history of a stream. What costs is less the server than our own
+   * process, which turns events into JSON; the rests leave half of it to others. Callers wait longer than elsewhere: in
+   * the middle of a stream, a page that doesn't come breaks the connection.
+   */
+  feeds: {
+    max: 2,
+    waiting: 256,
+    connectionTimeoutMillis: 15_000,
+    statement_timeout: 5_000,
+    rest: 20,
+  },
+  /** Single authors and books. */
+  reads: { max: 6, waiting: 1_000, statement_timeout: 5_000 },
+  /** Lists. */
+  lists: { max: 3, waiting: 500, statement_timeout: 5_000, settings: BY_INDEX },
+  /** The state of the tables, and operators' work on them. */
+  operations: { max: 3 },
+} satisfies Record<string, PoolLimits>;
