@@ -86,11 +86,14 @@ export async function apply(
     const list = names.map((name) => `${schema}.${name}`).join();
     await holder.query(`lock table ${list} in ${empty ? 'access exclusive' : 'exclusive'} mode`);
     await rekey(holder, schema, tables);
-    const writing =
-      empty && (await areEmpty(holder, schema, names))
-        ? fill(holder, tables, shadow, schema, told)
-        : update(holder, tables, shadow.target.schema, schema, told, (differing) => check(live, differing));
-    const rows = await writing;
+    let rows: number;
+    if (empty && (await areEmpty(holder, schema, names))) {
+      check(live, shadow.checkpoint.parked > 0 ? ['parked'] : []);
+      rows = await fill(holder, tables, shadow, schema, told);
+    } else {
+      const checkTables = (differing: readonly string[]) => check(live, differing);
+      rows = await update(holder, tables, shadow.target.schema, schema, told, checkTables);
+    }
     await moveTo(holder, shadow.checkpoint, schema, projection.name);
     await holder.query('commit');
     return rows;
