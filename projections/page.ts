@@ -97,7 +97,7 @@ export function pageJson<Item>(rows: readonly PageRow[], limit: number, sort: st
   const shown = rows.length > limit ? rows.slice(0, limit) : rows;
   const last = rows.length > limit ? shown.at(-1) : undefined;
   const next = last ? JSON.stringify(encode(sort, cursorOf(last))) : 'null';
-  return new Json(Buffer.from(`{"items":[${shown.map(([json]) => json).join(',')}],"next":${next}}`));
+  return new Json(`{"items":[${shown.map(([json]) => json).join(',')}],"next":${next}}`);
 }
 
 function cursorOf([json, key]: PageRow): Cursor {

@@ -42,12 +42,12 @@ export class Sharing<Result> {
     this.waiting += 1;
     if (!caller) return group.result;
     return new Promise((resolve, reject) => {
-      const leave = () => {
+      group.result.then(resolve, reject);
+      // The signal lives no longer than the request, so nobody has to take the listener away.
+      caller.addEventListener('abort', () => {
         reject(caller.reason as Error);
         this.leave(key, group);
-      };
-      caller.addEventListener('abort', leave, { once: true });
-      void group.result.then(resolve, reject).finally(() => caller.removeEventListener('abort', leave));
+      });
     });
   }
 

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { fastify } from 'fastify';
 import { Pool } from 'pg';
 import { statementOf as statementOfAuthors } from '../../dist/projections/catalogue/list-authors.js';
@@ -64,7 +65,7 @@ app.get('/rows/:list', async ({ params, query }) => {
   const columns = `${list.columns}, ${created} as created, ${updated} as updated`;
   const text = page(list, columns, query.include);
   const { rows } = await pool.query(prepared(text, [key, id, limit + 1]));
-  const items = rows.slice(0, limit).map(({ created, updated, key: _, ...row }) => ({
+  const items = rows.slice(0, limit).map(({ created, updated, ...row }) => ({
     ...row,
     createdAt: new Date(Number(created)).toISOString(),
     updatedAt: new Date(Number(updated)).toISOString(),
