@@ -1,4 +1,4 @@
-import { Pool } from 'pg';
+import { escapeLiteral, Pool } from 'pg';
 import { CatalogueAsOf } from '../../projections/catalogue/catalogue-as-of.js';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { GetAuthor, GetAuthorHandler } from '../../projections/catalogue/get-author.js';
@@ -379,14 +379,25 @@ function listsOn(listPool: Pool) {
 
 describe.each(['without', 'with'])('%s statistics', (statistics) => {
   let lists: Pool;
-  const plans: string[] = [];
+  const plans: Node[] = [];
   beforeAll(async () => {
     if (statistics === 'with') await sql(database.url, 'analyze');
     lists = createPool(database.url, { ...POOLS.lists, searchPath: 'catalogue,public' });
     const query = lists.query.bind(lists);
-    const explaining = async (config: { text: string; values: unknown[] }) => {
-      const plan = await query({ ...config, name: '', text: `explain (format json) ${config.text}` });
-      plans.push(JSON.stringify(plan.rows[0]['QUERY PLAN'][0].Plan));
+    const planOf = ({ rows }: { rows: object[] }) =>
+      (rows[0] as { 'QUERY PLAN': [{ Plan: Node }] })['QUERY PLAN'][0].Plan;
+    const explaining = async (config: { name?: string; text: string; values: (string | number)[] }) => {
+      const { name, text, values } = config;
+      plans.push(planOf(await query({ text: `explain (format json) ${text}`, values })));
+      // A statement that the server keeps gets a plan for any values as soon as that seems to cost as little.
+      if (name !== undefined) {
+        const execute = values.length > 0 ? `p(${values.map((each) => escapeLiteral(`${each}`)).join()})` : 'p';
+        const results = await query(
+          `set plan_cache_mode = force_generic_plan; prepare p as ${text}; explain (format json) execute ${execute};
+           deallocate p; reset plan_cache_mode`,
+        );
+        plans.push(planOf((results as unknown as { rows: object[] }[])[2] ?? { rows: [] }));
+      }
       return query(config);
     };
     Object.assign(lists, { query: explaining });
@@ -400,12 +411,14 @@ describe.each(['without', 'with'])('%s statistics', (statistics) => {
         for (const after of [false, true]) {
           plans.length = 0;
           await ask(listsOn(lists), sort, after);
-          expect(plans).toHaveLength(1);
-          expect(plans[0]).toMatch(index);
-          for (const [node, parent] of nodesOf(JSON.parse(plans[0] ?? '') as Node)) {
-            expect(node['Node Type']).not.toBe('Seq Scan');
-            // Only a walk, which its limit ends, reads an index without looking for anything.
-            if (node['Index Name'] && !node['Index Cond']) expect(parent?.['Node Type']).toBe('Limit');
+          expect(plans).not.toHaveLength(0);
+          for (const plan of plans) {
+            expect(JSON.stringify(plan)).toMatch(index);
+            for (const [node, parent] of nodesOf(plan)) {
+              expect(node['Node Type']).not.toBe('Seq Scan');
+              // Only a walk, which its limit ends, reads an index without looking for anything.
+              if (node['Index Name'] && !node['Index Cond']) expect(parent?.['Node Type']).toBe('Limit');
+            }
           }
         }
     },
