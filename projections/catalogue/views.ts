@@ -9,7 +9,7 @@ import {
   optional,
   plain,
   text,
-  time,
+  times,
 } from '../../src/postgres/json-text.js';
 
 /** Largest number of items in a list inside a resource. A page has up to 500 resources. */
@@ -80,8 +80,7 @@ export const pageOf = (item: z.ZodType, more: z.ZodRawShape = {}) =>
 const fieldsOf = (alias: 'a' | 'b') => ({
   sourceKey: optional(text(`${alias}.source_key`)),
   revision: plain(`${alias}.revision`),
-  createdAt: time(`${alias}.created_at`),
-  updatedAt: time(`${alias}.updated_at`),
+  createdAt: times(`${alias}.created_at`, 'updatedAt', `${alias}.updated_at`),
   stale: optional(json(`case when ${alias}.stale then 'true' end`)),
 });
 

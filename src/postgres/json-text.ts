@@ -17,15 +17,26 @@ export const nullable = (field: Field): Field => ({ ...field, sql: `coalesce(${f
 /** There is no such field if the value is null. */
 export const optional = (field: Field): Field => ({ ...field, optional: true });
 /**
- * A time without microseconds, in RFC 3339, UTC, with milliseconds. The server leaves out zeros at the end: with one
- * microsecond more, there are none. `to_char` takes twice as long, a quarter of the time for a page.
+ * Two times as two fields. Most pairs are the same time twice, which is then written once: a time takes longer than any
+ * other value.
  */
-export const time = (sql: string): Field => ({
-  sql: `left(to_json(${sql} + interval '1 microsecond')::text, 24)`,
-  after: 'Z"',
+export const times = (first: string, name: string, second: string): Field => ({
+  before: '"',
+  sql: `case when ${first} = ${second} then replace(${literal(`#","${name}":"#`)}, '#', ${rfc3339(first)})
+    else ${rfc3339(first)} || ${literal(`","${name}":"`)} || ${rfc3339(second)} end`,
+  after: '"',
 });
 
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+/**
+ * A time without microseconds, in RFC 3339, UTC, with milliseconds. The server leaves out zeros at the end: with one
+ * microsecond more, there are none. `to_char` takes twice as long.
+ */
+const rfc3339 = (sql: string): string =>
+  `(replace(left((${sql} + interval '1 microsecond')::text, 23), ' ', 'T') || 'Z')`;
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
 
 /**
  * SQL that gives a JSON object as text, as `JSON.stringify` writes it. No value is null, except in optional fields.
