@@ -120,6 +120,11 @@ test('a single resource comes with its revision as ETag, and with what is includ
   expect(alone.headers.get('etag')).toBe(`"${alone.body.revision}"`);
   const found = await get(`/books/${ids['solaris']}?include=authors`);
   expect(found.headers.get('content-type')).toBe('application/json; charset=utf-8');
+  expect(found.text).toBe(JSON.stringify(found.body));
+  expect(Object.keys(found.body).join()).toBe('id,title,sourceKey,revision,createdAt,updatedAt,authors');
+  expect(Object.keys(found.body.authors[0]).join()).toBe('id,name,position,roles,creditedAs');
+  const listed = await get(`/books?prefix=solaris&include=authors`);
+  expect(listed.text).toBe(`{"items":[${found.text}],"next":null}`);
   expect(found.body).toMatchObject({
     title: 'Solaris',
     revision: '2',

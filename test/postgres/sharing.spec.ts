@@ -94,11 +94,10 @@ test('a caller who leaves takes nothing from the others; after the last one, the
 test('callers that wait are limited in number, and leave room when they go or are served', async () => {
   const { statements, run } = server();
   const sharing = new Sharing<number>();
-  const leaving = new AbortController();
-  const fill = () => Array.from({ length: 500 }, (_, n) => sharing.ask(`${n % 2}`, leaving.signal, run));
-  const left = Promise.allSettled(fill());
+  const leaving = Array.from({ length: 500 }, () => new AbortController());
+  const left = Promise.allSettled(leaving.map(({ signal }, n) => sharing.ask(`${n % 2}`, signal, run)));
   await expect(sharing.ask('another', undefined, run)).rejects.toBeInstanceOf(PoolCrowded);
-  leaving.abort(new Error('left'));
+  for (const caller of leaving) caller.abort(new Error('left'));
   expect(new Set((await left).map(({ status }) => status))).toEqual(new Set(['rejected']));
 
   const callers = Array.from({ length: 500 }, (_, n) => sharing.ask(`${n % 2}`, undefined, run));

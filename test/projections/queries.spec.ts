@@ -391,7 +391,8 @@ describe.each(['without', 'with'])('%s statistics', (statistics) => {
       plans.push(planOf(await query({ text: `explain (format json) ${text}`, values })));
       // A statement that the server keeps gets a plan for any values as soon as that seems to cost as little.
       if (name !== undefined) {
-        const execute = values.length > 0 ? `p(${values.map((each) => escapeLiteral(`${each}`)).join()})` : 'p';
+        const execute =
+          values.length > 0 ? `p(${values.map((each) => escapeLiteral(`${each}`)).join()})` : 'p';
         const results = await query(
           `set plan_cache_mode = force_generic_plan; prepare p as ${text}; explain (format json) execute ${execute};
            deallocate p; reset plan_cache_mode`,
