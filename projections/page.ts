@@ -1,3 +1,4 @@
+import { Json } from '../src/http/json.js';
 import type { Problem } from '../src/http/problem.js';
 import { invalidRequest } from '../src/http/problem.js';
 
@@ -63,6 +64,9 @@ export class Parameters {
   }
 }
 
+/** The number of items of most pages. */
+export const USUAL_LIMIT = 50;
+
 /** The clauses of a keyset page: rows after the cursor, in order. One extra row shows whether a next page exists. */
 export function keyset(
   order: Order,
@@ -77,8 +81,28 @@ export function keyset(
     ? `(${expression}, ${id}) ${descending ? '<' : '>'} (${parameters.add(after[0])}::${type}, ${parameters.add(after[1])}::uuid)`
     : 'true';
   const sorted = `order by ${expression} ${direction}, ${id} ${direction}`;
-  const rows = parameters.add(limit + 1);
+  // With the usual number in its text, a prepared statement is planned once; otherwise for each page.
+  const rows = limit === USUAL_LIMIT ? String(limit + 1) : parameters.add(limit + 1);
   return { where, sorted, rows, tail: `${sorted} limit ${rows}` };
+}
+
+/**
+ * A row of a list: the item as JSON, and its sort value. A sort value that the item shows is not selected once more.
+ * Rows are arrays: making objects takes longer.
+ */
+export type PageRow = readonly [json: string, key?: string];
+
+/** Like {@link toPage}, for items that are JSON already. */
+export function pageJson<Item>(rows: readonly PageRow[], limit: number, sort: string): Json<Page<Item>> {
+  const shown = rows.length > limit ? rows.slice(0, limit) : rows;
+  const last = rows.length > limit ? shown.at(-1) : undefined;
+  const next = last ? JSON.stringify(encode(sort, cursorOf(last))) : 'null';
+  return new Json(`{"items":[${shown.map(([json]) => json).join(',')}],"next":${next}}`);
+}
+
+function cursorOf([json, key]: PageRow): Cursor {
+  const { id, createdAt } = JSON.parse(json) as { id: string; createdAt: string };
+  return [key ?? createdAt, id];
 }
 
 /** Drops the extra row, and makes the next page's cursor from the last row that stays. */

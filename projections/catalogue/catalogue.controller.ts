@@ -1,5 +1,5 @@
 import { Controller, Get, Req, Res, UseGuards } from '@nestjs/common';
-import { QueryBus } from '@nestjs/cqrs';
+import { QueryBus, type Query } from '@nestjs/cqrs';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Caller } from '../../src/http/caller.js';
@@ -10,12 +10,13 @@ import { IdParam, ValidQuery } from '../../src/http/validate.js';
 import { role } from '../../src/books/role-schemas.js';
 import { MAX_KEY_LENGTH } from '../../src/stored-data.js';
 import { MinPositionGuard } from '../min-position.guard.js';
-import type { Page } from '../page.js';
-import { GetAuthor } from './get-author.js';
-import { GetBook } from './get-book.js';
+import { USUAL_LIMIT, type Page } from '../page.js';
+import { GetAuthor, GetAuthorTag } from './get-author.js';
+import { GetBook, GetBookTag } from './get-book.js';
 import { AUTHOR_SORTS, ListAuthors } from './list-authors.js';
 import { BOOK_SORTS, ListBooks } from './list-books.js';
 import { ListAuthorsOfBook, ListBooksOfAuthor, type PageOfAuthors } from './list-links.js';
+import type { Representation } from './representation.js';
 import {
   authorView,
   bookView,
@@ -23,13 +24,11 @@ import {
   linkedBook,
   pageOf,
   waitingAuthor,
-  type AuthorView,
-  type BookView,
   type LinkedBook,
 } from './views.js';
 
 const paging = {
-  limit: pageSize(500, 50).describe('1 to 500 items; 50 by default'),
+  limit: pageSize(500, USUAL_LIMIT).describe('1 to 500 items; 50 by default'),
   after: z.string().max(4_000).optional().describe('the `next` of the previous page'),
 };
 const isText = [
@@ -121,11 +120,12 @@ export class CatalogueController {
     minPosition: true,
     problems: { 400: ['invalid-request'] },
   })
-  listAuthors(
+  async listAuthors(
     @ValidQuery(authorList) query: Valid<typeof authorList>,
     @Caller() caller: AbortSignal,
-  ): Promise<Page<AuthorView>> {
-    return this.queries.execute(new ListAuthors(query, caller));
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string | Buffer> {
+    return (await this.queries.execute(new ListAuthors(query, caller))).by(reply);
   }
 
   @Get('authors/:id')
@@ -139,15 +139,15 @@ export class CatalogueController {
     tagged: true,
     problems: AUTHOR_PROBLEMS,
   })
-  async getAuthor(
+  getAuthor(
     @IdParam('id') id: string,
     @ValidQuery(oneAuthor) { include, asOf: moment }: Valid<typeof oneAuthor>,
     @Req() request: FastifyRequest,
     @Caller() caller: AbortSignal,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<AuthorView | undefined> {
-    const author = await this.queries.execute(new GetAuthor(id, include === 'books', moment, caller));
-    return withTag(request, reply, author, include === undefined);
+  ): Promise<string | Buffer | undefined> {
+    const query = new GetAuthor(id, include === 'books', moment, caller);
+    return this.one(request, reply, query, include || moment ? undefined : new GetAuthorTag(id));
   }
 
   @Get('authors/:id/books')
@@ -176,11 +176,12 @@ export class CatalogueController {
     minPosition: true,
     problems: { 400: ['invalid-request'] },
   })
-  listBooks(
+  async listBooks(
     @ValidQuery(bookList) query: Valid<typeof bookList>,
     @Caller() caller: AbortSignal,
-  ): Promise<Page<BookView>> {
-    return this.queries.execute(new ListBooks(query, caller));
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string | Buffer> {
+    return (await this.queries.execute(new ListBooks(query, caller))).by(reply);
   }
 
   @Get('books/:id')
@@ -194,15 +195,15 @@ export class CatalogueController {
     tagged: true,
     problems: BOOK_PROBLEMS,
   })
-  async getBook(
+  getBook(
     @IdParam('id') id: string,
     @ValidQuery(oneBook) { include, asOf: moment }: Valid<typeof oneBook>,
     @Req() request: FastifyRequest,
     @Caller() caller: AbortSignal,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<BookView | undefined> {
-    const book = await this.queries.execute(new GetBook(id, include === 'authors', moment, caller));
-    return withTag(request, reply, book, include === undefined);
+  ): Promise<string | Buffer | undefined> {
+    const query = new GetBook(id, include === 'authors', moment, caller);
+    return this.one(request, reply, query, include || moment ? undefined : new GetBookTag(id));
   }
 
   @Get('books/:id/authors')
@@ -226,21 +227,28 @@ export class CatalogueController {
   ): Promise<PageOfAuthors> {
     return this.queries.execute(new ListAuthorsOfBook(id, page));
   }
+
+  /**
+   * Answers with a resource and its ETag, or with 304.
+   * @param tag the tag alone, which costs less to read.
+   */
+  private async one<View>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    query: Query<Representation<View>>,
+    tag: Query<string | undefined> | undefined,
+  ): Promise<string | Buffer | undefined> {
+    if (tag && request.headers['if-none-match'] !== undefined) {
+      const shown = await this.queries.execute(tag);
+      if (shown !== undefined && isKnown(request, shown)) return notModified(reply, shown);
+    }
+    const { tag: shown, json } = await this.queries.execute(query);
+    if (isKnown(request, shown)) return notModified(reply, shown);
+    reply.header('etag', shown);
+    return json.by(reply);
+  }
 }
 
-/**
- * Sets the ETag: the resource's own revision, for `If-Match`. The revision doesn't cover included resources. So only an
- * answer without inclusions may become a 304 for `If-None-Match`.
- */
-function withTag<View extends { revision: string }>(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  view: View,
-  covered: boolean,
-): View | undefined {
-  const tag = `"${view.revision}"`;
-  reply.header('etag', tag);
-  if (!isKnown(request, tag, covered)) return view;
-  reply.status(304);
-  return undefined;
+function notModified(reply: FastifyReply, tag: string): undefined {
+  reply.status(304).header('etag', tag);
 }

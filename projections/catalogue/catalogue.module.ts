@@ -1,8 +1,8 @@
 import { Module } from '@nestjs/common';
 import { CatalogueAsOf } from './catalogue-as-of.js';
 import { CatalogueController } from './catalogue.controller.js';
-import { GetAuthorHandler } from './get-author.js';
-import { GetBookHandler } from './get-book.js';
+import { GetAuthorHandler, GetAuthorTagHandler } from './get-author.js';
+import { GetBookHandler, GetBookTagHandler } from './get-book.js';
 import { ListAuthorsHandler } from './list-authors.js';
 import { ListBooksHandler } from './list-books.js';
 import { ListAuthorsOfBookHandler, ListBooksOfAuthorHandler } from './list-links.js';
@@ -14,7 +14,9 @@ import { ReadModel } from './read-model.js';
     ReadModel,
     CatalogueAsOf,
     GetAuthorHandler,
+    GetAuthorTagHandler,
     GetBookHandler,
+    GetBookTagHandler,
     ListAuthorsHandler,
     ListBooksHandler,
     ListBooksOfAuthorHandler,

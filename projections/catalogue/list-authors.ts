@@ -1,20 +1,15 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import type { QueryArrayConfig } from 'pg';
 import type { Role } from '../../src/books/roles.js';
-import { queryFor } from '../../src/postgres/database.js';
-import { decodeCursor, Parameters, toPage, type Order, type Page } from '../page.js';
+import type { Json } from '../../src/http/json.js';
+import { decodeCursor, Parameters, type Order, type Page } from '../page.js';
 import { inRole, linkedTo } from './link-filters.js';
 import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
 import { fromSource } from './source-key.js';
+import { SharedPages } from './shared-pages.js';
 import { beginsWith, searched, statement, type TextFilter } from './search.js';
-import {
-  authorColumns,
-  booksOfAuthor,
-  rfc3339,
-  toAuthor,
-  type AuthorRecord,
-  type AuthorView,
-} from './views.js';
+import { AUTHOR_JSON, AUTHOR_JSON_WITH_BOOKS, type AuthorView } from './views.js';
 
 export const AUTHOR_SORTS = ['name', '-name', 'createdAt', '-createdAt'] as const;
 
@@ -32,7 +27,7 @@ export interface AuthorFilter extends TextFilter {
   readonly include?: 'books' | undefined;
 }
 
-export class ListAuthors extends Query<Page<AuthorView>> {
+export class ListAuthors extends Query<Json<Page<AuthorView>>> {
   /** @param caller aborts when the caller leaves. */
   constructor(
     readonly filter: AuthorFilter,
@@ -41,8 +36,6 @@ export class ListAuthors extends Query<Page<AuthorView>> {
     super();
   }
 }
-
-type Row = AuthorRecord & { readonly key: string };
 
 const ORDERS: Record<AuthorFilter['sort'], Order> = {
   name: { expression: 'a.name_sort', type: 'text', descending: false },
@@ -67,38 +60,34 @@ const withBooks = (has: boolean): Filter => ({
 
 @QueryHandler(ListAuthors)
 export class ListAuthorsHandler implements IQueryHandler<ListAuthors> {
-  constructor(private readonly lists: ListPool) {}
+  private readonly pages: SharedPages<AuthorView>;
 
-  async execute({ filter, caller }: ListAuthors): Promise<Page<AuthorView>> {
-    const { limit, sort, prefix, book, role, hasBooks, key, include } = filter;
-    const parameters = new Parameters();
-    const filters: Filter[] = [];
-    if (key !== undefined) filters.push(fromSource('authors a', key, parameters));
-    if (book !== undefined) filters.push(linkedTo('authors a', book, role, parameters));
-    for (const { condition } of searched(filter, 'a.words', parameters))
-      filters.push(authorsWithWords(condition));
-    if (role !== undefined && book === undefined) filters.push(inRole('authors a', role));
-    if (prefix !== undefined)
-      filters.push(...beginsWith('authors a', prefix, sort.endsWith('name'), parameters));
-    if (hasBooks !== undefined) filters.push(withBooks(hasBooks));
-    const text = listStatement(
-      {
-        table: 'authors a',
-        columns: `${authorColumns}${include ? `, ${booksOfAuthor}` : ''}, a.name_sort as key`,
-        order: ORDERS[sort],
-        limit,
-        after: filter.after === undefined ? undefined : decodeCursor(sort, filter.after),
-        filters,
-      },
-      parameters,
-    );
-    const rows = await queryFor<Row>(caller, this.lists.pool, statement(text, filter, parameters.values));
-    return toPage(
-      rows,
-      limit,
-      sort,
-      (row) => [sort.endsWith('name') ? row.key : rfc3339(row.created), row.id],
-      toAuthor,
-    );
+  constructor(lists: ListPool) {
+    this.pages = new SharedPages(lists);
   }
+
+  execute({ filter, caller }: ListAuthors): Promise<Json<Page<AuthorView>>> {
+    return this.pages.read(filter, caller, statementOf);
+  }
+}
+
+/** The statement of a page. */
+export function statementOf(filter: AuthorFilter): QueryArrayConfig {
+  const { limit, sort, prefix, book, role, hasBooks, key, include } = filter;
+  const parameters = new Parameters();
+  const filters: Filter[] = [];
+  if (key !== undefined) filters.push(fromSource('authors a', key, parameters));
+  if (book !== undefined) filters.push(linkedTo('authors a', book, role, parameters));
+  for (const { condition } of searched(filter, 'a.words', parameters))
+    filters.push(authorsWithWords(condition));
+  if (role !== undefined && book === undefined) filters.push(inRole('authors a', role));
+  if (prefix !== undefined)
+    filters.push(...beginsWith('authors a', prefix, sort.endsWith('name'), parameters));
+  if (hasBooks !== undefined) filters.push(withBooks(hasBooks));
+  const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
+  const json = include ? AUTHOR_JSON_WITH_BOOKS : AUTHOR_JSON;
+  const order = ORDERS[sort];
+  const columns = sort.endsWith('createdAt') ? json : `${json}, ${order.expression}`;
+  const list = { table: 'authors a', columns, order, limit, after, filters } as const;
+  return { ...statement(listStatement(list, parameters), filter, parameters.values), rowMode: 'array' };
 }

@@ -1,14 +1,16 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import type { QueryArrayConfig } from 'pg';
 import type { Role } from '../../src/books/roles.js';
-import { queryFor } from '../../src/postgres/database.js';
-import { decodeCursor, Parameters, toPage, type Cursor, type Order, type Page } from '../page.js';
+import type { Json } from '../../src/http/json.js';
+import { decodeCursor, Parameters, type Cursor, type Order, type Page } from '../page.js';
 import { inRole, linkedTo } from './link-filters.js';
 import { listStatement, type Filter } from './list-statement.js';
 import { ListPool } from './read-model.js';
 import { fromSource } from './source-key.js';
+import { SharedPages } from './shared-pages.js';
 import { beginsWith, searched, statement, type TextFilter } from './search.js';
 import { holds, inZone, walked, ZONES, type Zone } from './zones.js';
-import { bookColumns, authorsOfBook, rfc3339, toBook, type BookRecord, type BookView } from './views.js';
+import { BOOK_JSON, BOOK_JSON_WITH_AUTHORS, type BookView } from './views.js';
 
 export const BOOK_SORTS = ['title', '-title', 'createdAt', '-createdAt'] as const;
 
@@ -25,7 +27,7 @@ export interface BookFilter extends TextFilter {
   readonly include?: 'authors' | undefined;
 }
 
-export class ListBooks extends Query<Page<BookView>> {
+export class ListBooks extends Query<Json<Page<BookView>>> {
   /** @param caller aborts when the caller leaves. */
   constructor(
     readonly filter: BookFilter,
@@ -34,8 +36,6 @@ export class ListBooks extends Query<Page<BookView>> {
     super();
   }
 }
-
-type Row = BookRecord & { readonly key: string };
 
 const ORDERS: Record<BookFilter['sort'], Order> = {
   title: { expression: 'b.title_sort', type: 'text', descending: false },
@@ -78,38 +78,33 @@ function booksWithWords(
 
 @QueryHandler(ListBooks)
 export class ListBooksHandler implements IQueryHandler<ListBooks> {
-  constructor(private readonly lists: ListPool) {}
+  private readonly pages: SharedPages<BookView>;
 
-  async execute({ filter, caller }: ListBooks): Promise<Page<BookView>> {
-    const { limit, sort, prefix, author, role, key, include } = filter;
-    const parameters = new Parameters();
-    const filters: Filter[] = [];
-    if (key !== undefined) filters.push(fromSource('books b', key, parameters));
-    if (author !== undefined) filters.push(linkedTo('books b', author, role, parameters));
-    const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
-    for (const { condition, home } of searched(filter, 'w.words', parameters))
-      filters.push(booksWithWords(condition, home, sort, after));
-    if (role !== undefined && author === undefined) filters.push(inRole('books b', role));
-    if (prefix !== undefined)
-      filters.push(...beginsWith('books b', prefix, sort.endsWith('title'), parameters));
-    const text = listStatement(
-      {
-        table: 'books b',
-        columns: `${bookColumns}${include ? `, ${authorsOfBook}` : ''}, b.title_sort as key`,
-        order: ORDERS[sort],
-        limit,
-        after,
-        filters,
-      },
-      parameters,
-    );
-    const rows = await queryFor<Row>(caller, this.lists.pool, statement(text, filter, parameters.values));
-    return toPage(
-      rows,
-      limit,
-      sort,
-      (row) => [sort.endsWith('title') ? row.key : rfc3339(row.created), row.id],
-      toBook,
-    );
+  constructor(lists: ListPool) {
+    this.pages = new SharedPages(lists);
   }
+
+  execute({ filter, caller }: ListBooks): Promise<Json<Page<BookView>>> {
+    return this.pages.read(filter, caller, statementOf);
+  }
+}
+
+/** The statement of a page. */
+export function statementOf(filter: BookFilter): QueryArrayConfig {
+  const { limit, sort, prefix, author, role, key, include } = filter;
+  const parameters = new Parameters();
+  const filters: Filter[] = [];
+  if (key !== undefined) filters.push(fromSource('books b', key, parameters));
+  if (author !== undefined) filters.push(linkedTo('books b', author, role, parameters));
+  const after = filter.after === undefined ? undefined : decodeCursor(sort, filter.after);
+  for (const { condition, home } of searched(filter, 'w.words', parameters))
+    filters.push(booksWithWords(condition, home, sort, after));
+  if (role !== undefined && author === undefined) filters.push(inRole('books b', role));
+  if (prefix !== undefined)
+    filters.push(...beginsWith('books b', prefix, sort.endsWith('title'), parameters));
+  const json = include ? BOOK_JSON_WITH_AUTHORS : BOOK_JSON;
+  const order = ORDERS[sort];
+  const columns = sort.endsWith('createdAt') ? json : `${json}, ${order.expression}`;
+  const list = { table: 'books b', columns, order, limit, after, filters } as const;
+  return { ...statement(listStatement(list, parameters), filter, parameters.values), rowMode: 'array' };
 }

@@ -4,14 +4,8 @@ import type { Pool } from 'pg';
 import { Problem, unavailable } from '../../src/http/problem.js';
 import { batching } from '../../src/postgres/batching.js';
 import { prepared } from '../../src/postgres/database.js';
-import {
-  authorColumns,
-  authorsOfBook,
-  bookColumns,
-  booksOfAuthor,
-  type AuthorRecord,
-  type BookRecord,
-} from './views.js';
+import type { Shown } from './representation.js';
+import { AUTHOR_JSON, AUTHOR_JSON_WITH_BOOKS, BOOK_JSON, BOOK_JSON_WITH_AUTHORS } from './views.js';
 
 /** The pool for single authors and books. Its search path is the catalogue's schema. */
 export abstract class CataloguePool {
@@ -23,28 +17,35 @@ export abstract class ListPool {
   abstract readonly pool: Pool;
 }
 
+type Loader<Row> = DataLoader<string, Row | undefined>;
+
+/** A row as the JSON of an answer. */
+interface Written extends Shown {
+  readonly json: string;
+}
+
 /**
  * Reads single authors and books. Concurrent requests share a statement. With 64 connections, one point query for each
  * request costs the server several times as much.
  */
 @Injectable()
 export class ReadModel {
-  readonly author: DataLoader<string, AuthorRecord | undefined>;
-  readonly authorWithBooks: DataLoader<string, AuthorRecord | undefined>;
-  readonly book: DataLoader<string, BookRecord | undefined>;
-  readonly bookWithAuthors: DataLoader<string, BookRecord | undefined>;
+  readonly author: Loader<Written>;
+  readonly authorWithBooks: Loader<Written>;
+  readonly authorShown: Loader<Shown>;
+  readonly book: Loader<Written>;
+  readonly bookWithAuthors: Loader<Written>;
+  readonly bookShown: Loader<Shown>;
   private readonly pool: Pool;
 
   constructor({ pool }: CataloguePool) {
     this.pool = pool;
-    this.author = this.byId(`select ${authorColumns} from authors a where a.id = any($1)`);
-    this.authorWithBooks = this.byId(
-      `select ${authorColumns}, ${booksOfAuthor} from authors a where a.id = any($1)`,
-    );
-    this.book = this.byId(`select ${bookColumns} from books b where b.id = any($1)`);
-    this.bookWithAuthors = this.byId(
-      `select ${bookColumns}, ${authorsOfBook} from books b where b.id = any($1)`,
-    );
+    this.author = this.byId('authors a', AUTHOR_JSON);
+    this.authorWithBooks = this.byId('authors a', AUTHOR_JSON_WITH_BOOKS);
+    this.authorShown = this.byId('authors a');
+    this.book = this.byId('books b', BOOK_JSON);
+    this.bookWithAuthors = this.byId('books b', BOOK_JSON_WITH_AUTHORS);
+    this.bookShown = this.byId('books b');
   }
 
   /** The problem for an id without a row: removed (410), parked, or unknown (404). */
@@ -63,9 +64,12 @@ export class ReadModel {
     return new Problem(404, `${kind}-not-found`, `There is no ${kind} with this id.`);
   }
 
-  private byId<Row extends { readonly id: string }>(text: string): DataLoader<string, Row | undefined> {
+  private byId(table: 'authors a' | 'books b', json: string): Loader<Written>;
+  private byId(table: 'authors a' | 'books b'): Loader<Shown>;
+  private byId(table: 'authors a' | 'books b', json = 'null'): Loader<Written> {
+    const text = `select id, revision, stale, ${json} as json from ${table} where id = any($1)`;
     const load = async (ids: readonly string[]) => {
-      const { rows } = await this.pool.query<Row>(prepared(text, [ids]));
+      const { rows } = await this.pool.query<Written & { id: string }>(prepared(text, [ids]));
       const found = new Map(rows.map((row) => [row.id, row]));
       return ids.map((id) => found.get(id));
     };

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import { opaque, parseEntityTags, type EntityTags } from './entity-tags.js';
+import { opaque, parseEntityTags, revisionIn, type EntityTags } from './entity-tags.js';
 import { invalidRequest, Problem } from './problem.js';
 
 /**
@@ -25,22 +25,18 @@ export function readRevisions(
 ): 'any' | bigint[] | undefined {
   const tags = readTags(request, name);
   if (tags === undefined || tags === 'any') return tags;
-  return tags
-    .map((tag) => (name === 'If-Match' ? tag : opaque(tag)))
-    .flatMap((tag) => /^"(0|[1-9]\d{0,18})"$/.exec(tag)?.[1] ?? [])
-    .map(BigInt);
+  return tags.map((tag) => (name === 'If-Match' ? tag : opaque(tag))).flatMap((tag) => revisionIn(tag) ?? []);
 }
 
 /**
  * Whether a client that reads has the representation already, so that the answer is 304 (RFC 9110 §13.2.2).
  * @param tag of the representation.
- * @param covered whether the tag covers all that the answer shows. Otherwise, only `*` gives 304.
  * @throws Problem 412 if the request has an `If-Match` without the tag.
  */
-export function isKnown(request: Pick<FastifyRequest, 'headers'>, tag: string, covered: boolean): boolean {
+export function isKnown(request: Pick<FastifyRequest, 'headers'>, tag: string): boolean {
   const wanted = readTags(request, 'If-Match');
   if (wanted && wanted !== 'any' && !wanted.includes(tag))
     throw new Problem(412, 'revision-mismatch', `The entity tag is ${tag}.`, { headers: { etag: tag } });
   const known = readTags(request, 'If-None-Match');
-  return known === 'any' || (covered && known?.some((each) => opaque(each) === tag) === true);
+  return known === 'any' || known?.some((each) => opaque(each) === tag) === true;
 }

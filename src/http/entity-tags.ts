@@ -23,3 +23,18 @@ export function parseEntityTags(text: string): EntityTags | undefined {
 
 /** The opaque part of a tag: all that a weak comparison looks at. */
 export const opaque = (tag: string): string => tag.replace(/^W\//, '');
+
+/**
+ * The tag of an answer about a resource: its revision, which is what commands compare, and whatever else the answer
+ * shows.
+ */
+export const entityTag = (revision: string, ...shown: readonly string[]): string =>
+  `"${[revision, ...shown].join('-')}"`;
+
+const REVISION_TAG = /^"(0|[1-9]\d{0,18})(-[\w-]+)?"$/;
+
+/** The revision in a tag of {@link entityTag}; undefined for other tags. */
+export function revisionIn(tag: string): bigint | undefined {
+  const revision = REVISION_TAG.exec(tag)?.[1];
+  return revision === undefined ? undefined : BigInt(revision);
+}

@@ -8,10 +8,12 @@ const MAX_UNREAD_BYTES = 128 * 1_048_576;
 
 /**
  * Bounds the memory of answers that wait for slow clients. A large answer beyond the bound becomes a 503. Streams
- * don't count: they are produced as fast as the client reads.
+ * don't count: they are produced as fast as the client reads. A buffer that is several answers counts once.
  */
 export function boundUnreadAnswers(fastify: FastifyInstance, mostBytes = MAX_UNREAD_BYTES): void {
   let unread = 0;
+  /** How many clients have not read each answer. */
+  const readers = new Map<object, number>();
   fastify.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, payload: unknown, done) => {
     const bytes = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload.length : 0;
     // The client left before the answer was ready: it would never be counted off.
@@ -19,7 +21,9 @@ export function boundUnreadAnswers(fastify: FastifyInstance, mostBytes = MAX_UNR
       done();
       return;
     }
-    if (unread + bytes > mostBytes) {
+    const answer: object = Buffer.isBuffer(payload) ? payload : {};
+    const others = readers.get(answer) ?? 0;
+    if (others === 0 && unread + bytes > mostBytes) {
       const problem = unavailable('Too many large answers wait for clients that do not read them.');
       void reply
         .status(problem.status)
@@ -30,12 +34,15 @@ export function boundUnreadAnswers(fastify: FastifyInstance, mostBytes = MAX_UNR
       done(null, JSON.stringify(problemBody(problem)));
       return;
     }
-    unread += bytes;
+    if (others === 0) unread += bytes;
+    readers.set(answer, others + 1);
     const { socket } = request.raw;
     const off = () => {
       reply.raw.off('close', off);
       socket.off('close', off);
-      unread -= bytes;
+      const left = (readers.get(answer) ?? 0) - 1;
+      if (left > 0) readers.set(answer, left);
+      else if (readers.delete(answer)) unread -= bytes;
     };
     // An answer that waits behind another on the same connection is never closed itself if the connection closes first.
     reply.raw.once('close', off);

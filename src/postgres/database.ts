@@ -88,14 +88,19 @@ export function createPool(
 /**
  * Runs one statement for a caller. If the caller leaves, the server stops the statement.
  * @param caller aborts when the caller leaves; undefined if somebody needs the result in any case.
+ * @param sending is called before the server gets the statement.
  * @throws the reason of the signal after the caller left.
  */
 export async function queryFor<Row extends object>(
   caller: AbortSignal | undefined,
   pool: Pool,
   query: QueryConfig,
+  sending: () => void = ignore,
 ): Promise<Row[]> {
-  if (!caller) return (await pool.query<QueryResultRow>(query)).rows as Row[];
+  if (!caller) {
+    sending();
+    return (await pool.query<QueryResultRow>(query)).rows as Row[];
+  }
   caller.throwIfAborted();
   const client = await pool.connect();
   const stopping: Promise<void>[] = [];
@@ -107,6 +112,7 @@ export async function queryFor<Row extends object>(
   try {
     caller.throwIfAborted();
     caller.addEventListener('abort', stop);
+    sending();
     return (await client.query<QueryResultRow>(query)).rows as Row[];
   } catch (error) {
     caller.throwIfAborted();

@@ -354,6 +354,11 @@ test('an event that can’t be applied is parked, what it is about is stale, and
   const book = (
     await service.request('POST', '/books', { body: { title: 'B', authors: [{ authorId: bad.id }] } })
   ).body;
+  const paths = [`/authors/${bad.id}`, `/authors/${bad.id}?include=books`];
+  const known = (path: string, etag: string | null) =>
+    service.request('GET', path, { headers: { 'if-none-match': etag ?? '' } });
+  await caughtUp(service);
+  const before = await Promise.all(paths.map(async (path) => (await get(path)).headers.get('etag')));
   await log.append(`author-${bad.id}`, 0n, [newEvent('AuthorRenamed', { name: 42 })]);
   const stranger = crypto.randomUUID();
   await log.append(`author-${stranger}`, 'no-stream', [newEvent('AuthorRenamed', { name: 'Who?' })]);
@@ -371,6 +376,11 @@ test('an event that can’t be applied is parked, what it is about is stale, and
 
   expect((await get('/projections')).body.items[0]).toMatchObject({ lag: 0, parked: 3, error: null });
   expect((await get(`/authors/${bad.id}`)).body).toMatchObject({ name: 'Bad', revision: '0', stale: true });
+  for (const [n, path] of paths.entries()) {
+    const marked = await known(path, before[n] ?? null);
+    expect(marked).toMatchObject({ status: 200, body: { stale: true } });
+    expect((await known(path, marked.headers.get('etag'))).status).toBe(304);
+  }
   expect((await get(`/authors/${good.id}`)).body).toEqual(expect.not.objectContaining({ stale: true }));
   expect((await get(`/authors/${good.id}`)).body.name).toBe('Best');
   expect((await get(`/books/${book.id}?include=authors`)).body.authors).toHaveLength(1);
@@ -401,10 +411,10 @@ test('an event that can’t be applied is parked, what it is about is stale, and
   const refused = await colophon('rebuild');
   expect(refused).toMatchObject({ code: 1, output: expect.stringContaining("3 events can't be applied") });
   expect(refused.output).toContain('its name is not text that a table can hold');
-  const before = await dumpTables(service.database.url);
+  const tables = await dumpTables(service.database.url);
   const allowed = await colophon('rebuild', '--allow-parked');
   expect(allowed).toMatchObject({ code: 0, output: expect.stringContaining('3 parked') });
-  expect(await dumpTables(service.database.url)).toBe(before);
+  expect(await dumpTables(service.database.url)).toBe(tables);
 
   expect(await colophon('parked', 'retry', `author-${bad.id}`)).toMatchObject({
     code: 1,

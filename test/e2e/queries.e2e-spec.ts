@@ -115,9 +115,16 @@ test('books are filtered by author and role', async () => {
   expect(await titles('search=anos')).toEqual(['Cien años de soledad']);
 });
 
-test('a single resource comes with what is included, and its revision as ETag', async () => {
+test('a single resource comes with its revision as ETag, and with what is included', async () => {
+  const alone = await get(`/books/${ids['solaris']}`);
+  expect(alone.headers.get('etag')).toBe(`"${alone.body.revision}"`);
   const found = await get(`/books/${ids['solaris']}?include=authors`);
-  expect(found.headers.get('etag')).toBe(`"${found.body.revision}"`);
+  expect(found.headers.get('content-type')).toBe('application/json; charset=utf-8');
+  expect(found.text).toBe(JSON.stringify(found.body));
+  expect(Object.keys(found.body).join()).toBe('id,title,sourceKey,revision,createdAt,updatedAt,authors');
+  expect(Object.keys(found.body.authors[0]).join()).toBe('id,name,position,roles,creditedAs');
+  const listed = await get(`/books?prefix=solaris&include=authors`);
+  expect(listed.text).toBe(`{"items":[${found.text}],"next":null}`);
   expect(found.body).toMatchObject({
     title: 'Solaris',
     revision: '2',
@@ -193,6 +200,38 @@ test('an answer the client has is not sent again', async () => {
   expect((await get(path, { 'if-none-match': '"99"' })).status).toBe(200);
   // The ETag doesn't speak for the books.
   expect((await get(`${path}?include=books`, { 'if-none-match': etag })).status).toBe(200);
+});
+
+test('the ETag of an answer covers what is included, and a command compares the revision in the ETag', async () => {
+  const add = async (path: string, body: object) => (await service.request('POST', path, { body })).body;
+  const author = await add('/authors', { name: 'Before' });
+  const book = await add('/books', { title: 'One', authors: [{ authorId: author.id }] });
+  const paths = [`/authors/${author.id}?include=books`, `/books/${book.id}?include=authors`];
+  let position = book.position;
+  const tagsOf = async () => {
+    const tags = [];
+    for (const path of paths) {
+      const { headers } = await get(path, { 'min-position': position });
+      const etag = headers.get('etag') ?? '';
+      expect(await get(path, { 'if-none-match': `"0", W/${etag}` })).toMatchObject({ status: 304, text: '' });
+      expect((await get(path, { 'if-match': '"99"' })).status).toBe(412);
+      tags.push(etag);
+    }
+    return tags;
+  };
+  const change = async (path: string, body: object, etag: string) => {
+    const answer = await service.request('PATCH', path, { body, headers: { 'if-match': etag } });
+    position = answer.body.position ?? position;
+    return answer.status;
+  };
+  const tags = [await tagsOf()];
+  expect(await change(`/authors/${author.id}`, { name: 'After' }, tags[0]?.[0] ?? '')).toBe(200);
+  tags.push(await tagsOf());
+  expect(await change(`/books/${book.id}`, { title: 'Two' }, tags[1]?.[1] ?? '')).toBe(200);
+  tags.push(await tagsOf());
+  for (const n of [0, 1]) expect(new Set(tags.map((each) => each[n])).size).toBe(3);
+  expect(await change(`/books/${book.id}`, { title: 'Three' }, tags[1]?.[1] ?? '')).toBe(412);
+  for (const path of [`/books/${book.id}`, `/authors/${author.id}`]) await service.request('DELETE', path);
 });
 
 test('a position the tables never reach is waited for, then given up', async () => {

@@ -42,6 +42,29 @@ test('large answers that nobody reads are bounded; small ones and streams are no
   for (const response of unread) response.destroy();
 });
 
+test('a buffer that many clients get counts once, until the last has read it', async () => {
+  boundUnreadAnswers(app, LARGE);
+  const shared = Buffer.alloc(LARGE, 'x');
+  app.get('/shared', async () => shared);
+  app.get('/own', async () => Buffer.alloc(LARGE, 'x'));
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  const ask = async (path: string): Promise<IncomingMessage> => {
+    const [response] = (await once(get(`${url}${path}`, { agent: false }), 'response')) as [IncomingMessage];
+    return response;
+  };
+  const unread = await Promise.all([1, 2, 3].map(() => ask('/shared')));
+  expect(unread.map((response) => response.statusCode)).toEqual([200, 200, 200]);
+  unread[0]?.destroy();
+  unread[1]?.destroy();
+  expect((await fetch(`${url}/shared`)).status).toBe(200);
+  expect((await fetch(`${url}/own`)).status).toBe(503);
+  unread[2]?.destroy();
+  let own = await fetch(`${url}/own`);
+  while (own.status === 503) own = await fetch(`${url}/own`);
+  expect((await own.arrayBuffer()).byteLength).toBe(LARGE);
+});
+
 test('answers that were read, and answers whose client left before they were ready, leave nothing behind', async () => {
   boundUnreadAnswers(app, LARGE);
   const sockets = new Set<Socket>();

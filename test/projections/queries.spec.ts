@@ -1,4 +1,4 @@
-import { Pool } from 'pg';
+import { escapeLiteral, Pool } from 'pg';
 import { CatalogueAsOf } from '../../projections/catalogue/catalogue-as-of.js';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { GetAuthor, GetAuthorHandler } from '../../projections/catalogue/get-author.js';
@@ -61,7 +61,7 @@ beforeAll(async () => {
   const counted = (...args: unknown[]) => {
     const [first] = args as [string | { text: string }];
     statements.push(typeof first === 'string' ? first : first.text);
-    return Reflect.apply(query, pool, args) as unknown;
+    return Reflect.apply(query, undefined, args) as unknown;
   };
   Object.assign(pool, { query: counted });
 });
@@ -116,8 +116,42 @@ test('requests that come together share their statements', async () => {
   const authors = await Promise.all(
     Array.from({ length: 64 }, (_, n) => getAuthor.execute(new GetAuthor(id(n), true))),
   );
-  expect(authors.map((author) => author.id)).toEqual(Array.from({ length: 64 }, (_, n) => id(n)));
+  expect(authors.map(({ json }) => json.parse().id)).toEqual(Array.from({ length: 64 }, (_, n) => id(n)));
   expect(statements).toHaveLength(1);
+});
+
+test('the same list asked for at the same time is one statement, but never one from before a write that was seen', async () => {
+  const query = pool.query.bind(pool);
+  const { listAuthors } = handlers();
+  const list = () => listAuthors.execute(new ListAuthors({ limit: 1, sort: '-name' }));
+  const nameOf = (found: Awaited<ReturnType<typeof list>>) => found.parse().items[0]?.name;
+  // The server has answered, and the answer is on its way.
+  let answered: () => void;
+  let arrive: () => void = () => undefined;
+  const onItsWay = new Promise<void>((resolve) => (answered = resolve));
+  const arrival = new Promise<void>((resolve) => (arrive = resolve));
+  const slow = async (...args: unknown[]) => {
+    const result: unknown = await Reflect.apply(query, undefined, args);
+    answered();
+    await arrival;
+    return result;
+  };
+  statements.length = 0;
+  Object.assign(pool, { query: slow });
+  const first = [list(), list()];
+  await onItsWay;
+  Object.assign(pool, { query });
+  await sql(
+    database.url,
+    `insert into catalogue.authors (id, name, name_sort, words, revision, created_at, updated_at)
+     values ('${id(COUNT)}', 'Z', 'z', ' z', 0, now(), now())`,
+  );
+  const second = [list(), list(), list()];
+  arrive();
+  expect((await Promise.all(first)).map(nameOf)).toEqual(['Author 99', 'Author 99']);
+  expect((await Promise.all(second)).map(nameOf)).toEqual(['Z', 'Z', 'Z']);
+  expect(statements).toHaveLength(2);
+  await sql(database.url, `delete from catalogue.authors where id = '${id(COUNT)}'`);
 });
 
 test.each([
@@ -258,6 +292,68 @@ const PLANS: [
     (lists, sort, after) => lists.books({ role: 'narrator' }, sort, after),
     /author_book_by_role/,
   ],
+  ['all books', (lists, sort, after) => lists.books({}, sort, after), /books_by_(title|creation)/],
+  ['all authors', (lists, sort, after) => lists.authors({}, sort, after), /authors_by_(name|creation)/],
+  [
+    'an author’s books',
+    (lists, sort, after) => lists.books({ author: id(1) }, sort, after),
+    /author_book_pkey/,
+  ],
+  [
+    'an author’s books by their start',
+    (lists, sort, after) => lists.books({ author: id(1), prefix: 'b' }, sort, after),
+    /author_book_pkey/,
+  ],
+  [
+    'search of an author’s books in a role',
+    (lists, sort, after) => lists.books({ author: id(1), role: 'editor', search: '5' }, sort, after),
+    /author_book_pkey/,
+  ],
+  [
+    'an author’s books by the key of their source',
+    (lists, sort, after) => lists.books({ author: id(1), key: 'k' }, sort, after),
+    /books_by_source/,
+  ],
+  [
+    'books in a role by their start',
+    (lists, sort, after) => lists.books({ role: 'narrator', prefix: 'b' }, sort, after),
+    /author_book_by_role/,
+  ],
+  [
+    'a book’s authors',
+    (lists, sort, after) => lists.authors({ book: id(1) }, sort, after),
+    /author_book_by_book/,
+  ],
+  [
+    'a book’s authors in a role',
+    (lists, sort, after) => lists.authors({ book: id(1), role: 'editor' }, sort, after),
+    /author_book_by_book/,
+  ],
+  [
+    'authors in a role',
+    (lists, sort, after) => lists.authors({ role: 'narrator' }, sort, after),
+    /author_book_by_role/,
+  ],
+  [
+    'search of authors in a role',
+    (lists, sort, after) => lists.authors({ role: 'narrator', search: '5' }, sort, after),
+    /authors_by_words/,
+  ],
+  [
+    'authors with books',
+    (lists, sort, after) => lists.authors({ hasBooks: true }, sort, after),
+    /authors_by_(name|creation)/,
+  ],
+  [
+    'authors without books',
+    (lists, sort, after) => lists.authors({ hasBooks: false }, sort, after),
+    /authors_by_(name|creation)/,
+  ],
+  [
+    'search of authors without books',
+    (lists, sort, after) => lists.authors({ hasBooks: false, search: '5' }, sort, after),
+    /authors_by_words/,
+  ],
   [
     'search of authors with books',
     (lists, sort, after) => lists.authors({ hasBooks: true, search: '5' }, sort, after),
@@ -284,14 +380,26 @@ function listsOn(listPool: Pool) {
 
 describe.each(['without', 'with'])('%s statistics', (statistics) => {
   let lists: Pool;
-  const plans: string[] = [];
+  const plans: Node[] = [];
   beforeAll(async () => {
     if (statistics === 'with') await sql(database.url, 'analyze');
     lists = createPool(database.url, { ...POOLS.lists, searchPath: 'catalogue,public' });
     const query = lists.query.bind(lists);
-    const explaining = async (config: { text: string; values: unknown[] }) => {
-      const plan = await query({ ...config, name: '', text: `explain (format json) ${config.text}` });
-      plans.push(JSON.stringify(plan.rows[0]['QUERY PLAN'][0].Plan));
+    const planOf = ({ rows }: { rows: object[] }) =>
+      (rows[0] as { 'QUERY PLAN': [{ Plan: Node }] })['QUERY PLAN'][0].Plan;
+    const explaining = async (config: { name?: string; text: string; values: (string | number)[] }) => {
+      const { name, text, values } = config;
+      plans.push(planOf(await query({ text: `explain (format json) ${text}`, values })));
+      // A statement that the server keeps gets a plan for any values as soon as that seems to cost as little.
+      if (name !== undefined) {
+        const execute =
+          values.length > 0 ? `p(${values.map((each) => escapeLiteral(`${each}`)).join()})` : 'p';
+        const results = await query(
+          `set plan_cache_mode = force_generic_plan; prepare p as ${text}; explain (format json) execute ${execute};
+           deallocate p; reset plan_cache_mode`,
+        );
+        plans.push(planOf((results as unknown as { rows: object[] }[])[2] ?? { rows: [] }));
+      }
       return query(config);
     };
     Object.assign(lists, { query: explaining });
@@ -305,12 +413,14 @@ describe.each(['without', 'with'])('%s statistics', (statistics) => {
         for (const after of [false, true]) {
           plans.length = 0;
           await ask(listsOn(lists), sort, after);
-          expect(plans).toHaveLength(1);
-          expect(plans[0]).toMatch(index);
-          for (const [node, parent] of nodesOf(JSON.parse(plans[0] ?? '') as Node)) {
-            expect(node['Node Type']).not.toBe('Seq Scan');
-            // Only a walk, which its limit ends, reads an index without looking for anything.
-            if (node['Index Name'] && !node['Index Cond']) expect(parent?.['Node Type']).toBe('Limit');
+          expect(plans).not.toHaveLength(0);
+          for (const plan of plans) {
+            expect(JSON.stringify(plan)).toMatch(index);
+            for (const [node, parent] of nodesOf(plan)) {
+              expect(node['Node Type']).not.toBe('Seq Scan');
+              // Only a walk, which its limit ends, reads an index without looking for anything.
+              if (node['Index Name'] && !node['Index Cond']) expect(parent?.['Node Type']).toBe('Limit');
+            }
           }
         }
     },
@@ -358,15 +468,15 @@ test('pages of books and authors in a role are the same, whether few or many lin
     );
     const found: { books: string[]; authors: string[] } = { books: [], authors: [] };
     for (let after: string | undefined, more = true; more;) {
-      const page = await listBooks.execute(new ListBooks({ limit: 130, sort: 'title', role, search, after }));
+      const list = new ListBooks({ limit: 130, sort: 'title', role, search, after });
+      const page = (await listBooks.execute(list)).parse();
       found.books.push(...page.items.map((book) => book.id));
       more = page.next !== null;
       after = page.next ?? undefined;
     }
     for (let after: string | undefined, more = true; more;) {
-      const page = await listAuthors.execute(
-        new ListAuthors({ limit: 130, sort: '-name', role, search, after }),
-      );
+      const list = new ListAuthors({ limit: 130, sort: '-name', role, search, after });
+      const page = (await listAuthors.execute(list)).parse();
       found.authors.push(...page.items.map((author) => author.id));
       more = page.next !== null;
       after = page.next ?? undefined;
@@ -394,7 +504,7 @@ test('without statistics too, an author’s books are found by their links, not 
   await getAuthor.execute(new GetAuthor(id(1), true));
   await listAuthors.execute(new ListAuthors({ limit: 50, sort: 'name', include: 'books' }));
   expect(statements).toHaveLength(3);
-  const values = [[id(1), 51], [[id(1)]], [51]];
+  const values = [[id(1)], [[id(1)]], []];
   const explaining = createPool(database.url, { searchPath: 'catalogue,public' });
   for (const [n, text] of statements.entries()) {
     const { rows } = await explaining.query<{ 'QUERY PLAN': string }>(`explain ${text}`, values[n]);

@@ -64,7 +64,9 @@ const books = async (filter: Partial<BookFilter>) =>
     await new ListBooksHandler({ pool: lists }).execute(
       new ListBooks({ limit: 50, sort: 'title', ...filter }),
     )
-  ).items.map(({ title }) => title);
+  )
+    .parse()
+    .items.map(({ title }) => title);
 
 test('whatever happens to authors, books and links, a search of books knows it', async () => {
   const store = new MemoryEventStore();
@@ -262,14 +264,15 @@ describe('pages of a search, however rare its words are and wherever its rows st
         const listed = { limit: sort.startsWith('-') ? 60 : 149, sort: sort as never, ...both };
         const found: string[] = [];
         for (let after: string | undefined, more = true; more;) {
-          const page =
+          const page = (
             table === 'books'
               ? await new ListBooksHandler({ pool: lists }).execute(
                   new ListBooks({ ...listed, author, after }),
                 )
               : await new ListAuthorsHandler({ pool: lists }).execute(
                   new ListAuthors({ ...listed, book, hasBooks, after }),
-                );
+                )
+          ).parse();
           found.push(...page.items.map((item) => item.id));
           more = page.next !== null;
           after = page.next ?? undefined;
