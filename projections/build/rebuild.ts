@@ -8,6 +8,7 @@ import type { RebuildContext, RebuildOptions, RebuildReport } from './build.js';
 import { VerificationFailed } from './bulk-load.js';
 import { dropFree, dropFreeUnder } from './homes.js';
 import { isLockTimeout } from './lock-timeout.js';
+import { admitReaders } from './readers.js';
 import { lockOf, RebuildRecord, rebuildOf } from './rebuild-record.js';
 import { declareReferences } from './references.js';
 import { SchemaTaken } from './schemas.js';
@@ -87,6 +88,8 @@ export async function rebuild(
         await catchUp();
         progress.report('swapping', events, events);
       }
+      // A new version may have new tables.
+      await admitReaders(pool, target);
       // If a session holds a table, the projector declares the keys at its next start, and the next rebuild clears up.
       for (
         let attempt = 0;

@@ -6,6 +6,7 @@ import { beginCheckpoint, readCheckpoint, TablesOfAnotherLog, type Target } from
 import type { Projection } from '../projection.js';
 import { homesOf } from './homes.js';
 import { publication } from './publication.js';
+import { admitReaders } from './readers.js';
 import { dropSchema, markSchema, SchemaTaken } from './schemas.js';
 
 const sql = (file: string) => readFileSync(join(import.meta.dirname, file), 'utf8');
@@ -71,6 +72,7 @@ export async function ensureTables(pool: Pool, target: Target, anyLog = false): 
          phase text not null, done bigint not null, total bigint not null,
          updated_at timestamptz not null default now(), ended_at timestamptz, error text)`,
     );
+    await admitReaders(client, target);
   });
 }
 
