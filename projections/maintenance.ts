@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import type { Position } from '../src/event-store/event-store.js';
 import { connect } from '../src/postgres/database.js';
 import type { Moment } from '../src/event-store/moment.js';
@@ -24,6 +25,7 @@ const BEGIN_MS = 15_000;
 
 /** The operator's work on the tables: rebuild, verify, repair, retry. */
 export class Maintenance {
+  private readonly logger = new Logger('maintenance');
   private readonly closing = new AbortController();
   private readonly jobs = new Set<Promise<unknown>>();
 
@@ -47,7 +49,8 @@ export class Maintenance {
     const begin = new Promise<void>((begun, refused) => {
       const onPhase = async () => begun();
       // Nobody awaits the end: the rebuild records its outcome in the database.
-      this.rebuild({ ...options, onPhase }, id).then(() => begun(), refused);
+      const onHeldUp = (holders: string) => this.logger.warn(`the rebuild waits for ${holders}`);
+      this.rebuild({ ...options, onPhase, onHeldUp }, id).then(() => begun(), refused);
     });
     await within(Date.now() + BEGIN_MS, begin);
     return id;

@@ -15,18 +15,22 @@ import { Maintenance } from './maintenance.js';
 import { Projector } from './projector.js';
 import { type RebuildRow } from './build/rebuild-record.js';
 import { RebuildRunning } from './build/build.js';
+import { SchemaTaken } from './build/schemas.js';
 
 const job = z.object({
   id: canonicalUuid,
   status: z.enum(['running', 'done', 'failed']),
-  phase: z.enum(['reading', 'loading', 'indexing', 'catching up', 'verifying', 'swapping', 'done', 'failed']),
-  done: z.int().describe('events processed; in phase indexing, indexes built'),
+  phase: z.enum(['reading', 'loading', 'indexing', 'catching up', 'verifying', 'applying', 'done', 'failed']),
+  done: z
+    .int()
+    .describe('events processed; in phase indexing, indexes built; in phase applying, rows written'),
   total: z.int().describe('the value of `done` at the end of the phase'),
   secondsLeft: z.int().nullable().describe('estimate for the phase; null if unknown'),
   startedAt: z.iso.datetime(),
   startedBy: z.string(),
   endedAt: z.iso.datetime().nullable(),
   error: z.string().nullable(),
+  heldUpBy: z.string().nullable().describe('the sessions whose locks the rebuild waits for; null if none'),
 });
 type Job = z.output<typeof job>;
 
@@ -96,7 +100,7 @@ export class ProjectionsController {
     status: 202,
     query: rebuildQuery,
     answer: job,
-    problems: { ...OF_COMMANDS, 409: ['rebuild-running'] },
+    problems: { ...OF_COMMANDS, 409: ['rebuild-running', 'schema-taken'] },
   })
   async startRebuild(
     @ValidQuery(rebuildQuery) options: z.output<typeof rebuildQuery>,
@@ -108,6 +112,7 @@ export class ProjectionsController {
       return await this.job(id);
     } catch (error) {
       if (error instanceof RebuildRunning) throw new Problem(409, 'rebuild-running', `${error.message}.`);
+      if (error instanceof SchemaTaken) throw new Problem(409, 'schema-taken', `${error.message}.`);
       throw error;
     }
   }

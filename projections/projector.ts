@@ -9,6 +9,7 @@ import {
 } from '../src/event-store/event-store.js';
 import { Follower, type FollowerOptions, type FollowerWork } from '../src/followers/follower.js';
 import type { LeaderLock } from '../src/followers/leader-lock.js';
+import { connect } from '../src/postgres/database.js';
 import { isUnavailable } from '../src/postgres/errors.js';
 import {
   CheckpointMoved,
@@ -22,9 +23,10 @@ import { takeBatch } from './take-batch.js';
 import { KnownCheckpoint } from './known-checkpoint.js';
 import type { Projection } from './projection.js';
 import { newRebuildId } from './build/rebuild-record.js';
-import { RebuildRunning } from './build/build.js';
+import { RebuildRunning, type RebuildContext } from './build/build.js';
 import { rebuild } from './build/rebuild.js';
-import { declareReferences } from './build/references.js';
+import { patiently } from './build/holders.js';
+import { isUnfinished, trim } from './build/reshape.js';
 import { ensureTables } from './build/tables.js';
 
 export interface ProjectorOptions extends FollowerOptions {
@@ -133,6 +135,11 @@ export class Projector {
     return !this.onAnotherLog && this.known.reached(position, patienceMs);
   }
 
+  private get context(): RebuildContext {
+    const { target, store, pool, options } = this;
+    return { target, store, pool, connectionString: options.connectionString };
+  }
+
   /**
    * Checks log and version of the tables. Rebuilds tables of an older version.
    * @returns the leader's lock if the tables are of this version.
@@ -181,11 +188,11 @@ export class Projector {
     }
     if (Date.now() < this.rebuildAgainAt) return false;
     this.logger.log(`rebuilding the tables from version ${found} to version ${version}`);
-    const { target, store, pool, options } = this;
-    const context = { target, store, pool, connectionString: options.connectionString };
+    const { context } = this;
     try {
       // Allow parked events if the old tables have parked events already.
-      await rebuild(context, newRebuildId(), { allowParked: parked > 0, signal });
+      const onHeldUp = (holders: string) => this.logger.warn(`the rebuild waits for ${holders}`);
+      await rebuild(context, newRebuildId(), { allowParked: parked > 0, signal, onHeldUp });
       return true;
     } catch (error) {
       if (error instanceof RebuildRunning) return false;
@@ -199,8 +206,42 @@ export class Projector {
     // The tables can be rebuilt and contain their own checkpoint. A crash may lose the last batches, but rows and
     // checkpoint together, so the batches are applied again.
     await client.query('set synchronous_commit = off');
-    // Declares the foreign keys if a rebuild's swap could not.
-    await declareReferences(this.pool, this.target);
+    const ended = new AbortController();
+    const finishing = (await isUnfinished(client, this.target))
+      ? this.finishUpgrade(AbortSignal.any([signal, ended.signal]))
+      : undefined;
+    try {
+      await this.follow(client, signal);
+    } finally {
+      ended.abort();
+      await finishing;
+    }
+  }
+
+  /** Finishes an upgrade of the tables that was interrupted after its rows were filled. Projecting goes on meanwhile. */
+  private async finishUpgrade(signal: AbortSignal): Promise<void> {
+    const { context, pool, schema } = this;
+    let told: string | undefined;
+    const heldUp = (holders: string) => {
+      if (holders !== told) this.logger.warn(`the upgrade of the tables waits for ${holders}`);
+      told = holders;
+    };
+    let client: Client | undefined;
+    const stop = () => client?.connection.stream.destroy();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const holder = (client = await connect(context.connectionString, `colophon upgrade of ${schema}`));
+      await patiently(pool, schema, signal, heldUp, (lockMs) => trim(holder, context, lockMs));
+    } catch (error) {
+      if (!signal.aborted)
+        this.logger.error(`the upgrade of the tables can't be finished: ${(error as Error).message}`);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      await client?.end().catch(() => undefined);
+    }
+  }
+
+  private async follow(client: Client, signal: AbortSignal): Promise<void> {
     let checkpoint = await readCheckpoint(client, this.schema, this.projection);
     if (!checkpoint) throw new CheckpointMoved();
     const parkedStreams = await readParkedStreams(client, this.schema);

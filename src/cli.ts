@@ -51,7 +51,9 @@ program
 
 program
   .command('rebuild')
-  .description('build new read tables from the log, then swap them in; the service keeps running meanwhile')
+  .description(
+    'build the tables again from the log, and write the rows that differ; the service keeps running meanwhile',
+  )
   .option('--allow-parked', 'park events that can’t be applied, and go on')
   .option(
     '--as-of <moment>',

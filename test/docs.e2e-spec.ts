@@ -65,7 +65,7 @@ describe('commands', () => {
   /** Positions, and ids that the server makes: different each time, but the same thing keeps its name. */
   const NAMES = /\b\d+\.[\da-f]{8}\b|\b(?!018f3c3a)[\da-f]{8}-[\da-f]{4}-7[\da-f-]{17,}/g;
   /** Progress is told while the work lasts, as often as there is time. */
-  const PROGRESS = /^(reading|loading|indexing|catching up|verifying|swapping)(: .*)?\n/gm;
+  const PROGRESS = /^(reading|loading|indexing|catching up|verifying|applying)(: .*)?\n/gm;
   const steady = (text: string) =>
     text
       .replace(PROGRESS, '')

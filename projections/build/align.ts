@@ -1,10 +1,8 @@
 import type { Client } from 'pg';
 import { OperatorError } from '../../src/errors.js';
-import type { Position } from '../../src/event-store/event-store.js';
 import { readCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
-import { readParkedStreams } from '../parking.js';
-import { takeBatch } from '../take-batch.js';
 import type { RebuildContext } from './build.js';
+import type { Shadow } from './shadow.js';
 
 /** The tables can't be compared with the log. */
 export class NotComparable extends OperatorError {}
@@ -22,33 +20,49 @@ export function comparable(live: Checkpoint | undefined, { projection, schema, l
 const ALIGN_EVENTS = 500;
 
 /**
- * Brings the shadow to the position of the live tables. Stops the projector at that position, by a lock of a
- * transaction that stays open on `holder`.
- * @returns the position of both.
+ * Begins a transaction that stops the projector, by a lock on the row of the checkpoint. Every batch of the projector
+ * takes this lock first, and so does all work on the live tables. So nobody waits for another in a circle.
+ * @param lockMs how long the transaction waits for each lock.
+ * @returns the live tables' checkpoint.
+ */
+export async function stopProjector(
+  holder: Client,
+  { target: { schema, projection } }: RebuildContext,
+  lockMs: number,
+): Promise<Checkpoint | undefined> {
+  // A process that freezes here would otherwise stop the projection for ever.
+  await holder.query(
+    `begin isolation level read committed;
+     set local lock_timeout = ${lockMs}; set local idle_in_transaction_session_timeout = '30s'`,
+  );
+  return readCheckpoint(holder, schema, projection, 'for update');
+}
+
+/** Brings the shadow near the position of the live tables, while the projector goes on. */
+export async function approach(holder: Client, shadow: Shadow, context: RebuildContext): Promise<void> {
+  const { schema, projection, log } = context.target;
+  const position = async () => {
+    const live = await readCheckpoint(holder, schema, projection);
+    return live?.log === log ? live.position : undefined;
+  };
+  while ((await shadow.follow(await position())) >= ALIGN_EVENTS);
+}
+
+/**
+ * Brings the shadow to the position of the live tables, and stops the projector there, like {@link stopProjector}.
+ * Tables of another log have no position that the shadow could reach.
  */
 export async function align(
   holder: Client,
-  worker: Client,
-  { target, store }: RebuildContext,
-  aside: Target,
-): Promise<Position | undefined> {
-  const { schema, projection } = target;
-  const parked = await readParkedStreams(worker, aside.schema);
-  const follow = async (to: Position | undefined): Promise<number> => {
-    let checkpoint = await readCheckpoint(worker, aside.schema, projection);
-    if (!checkpoint || to === undefined) return 0;
-    let taken = 0;
-    for await (const events of store.readAll({ from: checkpoint.position, to })) {
-      checkpoint = await takeBatch(worker, aside, checkpoint, parked, events);
-      taken += events.length;
-    }
-    return taken;
-  };
-  const position = async () => comparable(await readCheckpoint(holder, schema, projection), target).position;
-  while ((await follow(await position())) >= ALIGN_EVENTS);
-  await holder.query('begin');
-  await holder.query(`lock table ${schema}.checkpoint in share row exclusive mode`);
-  const reached = await position();
-  await follow(reached);
-  return reached;
+  shadow: Shadow,
+  context: RebuildContext,
+  lockMs: number,
+): Promise<Checkpoint | undefined> {
+  for (;;) {
+    await approach(holder, shadow, context);
+    const live = await stopProjector(holder, context, lockMs);
+    if (live?.log !== context.target.log) return live;
+    if ((await shadow.follow(live.position, ALIGN_EVENTS)) < ALIGN_EVENTS) return live;
+    await holder.query('rollback');
+  }
 }

@@ -1,10 +1,8 @@
 import type { Position } from '../../src/event-store/event-store.js';
-import { readCheckpoint } from '../checkpoint.js';
 import type { RebuildContext, RebuildOptions, RebuildReport } from './build.js';
-import { VerificationFailed } from './bulk-load.js';
 import { RebuildRecord } from './rebuild-record.js';
-import { dropSchema, markSchema } from './schemas.js';
-import { buildShadow, checkAccount } from './shadow.js';
+import { dropSchema, markSchema, schemaFor } from './schemas.js';
+import { Shadow } from './shadow.js';
 import { inSchema } from './tables.js';
 import { withWorkers } from './workers.js';
 
@@ -12,39 +10,30 @@ import { withWorkers } from './workers.js';
 export const AS_OF = 'tables as of a moment';
 
 /**
- * Builds the tables as of a position, as ordinary tables in a separate schema.
+ * Builds the tables as of a position, with all keys and indexes, in a separate schema.
  * @throws RebuildRunning
  * @throws VerificationFailed as {@link rebuild}.
+ * @throws SchemaTaken
  */
 export async function buildAsOf(
   context: RebuildContext,
   to: Position | undefined,
   options: RebuildOptions = {},
 ): Promise<RebuildReport> {
-  const { target } = context;
-  const { schema, projection } = target;
-  return withWorkers(context, `building of ${schema}`, options.signal, async (client, open) => {
-    const building = { ...target, schema: `colophon_building_${schema}` };
+  const { schema, projection } = context.target;
+  const building = schemaFor('building', schema);
+  const what = `building of ${schema}`;
+  return withWorkers(context, what, building, options.signal, async (client, open) => {
     const progress = new RebuildRecord(options);
-    await dropSchema(client, building.schema);
-    try {
-      const { events } = await buildShadow(context, building, to, client, open, progress, options);
-      await progress.enter('verifying', building.schema);
-      const checkpoint = await readCheckpoint(client, building.schema, projection);
-      if (!checkpoint) throw new VerificationFailed(`${building.schema} has no checkpoint`);
-      await checkAccount(client, building, events, checkpoint);
-      await inSchema(client, building.schema, projection.references());
-      await client.query('begin');
-      await dropSchema(client, schema);
-      await client.query(
-        `alter schema ${building.schema} rename to "${schema}"; ${markSchema(schema, AS_OF)}; commit`,
-      );
-      return { events, parked: checkpoint.parked, position: to };
-    } catch (error) {
-      // The session that holds the lock clears up. If the session is lost, the next build clears up.
-      await client.query('rollback').catch(() => undefined);
-      await dropSchema(client, building.schema).catch(() => undefined);
-      throw error;
-    }
+    const shadow = await Shadow.build(context, building, to, open, progress, options, true);
+    await progress.enter('verifying', building);
+    await shadow.checkAccount();
+    await inSchema(client, building, projection.references());
+    await client.query('begin');
+    await dropSchema(client, schema);
+    await client.query(
+      `alter schema ${building} rename to "${schema}"; ${markSchema(schema, AS_OF)}; commit`,
+    );
+    return { events: shadow.events, parked: shadow.checkpoint.parked, position: to, rows: 0 };
   });
 }

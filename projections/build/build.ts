@@ -4,12 +4,12 @@ import type { EventStore, Position } from '../../src/event-store/event-store.js'
 import type { Target } from '../checkpoint.js';
 
 export type Phase =
-  'reading' | 'loading' | 'indexing' | 'catching up' | 'verifying' | 'swapping' | 'done' | 'failed';
+  'reading' | 'loading' | 'indexing' | 'catching up' | 'verifying' | 'applying' | 'done' | 'failed';
 
 /** The progress of a rebuild. */
 export interface RebuildProgress {
   readonly phase: Phase;
-  /** Events processed; in phase `indexing`, indexes built. */
+  /** Events processed; in phase `indexing`, indexes built; in phase `applying`, rows written. */
   readonly done: number;
   /** The value of `done` at the end of the phase. */
   readonly total: number;
@@ -20,7 +20,7 @@ export interface RebuildOptions {
   readonly allowParked?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: RebuildProgress) => void;
-  /** Called each time the swap has to wait, with a list of the sessions that hold a table. */
+  /** Called when the work has to wait for a lock, with a list of the sessions that hold a table. */
   readonly onHeldUp?: (holders: string) => void;
   /** For tests: called before each phase. */
   readonly onPhase?: (phase: Phase, shadow: string) => Promise<void>;
@@ -31,6 +31,8 @@ export interface RebuildReport {
   readonly events: number;
   readonly parked: number;
   readonly position: Position | undefined;
+  /** Rows that differed and were written. */
+  readonly rows: number;
 }
 
 /** The store that a rebuild reads, and the database that a rebuild writes. */

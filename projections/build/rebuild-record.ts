@@ -13,6 +13,7 @@ const WRITE_EVERY_MS = 500;
 export class RebuildRecord {
   private written = 0;
   private last: RebuildProgress = { phase: 'loading', done: 0, total: 0 };
+  private holders: string | undefined;
 
   constructor(
     private readonly options: RebuildOptions,
@@ -38,6 +39,7 @@ export class RebuildRecord {
   async enter(phase: Phase, shadow: string): Promise<void> {
     this.options.signal?.throwIfAborted();
     this.written = 0;
+    this.holders = undefined;
     this.report(phase, 0, 0);
     await this.options.onPhase?.(phase, shadow);
   }
@@ -50,9 +52,17 @@ export class RebuildRecord {
     this.write('').catch(() => undefined);
   }
 
+  /** Records which sessions hold up the work. Told once, until other sessions do. */
+  heldUp(holders: string): void {
+    if (holders === this.holders) return;
+    this.holders = holders;
+    this.options.onHeldUp?.(holders);
+    this.write('').catch(() => undefined);
+  }
+
   async end(error?: string): Promise<void> {
     this.last = { ...this.last, phase: error === undefined ? 'done' : 'failed' };
-    await this.write(', ended_at = now(), error = $5', error ?? null).catch(() => undefined);
+    await this.write(', ended_at = now(), error = $6', error ?? null).catch(() => undefined);
     this.options.onProgress?.(this.last);
   }
 
@@ -61,8 +71,9 @@ export class RebuildRecord {
     const { pool, schema, id } = this.row;
     const { phase, done, total } = this.last;
     await pool.query(
-      `update ${schema}.rebuilds set phase = $1, done = $2, total = $3, updated_at = now()${more} where id = $4 and ended_at is null`,
-      [phase, done, total, id, ...values],
+      `update ${schema}.rebuilds set phase = $1, done = $2, total = $3, held_up_by = $5, updated_at = now()${more}
+       where id = $4 and ended_at is null`,
+      [phase, done, total, id, this.holders ?? null, ...values],
     );
   }
 }
@@ -75,13 +86,15 @@ export interface RebuildRow extends RebuildProgress {
   readonly updatedAt: Date;
   readonly endedAt: Date | null;
   readonly error: string | null;
+  /** The sessions whose locks the rebuild waits for. */
+  readonly heldUpBy: string | null;
 }
 
 /** The rebuild with this id, or the last rebuild. Killed, if the rebuild hasn't ended and no session holds its lock. */
 export async function readRebuild(pool: Pool, schema: string, id?: string): Promise<RebuildRow | undefined> {
   const { rows } = await pool.query<RebuildRow & { alive: boolean; done: string; total: string }>(
     `select id, phase, done, total, started_at as "startedAt", started_by as "startedBy", updated_at as "updatedAt",
-       ended_at as "endedAt", error,
+       ended_at as "endedAt", error, held_up_by as "heldUpBy",
        exists (select from pg_locks where locktype = 'advisory' and granted
          and database = (select oid from pg_database where datname = current_database())
          and (classid::bigint << 32 | objid::bigint) = hashtextextended($1, 0)) as alive

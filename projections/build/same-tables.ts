@@ -1,35 +1,37 @@
-import { connect } from '../../src/postgres/database.js';
-import { differences } from './differences.js';
-import { buildAsOf } from './as-of.js';
+import type { Client } from 'pg';
 import type { RebuildContext } from './build.js';
-import { dropSchema } from './schemas.js';
+import { differingRows, tablesIn } from './differences.js';
+import { RebuildRecord } from './rebuild-record.js';
+import { Shadow } from './shadow.js';
+import { withWorkers } from './workers.js';
 
 /**
- * Builds the tables from each of two logs, in schemas that are dropped afterwards. Compares the tables row by row.
+ * Builds a shadow from each of two logs, and compares the shadows row by row.
  * @returns the tables that differ, each with the number of rows that differ.
  */
 export async function differingTables(
-  contexts: readonly [RebuildContext, RebuildContext],
+  [first, second]: readonly [RebuildContext, RebuildContext],
   signal?: AbortSignal,
 ): Promise<string[]> {
-  const [{ target, connectionString, pool }] = contexts;
-  const schemas = ['colophon_check_a', 'colophon_check_b'] as const;
-  try {
-    for (const [index, context] of contexts.entries()) {
-      const built = { ...context, target: { ...context.target, schema: schemas[index as 0 | 1] } };
-      await buildAsOf(built, await context.store.head(), { allowParked: true, signal });
-    }
-    const client = await connect(connectionString);
-    try {
-      const counts = new Map<string, number>();
-      await client.query('begin');
-      for await (const { table } of differences(client, target.projection.tables, ...schemas))
-        counts.set(table, (counts.get(table) ?? 0) + 1);
-      return [...counts].map(([table, count]) => `${table} (${count} rows)`);
-    } finally {
-      await client.end();
-    }
-  } finally {
-    for (const schema of schemas) await dropSchema(pool, schema);
-  }
+  const options = { allowParked: true, signal };
+  const { tables } = first.target.projection;
+  const [a, b] = ['colophon_check_a', 'colophon_check_b'] as const;
+  const withShadow = <T>(context: RebuildContext, schema: string, work: (client: Client) => Promise<T>) =>
+    withWorkers(context, `building of ${schema}`, schema, signal, async (client, open) => {
+      const head = await context.store.head();
+      await Shadow.build(context, schema, head, open, new RebuildRecord(options), options);
+      return work(client);
+    });
+  return withShadow(first, a, () =>
+    withShadow(second, b, async (client) => {
+      const found: string[] = [];
+      for (const table of await tablesIn(client, a, tables)) {
+        const { rows } = await client.query<{ count: string }>(
+          `select count(*) ${differingRows(table, a, b)}`,
+        );
+        if (rows[0]?.count !== '0') found.push(`${table.name} (${rows[0]?.count} rows)`);
+      }
+      return found;
+    }),
+  );
 }

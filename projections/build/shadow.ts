@@ -1,86 +1,135 @@
 import type { Client } from 'pg';
 import { byStream } from '../../src/event-store/by-stream.js';
 import type { Position } from '../../src/event-store/event-store.js';
-import { beginCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
-import { park } from '../parking.js';
+import { beginCheckpoint, readCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
+import { park, readParkedStreams } from '../parking.js';
+import { concerns } from '../projection.js';
+import { takeBatch } from '../take-batch.js';
 import type { RebuildContext, RebuildOptions } from './build.js';
 import { bulkLoad, VerificationFailed } from './bulk-load.js';
 import { finishTables } from './finish-tables.js';
 import type { RebuildRecord } from './rebuild-record.js';
-import { createTables } from './tables.js';
+import { createAside } from './tables.js';
 
-/** Creates tables in a schema, and fills the tables from the log up to a position. */
-export async function buildShadow(
-  { store, connectionString }: RebuildContext,
-  shadow: Target,
-  to: Position | undefined,
-  client: Client,
-  open: () => Promise<Client>,
-  progress: RebuildRecord,
-  options: RebuildOptions,
-): Promise<{ events: number }> {
-  await progress.enter('loading', shadow.schema);
-  await createTables(client, shadow);
-  const head = Number(to ?? 0n);
-  let total = store.readByStream ? head : 0;
-  const source =
-    to === undefined
-      ? nothing()
-      : byStream(store, to, {
-          connectionString,
-          schema: shadow.schema,
-          connect: open,
-          told: (events, position) => {
-            options.signal?.throwIfAborted();
-            total = events;
-            // The number of events is unknown, so estimate the total from the position reached.
-            progress.report('reading', events, Math.round((events * head) / Math.max(1, Number(position))));
-          },
-        });
-  const { events, parked, last } = await bulkLoad(shadow, source, open, (done) => {
-    options.signal?.throwIfAborted();
-    progress.report('loading', done, Math.max(total, done));
-  });
-  await beginCheckpoint(client, shadow, to, last?.position === to ? last?.id : undefined);
-  await progress.enter('indexing', shadow.schema);
-  await finishTables(shadow, open, (done, of) => progress.report('indexing', done, of));
-  await client.query(`set search_path to ${shadow.schema}, public`);
-  await park(client, shadow, parked);
-  if (parked.length > 0) await refuseParked(client, shadow.schema, options);
-  return { events };
+const BATCH = 5_000;
+
+/** A second set of tables, in a schema of its own: what the log says at a position. */
+export class Shadow {
+  private constructor(
+    private readonly context: RebuildContext,
+    readonly target: Target,
+    private readonly worker: Client,
+    private readonly options: RebuildOptions,
+    private readonly parkedStreams: Set<string>,
+    private reached: Checkpoint,
+    private counted: number,
+  ) {}
+
+  /**
+   * Creates the tables, and fills the tables from the log up to a position.
+   * @param forReaders ordinary tables with all indexes. Otherwise unlogged tables, with primary keys only.
+   * @throws VerificationFailed if events are parked without `allowParked`.
+   */
+  static async build(
+    context: RebuildContext,
+    schema: string,
+    to: Position | undefined,
+    open: () => Promise<Client>,
+    progress: RebuildRecord,
+    options: RebuildOptions,
+    forReaders = false,
+  ): Promise<Shadow> {
+    const { store, connectionString } = context;
+    const target = { ...context.target, schema };
+    await progress.enter('loading', schema);
+    const worker = await open();
+    await createAside(worker, target, !forReaders);
+    const head = Number(to ?? 0n);
+    let total = store.readByStream ? head : 0;
+    const source =
+      to === undefined
+        ? nothing()
+        : byStream(store, to, {
+            connectionString,
+            schema,
+            connect: open,
+            told: (events, position) => {
+              options.signal?.throwIfAborted();
+              total = events;
+              // The number of events is unknown, so estimate the total from the position reached.
+              progress.report('reading', events, Math.round((events * head) / Math.max(1, Number(position))));
+            },
+          });
+    const { events, parked, last } = await bulkLoad(target, source, open, (done) => {
+      options.signal?.throwIfAborted();
+      progress.report('loading', done, Math.max(total, done));
+    });
+    await beginCheckpoint(worker, target, to, last?.position === to ? last?.id : undefined);
+    await progress.enter('indexing', schema);
+    await finishTables(target, open, forReaders, (done, of) => progress.report('indexing', done, of));
+    await worker.query(`set search_path to ${schema}, public`);
+    await park(worker, target, parked);
+    const reached = await readCheckpoint(worker, schema, target.projection);
+    if (!reached) throw new VerificationFailed(`${schema} has no checkpoint`);
+    const parkedStreams = await readParkedStreams(worker, schema);
+    const shadow = new Shadow(context, target, worker, options, parkedStreams, reached, events);
+    await shadow.refuseParked();
+    return shadow;
+  }
+
+  get checkpoint(): Checkpoint {
+    return this.reached;
+  }
+
+  /** Number of events that the tables were made from. */
+  get events(): number {
+    return this.counted;
+  }
+
+  /**
+   * Applies the events up to a position. Does nothing if the tables are as far already.
+   * @param limit stops after so many events.
+   * @returns the number of events that were read.
+   */
+  async follow(to: Position | undefined, limit = Infinity): Promise<number> {
+    const from = this.reached.position;
+    if (to === undefined || (from !== undefined && to <= from)) return 0;
+    let taken = 0;
+    for await (const batch of this.context.store.readAll({ from, to, batchSize: BATCH })) {
+      this.options.signal?.throwIfAborted();
+      this.reached = await takeBatch(this.worker, this.target, this.reached, this.parkedStreams, batch);
+      this.counted += batch.filter((event) => concerns(this.target.projection, event)).length;
+      await this.refuseParked();
+      taken += batch.length;
+      if (taken >= limit) break;
+    }
+    return taken;
+  }
+
+  /**
+   * Checks that the revisions in the tables, plus the parked events, account for every event of the log.
+   * @throws VerificationFailed
+   */
+  async checkAccount(): Promise<void> {
+    const { rows } = await this.worker.query<{ accounted: string }>(
+      `select (${this.target.projection.accounted})::bigint as accounted`,
+    );
+    const accounted = Number(rows[0]?.accounted) + this.reached.parked;
+    if (accounted !== this.counted)
+      throw new VerificationFailed(`the new tables account for ${accounted} events of ${this.counted}`);
+  }
+
+  /** @throws VerificationFailed if events are parked without `allowParked`. Names the first error. */
+  private async refuseParked(): Promise<void> {
+    if (this.options.allowParked || this.reached.parked === 0) return;
+    const { schema } = this.target;
+    const { rows } = await this.worker.query<{ error: string; count: number }>(
+      `select error, (select count(*)::integer from ${schema}.parked) as count
+       from ${schema}.parked where error is not null order by position limit 1`,
+    );
+    const { error, count = 0 } = rows[0] ?? {};
+    throw new VerificationFailed(`${count} event${count === 1 ? '' : 's'} can't be applied: ${error}`);
+  }
 }
 
 async function* nothing(): AsyncIterable<never> {}
-
-/**
- * Checks that the revisions in the tables, plus the parked events, account for every event of the log.
- * @throws VerificationFailed
- */
-export async function checkAccount(
-  client: Client,
-  { projection }: Target,
-  events: number,
-  { parked }: Checkpoint,
-): Promise<void> {
-  const { rows } = await client.query<{ accounted: string }>(
-    `select (${projection.accounted})::bigint as accounted`,
-  );
-  const accounted = Number(rows[0]?.accounted) + parked;
-  if (accounted !== events)
-    throw new VerificationFailed(`the new tables account for ${accounted} events of ${events}`);
-}
-
-/** @throws VerificationFailed if events are parked without `allowParked`. Names the first error. */
-export async function refuseParked(
-  client: Client,
-  schema: string,
-  { allowParked }: RebuildOptions,
-): Promise<void> {
-  if (allowParked) return;
-  const { rows } = await client.query<{ error: string; count: number }>(
-    `select error, (select count(*)::integer from ${schema}.parked) as count
-     from ${schema}.parked where error is not null order by position limit 1`,
-  );
-  const { error, count = 0 } = rows[0] ?? {};
-  throw new VerificationFailed(`${count} event${count === 1 ? '' : 's'} can't be applied: ${error}`);
-}

@@ -11,7 +11,9 @@ create table checkpoint (
   event_id   uuid,
   -- Number of events in `parked`, changed in the same transaction. So a changed number reveals a change of `parked`.
   parked     integer     not null default 0,
-  updated_at timestamptz not null default now()
+  updated_at timestamptz not null default now(),
+  -- The columns and indexes that Colophon made, and for which version. Others in the tables are not Colophon's.
+  made       jsonb
 );
 
 -- Events that could not be applied, and the events that wait behind them in the same stream.

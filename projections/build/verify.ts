@@ -1,11 +1,13 @@
 import { AnotherLog, type Deletion, type Position } from '../../src/event-store/event-store.js';
 import { readCheckpoint } from '../checkpoint.js';
-import { align, comparable, NotComparable } from './align.js';
-import { buildAsOf } from './as-of.js';
+import { comparable, NotComparable } from './align.js';
+import { apply, snapshot } from './apply.js';
 import type { RebuildContext, RebuildProgress } from './build.js';
 import { differences, type Difference } from './differences.js';
-import { MAX_REPAIRS, repair } from './repair.js';
-import { dropSchema } from './schemas.js';
+import { patiently } from './holders.js';
+import { RebuildRecord } from './rebuild-record.js';
+import { schemaFor } from './schemas.js';
+import { Shadow } from './shadow.js';
 import { withWorkers } from './workers.js';
 
 export interface VerifyOptions {
@@ -13,6 +15,8 @@ export interface VerifyOptions {
   readonly repair?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: RebuildProgress) => void;
+  /** Called when the work has to wait for a lock, with a list of the sessions that hold a table. */
+  readonly onHeldUp?: (holders: string) => void;
   /** Called with each stream of which another program deleted events. */
   readonly onDeletion?: (deletion: Deletion) => void;
   /** Called with each difference, in order, one at a time. */
@@ -33,56 +37,59 @@ export interface VerifyReport {
 
 /**
  * Replays the log into a shadow, and compares every row of the live tables at one position. The service keeps running
- * meanwhile. With `repair`, repairs the rows that differ in one transaction, at the position that the live tables have
- * by then.
+ * meanwhile. With `repair`, applies the rows that differ, at the position that the live tables have by then.
  * @throws RebuildRunning if another verification is running.
  * @throws NotComparable if the tables are of another version or another log.
+ * @throws SchemaTaken if the shadow's schema is not Colophon's.
  */
 export async function verify(context: RebuildContext, options: VerifyOptions): Promise<VerifyReport> {
-  const { target, pool } = context;
+  const { target, pool, store } = context;
   const { schema, projection } = target;
-  const aside = { ...target, schema: `colophon_verify_${schema}` };
-  const { signal, onProgress } = options;
-  return withWorkers(context, `verification of ${schema}`, signal, async (holder, open) => {
-    const live = comparable(await readCheckpoint(pool, schema, projection), target);
-    const { position: at, eventId } = live;
-    if (at !== undefined && eventId !== undefined && !(await context.store.holds(at, eventId)))
+  const aside = schemaFor('verify', schema);
+  const { signal } = options;
+  return withWorkers(context, `verification of ${schema}`, aside, signal, async (holder, open) => {
+    const { position: at, eventId } = comparable(await readCheckpoint(pool, schema, projection), target);
+    if (at !== undefined && eventId !== undefined && !(await store.holds(at, eventId)))
       throw new NotComparable(AnotherLog.withoutEvent(at, eventId).message);
-    await buildAsOf({ ...context, target: aside }, live.position, {
-      allowParked: true,
-      signal,
-      ...(onProgress && { onProgress }),
-    });
-    try {
-      const worker = await open();
-      await worker.query(`set search_path to ${aside.schema}, public`);
-      const reader = await open();
-      const position = await align(holder, worker, context, aside);
-      // The reader takes its snapshot while the projector waits. The reader's locks keep a rebuild from swapping.
-      await reader.query('begin isolation level repeatable read read only');
-      const names = projection.tables.map((name) => `${schema}.${name}`);
-      await reader.query(`lock table ${names.join()} in access share mode`);
-      await reader.query('select 1');
-      await holder.query('rollback');
+    const settings = { ...options, allowParked: true };
+    const progress = new RebuildRecord(settings);
+    const locked = <T>(attempt: (lockMs: number) => Promise<T>) =>
+      patiently(pool, schema, signal, (holders) => progress.heldUp(holders), attempt);
+    const shadow = await Shadow.build(context, aside, at, open, progress, settings);
+    await progress.enter('verifying', aside);
+    await shadow.checkAccount();
 
-      let count = 0;
-      const wrong = new Map<string, Difference['key'][]>(projection.tables.map((name) => [name, []]));
-      for await (const difference of differences(reader, projection.tables, aside.schema, schema)) {
-        count += 1;
-        await options.onDifference(difference, position);
-        if (count <= MAX_REPAIRS) wrong.get(difference.table)?.push(difference.key);
-      }
-      await reader.query('rollback');
-      if (options.repair && count > 0) await repair(holder, worker, context, aside, wrong, count);
-      let deletions = 0;
-      for await (const deletion of context.store.deletions?.() ?? []) {
-        deletions += 1;
-        options.onDeletion?.(deletion);
-      }
-      const repaired = options.repair ? count : 0;
-      return { position, differences: count, repaired, parked: live.parked, deletions };
-    } finally {
-      await dropSchema(pool, aside.schema).catch(() => undefined);
+    const reader = await open();
+    const picture = await locked((lockMs) => snapshot(holder, reader, shadow, context, lockMs));
+    const { position, parked } = comparable(picture, target);
+    let count = 0;
+    for await (const difference of differences(reader, projection.tables, aside, schema)) {
+      count += 1;
+      await options.onDifference(difference, position);
     }
+    await reader.query('rollback');
+
+    let repaired = 0;
+    if (options.repair && count > 0) {
+      await progress.enter('applying', aside);
+      const told = (done: number, total: number) => progress.report('applying', done, total);
+      repaired = await locked((lockMs) =>
+        apply(holder, shadow, context, lockMs, told, (live, differing) => {
+          comparable(live, target);
+          // If an event is parked only in the live tables, a repair would add its row, and a later retry would apply the
+          // event twice.
+          if (differing.includes('parked'))
+            throw new NotComparable(
+              'the tables and the log differ in parked events: retry the parked events, or rebuild the tables',
+            );
+        }),
+      );
+    }
+    let deletions = 0;
+    for await (const deletion of store.deletions?.() ?? []) {
+      deletions += 1;
+      options.onDeletion?.(deletion);
+    }
+    return { position, differences: count, repaired, parked, deletions };
   });
 }

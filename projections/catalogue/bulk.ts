@@ -55,12 +55,16 @@ export const bulk: Bulk = {
          delete from author_book where not exists (select from authors where id = author_id) returning *)
        insert into waiting_links (${LINKS}) select ${LINKS} from waiting`,
     );
+    const { rows } = await client.query<{ kind: string }>(
+      `select case relpersistence when 'u' then 'unlogged' else '' end as kind
+       from pg_class where oid = 'book_words'::regclass`,
+    );
     // A second table is faster than an update, which would leave every row twice.
     await client.query(
       `begin;
        set local work_mem = '64MB';
        alter table book_words rename to own_words;
-       create table book_words (like own_words);
+       create ${rows[0]?.kind} table book_words (like own_words);
        with made as (
          select own.*, own.words as own, coalesce(linked.authors, '') as authors
          from own_words own left join (

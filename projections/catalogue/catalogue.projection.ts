@@ -41,6 +41,7 @@ export const catalogue: Projection = {
   columns: sql('tables.sql'),
   keys: () => `${zoneIndexes()}\n${sql('keys.sql')()}`,
   references: sql('references.sql'),
+  lookups: ['author_book_by_book', 'waiting_links_by_book'],
   accounted: `select coalesce(sum(revision + 1), 0) from (
     select revision from authors union all select revision from books union all select revision from removed) stream`,
   apply,

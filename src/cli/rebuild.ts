@@ -22,15 +22,16 @@ export async function rebuildTables(options: RebuildCommandOptions): Promise<voi
       allowParked,
       signal,
       onProgress: (step: RebuildProgress) => progress.update(step),
-      onHeldUp: (holders: string) => progress.say(`the swap waits for ${holders}`),
+      onHeldUp: (holders: string) => progress.say(`waiting for ${holders}`),
     };
-    const { events, parked, position } =
+    const { events, parked, position, rows } =
       asOf === undefined || schema === undefined
         ? await maintenance.rebuild(settings)
         : await maintenance.buildAsOf(momentOf(asOf, tokens), schemaName(schema), replace, settings);
+    const written = asOf === undefined ? `; ${rows} rows written` : '';
     const up = position === undefined ? 'an empty log' : `up to ${tokens.format(position)}`;
     progress.end(
-      `${schema ?? 'the tables'}: ${events} events, ${up}, in ${progress.seconds} s` +
+      `${schema ?? 'the tables'}: ${events} events, ${up}, in ${progress.seconds} s${written}` +
         (parked > 0 ? `; ${parked} parked, see \`colophon parked list\`` : ''),
     );
   });

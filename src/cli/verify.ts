@@ -12,6 +12,7 @@ export async function verifyTables({ repair }: { repair?: true }): Promise<void>
       repair,
       signal,
       onProgress: (step) => progress.update(step),
+      onHeldUp: (holders) => progress.say(`waiting for ${holders}`),
       onDeletion: ({ stream, first }) => {
         const deleted = first === undefined ? 'all' : `before revision ${first}`;
         process.stdout.write(`${JSON.stringify({ stream, deleted })}\n`);

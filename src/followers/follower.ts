@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import type { Client } from 'pg';
 import { pause } from '../event-store/pause.js';
 import { connect, endOf } from '../postgres/database.js';
-import { isUnavailable } from '../postgres/errors.js';
+import { isLockTimeout, isUnavailable } from '../postgres/errors.js';
 import { LeaderSession, type LeaderLock } from './leader-lock.js';
 
 /** What a follower does with the log. */
@@ -34,15 +34,22 @@ export interface Standstill {
   readonly error: unknown;
 }
 
+const HELD_UP = Symbol('held up');
+
 /** Another process changed the follower's state. The follower starts over from the current state. Not reported. */
 export class LeadLost extends Error {}
 
 const STANDBY_MS = 500;
 const RETRY_MS = 500;
 const LOST_MS = 20;
-/** A step that takes longer is reported, with the sessions that hold it up. */
+/** Longest wait for a lock. Then the step is undone, so that others get the locks that the step has, and tried again. */
+const LOCK_MS = 2_000;
+const LOCK_AGAIN_MS = 100;
+/** A step that waits longer for locks is reported, with the sessions that hold them. */
+const HELD_UP_MS = 2_500;
+/** A step that takes longer is reported in any case. */
 const LONG_STEP_MS = 10_000;
-const WATCH_MS = 2_500;
+const WATCH_MS = 500;
 
 /**
  * Works through the log in order, as long as the process runs. One process is the leader and holds a session lock.
@@ -83,13 +90,24 @@ export class Follower {
     await this.running;
   }
 
-  /** One step of the leader's work. A step that takes long is reported. */
+  /**
+   * One step of the leader's work. A step that takes long is reported.
+   * @param work leaves nothing behind if it fails. Tried again if it could not get a lock in time.
+   */
   async step<T>(work: () => Promise<T>): Promise<T> {
     this.stepSince = Date.now();
     try {
-      const result = await work();
-      this.recovered();
-      return result;
+      for (;;) {
+        const result = await work().catch((error: unknown) => {
+          if (!isLockTimeout(error) || this.stop.signal.aborted) throw error;
+          return HELD_UP;
+        });
+        if (result !== HELD_UP) {
+          this.recovered();
+          return result as T;
+        }
+        await pause(LOCK_AGAIN_MS, this.stop.signal);
+      }
     } finally {
       this.stepSince = undefined;
     }
@@ -146,7 +164,7 @@ export class Follower {
       session.lost.addEventListener('abort', cut, { once: true });
       const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
       // The transaction of a frozen leader ends, so that the next leader doesn't wait for its locks.
-      await client.query(`set idle_in_transaction_session_timeout = '10s'`);
+      await client.query(`set idle_in_transaction_session_timeout = '10s'; set lock_timeout = ${LOCK_MS}`);
       void this.watch(session, rows[0]?.pid ?? 0, watch.signal);
       this.leading = true;
       await this.work.lead(client, AbortSignal.any([this.stop.signal, lost.signal, session.lost]));
@@ -164,10 +182,12 @@ export class Follower {
   private async watch(session: LeaderSession, pid: number, signal: AbortSignal): Promise<void> {
     for (; !signal.aborted; await pause(WATCH_MS, signal)) {
       const since = this.stepSince;
-      if (since === undefined || Date.now() - since < LONG_STEP_MS) continue;
+      if (since === undefined || Date.now() - since < HELD_UP_MS) continue;
       const blockers = await session.blockersOf(pid).catch(() => undefined);
       if (this.stepSince !== since || signal.aborted) continue;
-      this.report(new Error(blockers ? `waiting for a lock held by ${blockers}` : 'a batch takes very long'));
+      if (blockers) this.report(new Error(`waiting for a lock held by ${blockers}`));
+      else if (!this.standstill && Date.now() - since > LONG_STEP_MS)
+        this.report(new Error('a batch takes very long'));
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { APPLICATION_NAME, connect, endOf } from '../postgres/database.js';
+import { sessionInWords } from '../postgres/sessions.js';
 
 /** The lock that makes a follower the leader. Only one database session holds the lock at a time. */
 export interface LeaderLock {
@@ -62,9 +63,7 @@ export class LeaderSession {
   /** Which sessions another session waits for, in words; undefined if it waits for none. */
   async blockersOf(pid: number): Promise<string | undefined> {
     const { rows } = await this.client.query<{ holder: string }>(
-      `select 'pid ' || pid || ' (' || concat_ws(', ', nullif(application_name, ''), usename,
-                'in a transaction since ' || to_char(xact_start at time zone 'UTC', 'HH24:MI:SS') || ' UTC') || ')' as holder
-       from pg_stat_activity where pid = any(pg_blocking_pids($1))`,
+      `select ${sessionInWords('a')} as holder from pg_stat_activity a where pid = any(pg_blocking_pids($1))`,
       [pid],
     );
     return rows.length > 0 ? rows.map(({ holder }) => holder).join(', ') : undefined;

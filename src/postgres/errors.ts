@@ -104,6 +104,9 @@ export function isUnavailable(error: unknown): boolean {
   return fault === 'unavailable' || fault === 'conflict';
 }
 
+/** Whether a lock could not be had in time, by a timeout or a deadlock. */
+export const isLockTimeout = (error: unknown): boolean => /^(55P03|40P01)$/.test(sqlState(error) ?? '');
+
 /** The SQLSTATE of an error that the server answered; undefined for errors of the driver and the network. */
 export function sqlState(error: unknown): string | undefined {
   const code = codeOf(error);

@@ -91,9 +91,7 @@ await withServer(async (databaseUrl) => {
   const pool = new Pool({ connectionString: databaseUrl });
   const project = async () => {
     const head = (await log.head()) ?? 0n;
-    await pool.query(
-      'drop schema if exists catalogue cascade; drop schema if exists catalogue_a cascade; drop schema if exists catalogue_b cascade',
-    );
+    await pool.query('drop schema if exists catalogue cascade');
     const started = performance.now();
     const projector = new Projector(catalogue, log, pool, { connectionString: databaseUrl });
     await projector.start();

@@ -43,11 +43,12 @@ async function importClassics(): Promise<Record<string, string>> {
   );
 }
 
-/** A reader who holds a table until told otherwise: the exchange has to wait for them. */
+/** A table that is wrong, and a reader who holds a row until told otherwise: what applies has to wait for them. */
 async function holdTables(): Promise<() => Promise<void>> {
-  const reader = new Client({ connectionString: service.database.url });
+  await sqlOf(`update catalogue.authors set name = 'Wrong' where name = 'Marx, Karl'`);
+  const reader = new Client({ connectionString: service.database.url, application_name: 'a report' });
   await reader.connect();
-  await reader.query('begin; select from catalogue.removed');
+  await reader.query('begin; select from catalogue.books limit 1 for share');
   return async () => {
     await reader.query('commit');
     await reader.end();
@@ -55,10 +56,10 @@ async function holdTables(): Promise<() => Promise<void>> {
 }
 
 const lastRebuild = async () => (await get('/projections')).body.items[0].rebuild;
-async function untilSwapping(): Promise<any> {
+async function untilHeldUp(): Promise<any> {
   for (;;) {
     const rebuild = await lastRebuild();
-    if (rebuild?.phase === 'swapping') return rebuild;
+    if (rebuild?.heldUpBy) return rebuild;
     await new Promise((again) => setTimeout(again, 50));
   }
 }
@@ -177,7 +178,8 @@ test('of two rebuilds at once the second is told who holds it; the first, killed
   const before = await dumpTables(service.database.url);
   const release = await holdTables();
   const first = start('dist/src/cli.js', ['rebuild'], service.env);
-  const { id } = await untilSwapping();
+  const { id, heldUpBy } = await untilHeldUp();
+  expect(heldUpBy).toMatch(/^pid \d+ \(a report, /);
   const holder = `by process ${first.process.pid} on `;
   expect(await colophon('rebuild')).toMatchObject({ code: 1, output: expect.stringContaining(holder) });
   const refused = await service.request('POST', '/projections/catalogue/rebuild');
@@ -191,7 +193,7 @@ test('of two rebuilds at once the second is told who holds it; the first, killed
     status: 'failed',
     error: 'it was killed',
   });
-  expect(await dumpTables(service.database.url)).toBe(before);
+  expect((await dumpTables(service.database.url)).replace('"Wrong"', '"Marx, Karl"')).toBe(before);
 
   // The next one clears up, waits its turn, and is followed live.
   const job = await service.request('POST', '/projections/catalogue/rebuild');
@@ -200,7 +202,7 @@ test('of two rebuilds at once the second is told who holds it; the first, killed
     body: { status: 'running', startedBy: expect.stringMatching(/^process \d+ on /) },
   });
   const following = get(job.headers.get('location') ?? '', { accept: 'application/x-ndjson' });
-  await untilSwapping();
+  await untilHeldUp();
   // Whoever follows looks four times a second.
   await new Promise((later) => setTimeout(later, 1_000));
   await release();
@@ -208,7 +210,7 @@ test('of two rebuilds at once the second is told who holds it; the first, killed
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
-  expect(lines.map(({ phase }) => phase)).toEqual(expect.arrayContaining(['swapping', 'done']));
+  expect(lines.map(({ phase }) => phase)).toEqual(expect.arrayContaining(['applying', 'done']));
   expect(await dumpTables(service.database.url)).toBe(before);
   expect((await get(`/projections/catalogue/rebuilds/${crypto.randomUUID()}`)).status).toBe(404);
 });
@@ -217,11 +219,19 @@ test('stopped with Ctrl-C, a rebuild cleans up', async () => {
   await importClassics();
   const release = await holdTables();
   const rebuild = start('dist/src/cli.js', ['rebuild'], service.env);
-  await untilSwapping();
+  await untilHeldUp();
   rebuild.process.kill('SIGINT');
   expect(await rebuild.ended).toBe(130);
-  expect(await sqlOf(`select from pg_namespace where nspname = 'catalogue_b'`)).toEqual([]);
+  expect(await sqlOf(`select from pg_namespace where nspname like 'colophon%'`)).toEqual([]);
   await release();
+  await sqlOf('create schema colophon_rebuild_catalogue');
+  expect(await service.request('POST', '/projections/catalogue/rebuild')).toMatchObject({
+    status: 409,
+    body: {
+      type: 'urn:colophon:problem:schema-taken',
+      detail: expect.stringContaining('colophon_rebuild_catalogue'),
+    },
+  });
 });
 
 test('verify names every row that was damaged, and the event that explains it; --repair mends them', async () => {

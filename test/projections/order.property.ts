@@ -75,8 +75,8 @@ export function orderDoesNotMatter(numRuns: number, makeStore: MakeStore): void 
           // First, since a case that failed left its own.
           await sql(
             database.url,
-            ...['live', 'singly', 'rebuilt', 'copied'].flatMap((schema) =>
-              ['', '_a', '_b'].map((home) => `drop schema if exists ${schema}${home} cascade`),
+            ...['live', 'singly', 'rebuilt', 'copied'].map(
+              (schema) => `drop schema if exists ${schema} cascade`,
             ),
           );
           const memory = new MemoryEventStore();

@@ -375,7 +375,7 @@ test('pages of books and authors in a role are the same, whether few or many lin
 });
 
 test('without statistics too, an author’s books are found by their links, not by walking through all titles', async () => {
-  // As after an import: PostgreSQL gathers statistics a minute later, and never those of the partitioned tables.
+  // As after an import: PostgreSQL gathers statistics a minute later.
   await sql(
     database.url,
     'set search_path to catalogue, public',

@@ -40,10 +40,7 @@ afterAll(async () => {
 
 /** Projects what an empty store gets, until the tables have it. */
 async function projected(store: MemoryEventStore) {
-  await sql(
-    database.url,
-    ...['catalogue', 'catalogue_a', 'catalogue_b'].map((schema) => `drop schema if exists ${schema} cascade`),
-  );
+  await sql(database.url, 'drop schema if exists catalogue cascade');
   const projector = new Projector(catalogue, store, pool, { connectionString: database.url });
   await projector.start();
   const caughtUp = async () => {
