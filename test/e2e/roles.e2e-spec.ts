@@ -120,18 +120,29 @@ describe('the login that is printed', () => {
     expect(Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))).toEqual(SETTINGS);
   });
 
-  test('sees the keys of the tables in the catalogue of the standard, which tools look at', async () => {
-    const keys = await sql(
+  test('sees the keys of the tables in `information_schema`, which tools look at', async () => {
+    const keys = await sql<{ key: string }>(
       reader(),
-      `select table_name as table, constraint_type as type, string_agg(column_name, ',' order by ordinal_position) as columns
-       from information_schema.table_constraints
-       join information_schema.key_column_usage using (constraint_schema, constraint_name, table_schema, table_name)
-       where table_schema = 'catalogue' and table_name in ('authors', 'author_book') and constraint_type = 'PRIMARY KEY'
-       group by 1, 2 order by 1`,
+      `select format('%s(%s)', k.table_name, string_agg(c.column_name, ',' order by c.ordinal_position))
+                || coalesce(' refers to ' || max(format('%s(%s)', u.table_name, u.column_name)), '') as key
+       from information_schema.table_constraints k
+       join information_schema.key_column_usage c using (constraint_schema, constraint_name)
+       left join information_schema.referential_constraints r using (constraint_schema, constraint_name)
+       left join information_schema.key_column_usage u
+         on u.constraint_schema = r.unique_constraint_schema and u.constraint_name = r.unique_constraint_name
+           and u.ordinal_position = c.position_in_unique_constraint
+       where k.table_schema = 'catalogue' and constraint_type in ('PRIMARY KEY', 'FOREIGN KEY')
+       group by k.table_name, constraint_name`,
     );
-    expect(keys).toEqual([
-      { table: 'author_book', type: 'PRIMARY KEY', columns: 'author_id,book_id' },
-      { table: 'authors', type: 'PRIMARY KEY', columns: 'id' },
+    expect(keys.map(({ key }) => key).toSorted()).toEqual([
+      'author_book(author_id) refers to authors(id)',
+      'author_book(author_id,book_id)',
+      'author_book(book_id) refers to books(id)',
+      'authors(id)',
+      'book_words(book_id)',
+      'books(id)',
+      'removed(kind,id)',
+      'waiting_links(author_id,book_id)',
     ]);
   });
 
