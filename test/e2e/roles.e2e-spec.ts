@@ -132,7 +132,7 @@ describe('the login that is printed', () => {
          on u.constraint_schema = r.unique_constraint_schema and u.constraint_name = r.unique_constraint_name
            and u.ordinal_position = c.position_in_unique_constraint
        where k.table_schema = 'catalogue' and constraint_type in ('PRIMARY KEY', 'FOREIGN KEY')
-       group by k.table_name, constraint_name`,
+       group by k.table_name, k.constraint_name`,
     );
     expect(keys.map(({ key }) => key).toSorted()).toEqual([
       'author_book(author_id) refers to authors(id)',
