@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { OperatorError } from '../../src/errors.js';
 import { readCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
 import type { RebuildContext } from './build.js';
+import { refusal } from './refusal.js';
 import type { Shadow } from './shadow.js';
 
 /** The tables can't be compared with the log. */
@@ -36,6 +37,26 @@ export async function stopProjector(
      set local lock_timeout = ${lockMs}; set local idle_in_transaction_session_timeout = '30s'`,
   );
   return readCheckpoint(holder, schema, projection, 'for update');
+}
+
+/**
+ * A transaction that begins with {@link stopProjector}.
+ * @throws ApplyRefused if something of others is in the way.
+ */
+export async function whileStopped(
+  holder: Client,
+  context: RebuildContext,
+  lockMs: number,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await stopProjector(holder, context, lockMs);
+    await work();
+    await holder.query('commit');
+  } catch (error) {
+    await holder.query('rollback').catch(() => undefined);
+    throw refusal(error);
+  }
 }
 
 /** Brings the shadow near the position of the live tables, while the projector goes on. */

@@ -8,6 +8,8 @@ export interface Made {
   /** Columns, as `table.column`. */
   readonly columns: readonly string[];
   readonly indexes: readonly string[];
+  /** Columns of a version to come, whose rows may not be filled yet. */
+  readonly coming?: readonly string[];
 }
 
 /** What early versions of the catalogue made, without writing it down, and no version has any more. */

@@ -2,6 +2,7 @@ import { readCheckpoint } from '../checkpoint.js';
 import { approach } from './align.js';
 import { apply, areRight } from './apply.js';
 import type { RebuildContext, RebuildOptions, RebuildReport } from './build.js';
+import { fillColumns } from './fill-columns.js';
 import { patiently } from './holders.js';
 import { admitReaders } from './readers.js';
 import { RebuildRecord, rebuildOf } from './rebuild-record.js';
@@ -46,7 +47,10 @@ export async function rebuild(
       let rows = 0;
       if (!right) {
         const { version } = (await readCheckpoint(holder, schema, projection)) ?? {};
-        if (version !== projection.version) await locked((lockMs) => widen(holder, context, lockMs));
+        if (version !== projection.version) {
+          await locked((lockMs) => widen(holder, context, lockMs));
+          await fillColumns(holder, shadow, context, locked);
+        }
         rows = await locked((lockMs) =>
           apply(holder, shadow, context, lockMs, (done, total) => record.report('applying', done, total)),
         );

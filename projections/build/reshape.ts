@@ -1,7 +1,7 @@
 import type { Client, ClientBase } from 'pg';
 import type { Target } from '../checkpoint.js';
-import { stopProjector } from './align.js';
-import { ApplyRefused, refusal } from './refusal.js';
+import { whileStopped } from './align.js';
+import { ApplyRefused } from './refusal.js';
 import type { RebuildContext } from './build.js';
 import { describeTables, type Column, type Index, type Table, type Tables } from './describe.js';
 import { madeOf, placeOf, readMade, writeMade, type Made } from './made.js';
@@ -45,9 +45,10 @@ const declaration = ({ name, type, fallback }: Column): string =>
 export async function widen(holder: Client, context: RebuildContext, lockMs: number): Promise<void> {
   const { schema } = context.target;
   const declared = await declaredTables(holder, context.target);
-  await inTransaction(holder, context, lockMs, async () => {
+  await whileStopped(holder, context, lockMs, async () => {
     const { live, made } = await liveTables(holder, schema);
     checkNames(live, declared, made, schema);
+    const coming = new Set(made.coming);
     await checkDrops(holder, schema, surplus(live, declared, made, schema), made);
     for (const table of declared.values()) {
       const name = `${schema}.${table.name}`;
@@ -60,16 +61,18 @@ export async function widen(holder: Client, context: RebuildContext, lockMs: num
       }
       for (const column of table.columns) {
         const found = before.columns.find((one) => one.name === column.name);
-        if (!found) await holder.query(`alter table ${name} add column ${declaration(column)}`);
-        else if (found.type !== column.type)
+        if (!found) {
+          await holder.query(`alter table ${name} add column ${declaration(column)}`);
+          coming.add(placeOf(table.name, column.name));
+        } else if (found.type !== column.type)
           await holder.query(`alter table ${name} alter column ${column.name} type ${column.type}`);
       }
       for (const column of before.columns)
         if (column.required && isSurplus(table, column, made))
           await holder.query(`alter table ${name} alter column ${column.name} drop not null`);
     }
-    const both = [...made.columns, ...madeOf(declared, made.version).columns];
-    await writeMade(holder, schema, { ...made, columns: [...new Set(both)] });
+    const columns = new Set([...made.columns, ...madeOf(declared, made.version).columns]);
+    await writeMade(holder, schema, { ...made, columns: [...columns], coming: [...coming] });
   });
 }
 
@@ -81,8 +84,8 @@ export async function trim(holder: Client, context: RebuildContext, lockMs: numb
   const { schema, projection } = context.target;
   const declared = await declaredTables(holder, context.target);
   // Indexes first, since queries need them. Those whose names are still taken come after the drops.
-  await inTransaction(holder, context, lockMs, () => addIndexes(holder, schema, declared));
-  await inTransaction(holder, context, lockMs, async () => {
+  await whileStopped(holder, context, lockMs, () => addIndexes(holder, schema, declared));
+  await whileStopped(holder, context, lockMs, async () => {
     const { live, made } = await liveTables(holder, schema);
     const drops = surplus(live, declared, made, schema);
     await checkDrops(holder, schema, drops, made);
@@ -99,7 +102,7 @@ export async function trim(holder: Client, context: RebuildContext, lockMs: numb
           await holder.query(`${alter} ${column.required ? 'set' : 'drop'} not null`);
       }
   });
-  await inTransaction(holder, context, lockMs, async () => {
+  await whileStopped(holder, context, lockMs, async () => {
     await addIndexes(holder, schema, declared);
     await writeMade(holder, schema, madeOf(declared, projection.version));
   });
@@ -226,20 +229,4 @@ function checkNames(live: Tables, declared: Tables, made: Made, schema: string):
   });
   if (taken.length > 0)
     throw new ApplyRefused(`the tables can't be changed: this version has its own ${taken.join(', ')}`);
-}
-
-async function inTransaction(
-  holder: Client,
-  context: RebuildContext,
-  lockMs: number,
-  work: () => Promise<void>,
-): Promise<void> {
-  try {
-    await stopProjector(holder, context, lockMs);
-    await work();
-    await holder.query('commit');
-  } catch (error) {
-    await holder.query('rollback').catch(() => undefined);
-    throw refusal(error);
-  }
 }

@@ -26,5 +26,6 @@ export async function prepareTables(client: ClientBase, tables: Tables): Promise
     for (const table of ALL) await client.query(`vacuum full ${table}`);
   }
   await client.query('reset search_path');
-  await client.query('vacuum analyze; checkpoint');
+  await client.query('vacuum analyze');
+  await client.query('checkpoint');
 }

@@ -505,6 +505,54 @@ test('views, grants and what else hangs on the tables stay, whoever it belongs t
   );
 });
 
+test('what others hang on the tables may refuse a row: then nothing is written, and its name is told', async () => {
+  const right = await dumpTables(database.url);
+  await sql(database.url, ...DAMAGE);
+  const before = await dumpTables(database.url);
+  let repair = true;
+  for (const [add, name, remove] of [
+    [
+      `create table public.shelf (author uuid references catalogue.authors);
+       insert into public.shelf values ('${id('a', 99)}')`,
+      /violates foreign key constraint "shelf_author_fkey" on table "shelf"/,
+      'drop table public.shelf',
+    ],
+    [
+      `alter table catalogue.authors add constraint theirs check (name <> 'Author 3')`,
+      /violates check constraint "theirs"/,
+      'alter table catalogue.authors drop constraint theirs',
+    ],
+    [
+      `create unique index theirs on catalogue.books ((1)) where title in ('Book 4', 'Book 5')`,
+      /violates unique constraint "theirs"/,
+      'drop index catalogue.theirs',
+    ],
+    [
+      `alter table catalogue.books add column theirs text not null default '';
+       alter table catalogue.books alter theirs drop default`,
+      /null value in column "theirs" of relation "books"/,
+      'alter table catalogue.books drop column theirs',
+    ],
+    [
+      `create function public.refuse() returns trigger language plpgsql as 'begin raise exception ''not on my shelf''; end';
+       create trigger theirs before delete on catalogue.author_book for each row execute function public.refuse()`,
+      /not on my shelf/,
+      'drop trigger theirs on catalogue.author_book',
+    ],
+  ] as const) {
+    await sql(database.url, add);
+    repair = !repair;
+    const mend = repair
+      ? maintenance.verify({ repair, onDifference: () => undefined })
+      : maintenance.rebuild({});
+    await expect(mend).rejects.toThrow(name);
+    await sql(database.url, remove);
+    expect(await dumpTables(database.url)).toBe(before);
+  }
+  await maintenance.rebuild({});
+  expect(await dumpTables(database.url)).toBe(right);
+});
+
 /** The catalogue with one more column: the letter that an author is filed under. */
 const next: Projection = {
   ...catalogue,
@@ -530,9 +578,33 @@ const next: Projection = {
   },
 };
 
+test('a table of others with a name that a new version needs stops the new version, and stays', async () => {
+  await sql(
+    database.url,
+    `alter table catalogue.authors add column letter text default 'mine'`,
+    `create table catalogue.shelves (id integer)`,
+    `create index books_by_letter on catalogue.books (lower(title))`,
+  );
+  const newer = await operatorOf({
+    ...next,
+    tables: [...catalogue.tables, 'shelves'],
+    columns: () => `${next.columns()} create table shelves (id uuid not null);`,
+    keys: () =>
+      `${catalogue.keys()} create index books_by_letter on books (left(title, 1));
+       create unique index shelves_pkey on shelves (id); alter table shelves add primary key using index shelves_pkey;`,
+  });
+  await expect(newer.rebuild({})).rejects.toThrow(
+    /its own column letter of table catalogue.authors, index catalogue.books_by_letter, table catalogue.shelves/,
+  );
+  expect(await sql(database.url, 'select distinct letter from catalogue.authors')).toEqual([
+    { letter: 'mine' },
+  ]);
+  await newer.close();
+});
+
 test('another version’s tables come in the background, while both versions serve and the old one projects', async () => {
   await sql(database.url, 'create view public.names as select id, name from catalogue.authors');
-  // Held up by a reader who locks a row, the rows are not filled yet: both versions run side by side.
+  // Held up by a reader who locks a row, the rows are not applied yet: both versions run side by side.
   const reader = new Client({ connectionString: database.url, application_name: 'a report' });
   await reader.connect();
   await reader.query('begin; select from catalogue.removed for share');
@@ -544,12 +616,15 @@ test('another version’s tables come in the background, while both versions ser
     phase: 'applying',
     heldUpBy: expect.stringMatching(/pid \d+ \(a report, /),
   });
-  // The column is there already.
-  expect(await sql(database.url, 'select distinct letter from catalogue.authors')).toEqual([{ letter: '?' }]);
+  // The column is there already, and filled.
+  const unfilled = `select name from catalogue.authors where letter is distinct from left(name, 1)`;
+  expect(await sql(database.url, unfilled)).toEqual([]);
   const meanwhile = await store.append(authorStream(id('a', 50)), 'no-stream', [
     newEvent('AuthorAdded', { name: 'Meanwhile' }),
   ]);
   expect(await projector.reached(meanwhile.position, 10_000)).toBe(true);
+  // The old version does not know the column.
+  expect(await sql(database.url, unfilled)).toEqual([{ name: 'Meanwhile' }]);
   expect(await newer.reached(meanwhile.position, 10_000)).toBe(true);
   expect(await projector.status()).toMatchObject({
     version: catalogue.version,
@@ -565,7 +640,7 @@ test('another version’s tables come in the background, while both versions ser
   await reader.query('commit');
   await reader.end();
   while ((await newer.status()).tables !== next.version) await new Promise((again) => setTimeout(again, 20));
-  expect(await sql(database.url, `select from catalogue.authors where letter <> left(name, 1)`)).toEqual([]);
+  expect(await sql(database.url, unfilled)).toEqual([]);
 
   const after = await store.append(authorStream(id('a', 51)), 'no-stream', [
     newEvent('AuthorAdded', { name: 'After' }),
