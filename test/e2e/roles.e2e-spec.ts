@@ -124,7 +124,7 @@ describe('the login that is printed', () => {
     const keys = await sql<{ key: string }>(
       reader(),
       `select format('%s(%s)', k.table_name, string_agg(c.column_name, ',' order by c.ordinal_position))
-                || coalesce(' refers to ' || max(format('%s(%s)', u.table_name, u.column_name)), '') as key
+                || coalesce(' refers to ' || max(u.table_name || '(' || u.column_name || ')'), '') as key
        from information_schema.table_constraints k
        join information_schema.key_column_usage c using (constraint_schema, constraint_name)
        left join information_schema.referential_constraints r using (constraint_schema, constraint_name)
@@ -343,6 +343,12 @@ describe('the login of the service', () => {
     ]);
     expect(await reads('as_it_was')).toEqual([{ rows: true }]);
     await expect(sql(printedUrl(service), 'select from as_it_was.checkpoint')).rejects.toThrow('denied');
+    const other = await createDatabase();
+    expect(await run('transfer', '--from', 'embedded', '--to', other.url)).toEqual([
+      0,
+      expect.stringContaining('give the same tables'),
+    ]);
+    await other.drop();
   });
 });
 
