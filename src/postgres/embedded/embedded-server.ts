@@ -39,8 +39,9 @@ const NO_DATABASE = '3D000';
 const HELD = /lock file|shared memory block/;
 /** Attempts to set up the logins. Another process may hold a table, or make the same changes. */
 const ROLES_TRIES = 5;
-/** lock_not_available, deadlock_detected; XX000 is "tuple concurrently updated". */
-const IN_THE_WAY = ['55P03', '40P01', 'XX000'];
+const LOCKED = '55P03';
+/** 40P01: a deadlock; XX000: "tuple concurrently updated". */
+const IN_THE_WAY = [LOCKED, '40P01', 'XX000'];
 
 /** Another server than this project's, to test against. */
 export interface Edition {
@@ -103,7 +104,7 @@ export class EmbeddedServer {
     await server.up(signal);
     try {
       signal?.throwIfAborted();
-      await server.prepareDatabase();
+      await server.prepareDatabase(signal);
       server.watchOver();
       return server;
     } catch (error) {
@@ -230,12 +231,13 @@ export class EmbeddedServer {
   }
 
   /** Creates the database if it is missing, and its logins. */
-  private async prepareDatabase(): Promise<void> {
+  private async prepareDatabase(signal?: AbortSignal): Promise<void> {
     const roles = rolesOf(DATABASE, {
       service: passwordOfRole(SERVICE, this.password),
       reader: passwordOfRole(READER, this.password),
     });
     for (let attempt = 1; ; attempt += 1) {
+      signal?.throwIfAborted();
       const client = this.probe(DATABASE);
       try {
         await client.connect();
@@ -245,10 +247,13 @@ export class EmbeddedServer {
         const state = sqlState(error) ?? '';
         const again = attempt < ROLES_TRIES;
         if (again && state === NO_DATABASE) await this.createDatabase();
-        else if (!again || !IN_THE_WAY.includes(state))
-          throw new OperatorError(`the embedded PostgreSQL can't be set up: ${(error as Error).message}`, {
-            cause: error,
-          });
+        else if (!again || !IN_THE_WAY.includes(state)) {
+          const others = state === LOCKED ? await openTransactions(client) : '';
+          throw new OperatorError(
+            `the embedded PostgreSQL can't be set up: ${(error as Error).message}${others}`,
+            { cause: error },
+          );
+        }
       } finally {
         await client.end().catch(() => undefined);
       }
@@ -302,4 +307,15 @@ export class EmbeddedServer {
   private pgCtl(...args: string[]): Promise<void> {
     return run(this.binaries.pgCtl, ['-D', this.folder, ...args], this.user, dirname(this.folder));
   }
+}
+
+/** The sessions whose transactions have been open for a second, as the end of a sentence. */
+async function openTransactions(client: Client): Promise<string> {
+  await client.query('rollback');
+  const { rows } = await client.query<{ session: string }>(
+    `select format('pid %s (%s)', pid, concat_ws(', ', nullif(application_name, ''), usename)) as session
+     from pg_stat_activity
+     where datname = current_database() and xact_start < clock_timestamp() - interval '1 s' and pid <> pg_backend_pid()`,
+  );
+  return `; open transactions: ${rows.map(({ session }) => session).join(', ') || 'none by now'}`;
 }

@@ -34,7 +34,7 @@ export const rolesOf = (database: string, passwords: { service: string; reader: 
 begin;
 set local client_min_messages = warning;
 set local log_min_error_statement = panic; -- statements with passwords
-set local lock_timeout = '5s';
+set local lock_timeout = '3s';
 select pg_advisory_xact_lock(hashtext('colophon roles'));
 create extension if not exists pg_trgm with schema public;
 do $roles$
