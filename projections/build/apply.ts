@@ -45,8 +45,9 @@ export async function areRight(
   const { schema, projection } = context.target;
   const live = await snapshot(holder, reader, shadow, context, lockMs);
   try {
-    const { version, log, position, parked } = shadow.checkpoint;
+    const { version, log, position, parked, eventId } = shadow.checkpoint;
     if (live?.version !== version || live.log !== log) return false;
+    if (eventId !== undefined && live.eventId !== eventId) return false;
     if (live.position !== position || live.parked !== parked) return false;
     const tables = [...projection.tables, 'parked'];
     return !(await differ(reader, tables, shadow.target.schema, schema));
@@ -85,11 +86,14 @@ export async function apply(
     const list = names.map((name) => `${schema}.${name}`).join();
     await holder.query(`lock table ${list} in ${empty ? 'access exclusive' : 'exclusive'} mode`);
     await rekey(holder, schema, tables);
-    const writing =
-      empty && (await areEmpty(holder, schema, names))
-        ? fill(holder, tables, shadow, schema, told)
-        : update(holder, tables, shadow.target.schema, schema, told, (differing) => check(live, differing));
-    const rows = await writing;
+    let rows: number;
+    if (empty && (await areEmpty(holder, schema, names))) {
+      check(live, shadow.checkpoint.parked > 0 ? ['parked'] : []);
+      rows = await fill(holder, tables, shadow, schema, told);
+    } else {
+      const checkTables = (differing: readonly string[]) => check(live, differing);
+      rows = await update(holder, tables, shadow.target.schema, schema, told, checkTables);
+    }
     await moveTo(holder, shadow.checkpoint, schema, projection.name);
     await holder.query('commit');
     return rows;
@@ -196,8 +200,10 @@ async function fill(
 /** Moves the live checkpoint to that of the shadow, and writes nothing if it is there already. */
 async function moveTo(holder: Client, to: Checkpoint, schema: string, projection: string): Promise<void> {
   await holder.query(
-    `update ${schema}.checkpoint set version = $2, log_id = $3, position = $4, event_id = $5, parked = $6, updated_at = now()
-     where projection = $1 and (version, log_id, position, parked) is distinct from ($2, $3::uuid, $4::bigint, $6)`,
+    `update ${schema}.checkpoint
+     set version = $2, log_id = $3, position = $4, event_id = $5, parked = $6, updated_at = now()
+     where projection = $1 and (version, log_id, position, parked, event_id)
+       is distinct from ($2, $3::uuid, $4::bigint, $6, coalesce($5::uuid, event_id))`,
     [projection, to.version, to.log, to.position?.toString() ?? null, to.eventId ?? null, to.parked],
   );
 }

@@ -34,8 +34,6 @@ export interface Standstill {
   readonly error: unknown;
 }
 
-const HELD_UP = Symbol('held up');
-
 /** Another process changed the follower's state. The follower starts over from the current state. Not reported. */
 export class LeadLost extends Error {}
 
@@ -49,7 +47,7 @@ const LOCK_AGAIN_MS = 100;
 const HELD_UP_MS = 2_500;
 /** A step that takes longer is reported in any case. */
 const LONG_STEP_MS = 10_000;
-const WATCH_MS = 500;
+const WATCH_MS = 2_500;
 
 /**
  * Works through the log in order, as long as the process runs. One process is the leader and holds a session lock.
@@ -97,20 +95,23 @@ export class Follower {
   async step<T>(work: () => Promise<T>): Promise<T> {
     this.stepSince = Date.now();
     try {
-      for (;;) {
-        const result = await work().catch((error: unknown) => {
-          if (!isLockTimeout(error) || this.stop.signal.aborted) throw error;
-          return HELD_UP;
-        });
-        if (result !== HELD_UP) {
-          this.recovered();
-          return result as T;
-        }
-        await pause(LOCK_AGAIN_MS, this.stop.signal);
-      }
+      const result = await this.untilLocked(work);
+      this.recovered();
+      return result;
     } finally {
       this.stepSince = undefined;
     }
+  }
+
+  /** Repeats work that could not get a lock in time. */
+  private async untilLocked<T>(work: () => Promise<T>): Promise<T> {
+    for (;;)
+      try {
+        return await work();
+      } catch (error) {
+        if (!isLockTimeout(error) || this.stop.signal.aborted) throw error;
+        await pause(LOCK_AGAIN_MS, this.stop.signal);
+      }
   }
 
   /** Logs an error once, not at every attempt. */
