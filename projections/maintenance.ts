@@ -6,6 +6,7 @@ import { within } from '../src/event-store/within.js';
 import type { Difference } from './build/differences.js';
 import { AS_OF, buildAsOf } from './build/as-of.js';
 import type { RebuildContext, RebuildOptions, RebuildReport } from './build/build.js';
+import { admitReaders } from './build/readers.js';
 import { newRebuildId, readRebuild, type RebuildRow } from './build/rebuild-record.js';
 import { rebuild } from './build/rebuild.js';
 import { markOf, SchemaTaken } from './build/schemas.js';
@@ -84,7 +85,10 @@ export class Maintenance {
     const to = 'time' in moment ? await store.positionAt(moment.time) : moment.position;
     if (to !== undefined && (head === undefined || to > head))
       throw new SchemaTaken('the position is beyond the end of the log');
-    return this.track(buildAsOf({ ...this.context, target: { ...target, schema } }, to, options));
+    const built = { ...target, schema };
+    const report = await this.track(buildAsOf({ ...this.context, target: built }, to, options));
+    await admitReaders(pool, built);
+    return report;
   }
 
   /** @throws RebuildRunning, NotComparable, like {@link verify}. */

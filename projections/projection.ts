@@ -19,6 +19,8 @@ export interface Projection {
   readonly categories: readonly string[];
   /** Names of the tables. A table comes before the tables that refer to the table. */
   readonly tables: readonly string[];
+  /** The tables that the login for SQL clients can read. Default: none. */
+  readonly shown?: readonly string[];
   /** Statements with unqualified names: first the bare tables, then primary keys and indexes, then foreign keys. */
   readonly columns: () => string;
   readonly keys: () => string;

@@ -21,11 +21,12 @@ if (process.env['npm_lifecycle_event'] === 'start')
   ).unref();
 
 try {
-  const service = await startService(loadConfig(), stop.signal);
+  const config = loadConfig();
+  const service = await startService(config, stop.signal);
   print(
     `Colophon serves at ${service.url}\n` +
       `  API docs     ${service.url}/docs\n` +
-      `  SQL clients  ${service.databaseUrl} (schema catalogue)\n`,
+      `  SQL clients  ${service.readerUrl} (schema ${config.catalogueSchema})\n`,
   );
   await whenAborted(stop.signal);
   await service.stop();

@@ -18,11 +18,14 @@ import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
 import { checkServer, migrate } from './postgres/migrate.js';
 import { POOLS } from './postgres/pools.js';
 import { refusalOf } from './postgres/refusal.js';
+import { READER } from './postgres/roles.js';
 import { hidePassword } from './secrets.js';
 
 /** Databases, log and tables without a projector, for the operator's commands. */
 export interface Tables {
   readonly databaseUrl: string;
+  /** For SQL clients, as it may be shown. */
+  readonly readerUrl: string;
   readonly store: EventStore;
   readonly tokens: PositionTokens;
   /** For the state of the tables, and for operators. The search path is the schema of the tables, as in other pools. */
@@ -48,25 +51,52 @@ const CATEGORIES = [AUTHOR, BOOK];
 /** Longest wait for one part to close: the other side may have frozen. */
 const CLOSE_MS = 10_000;
 
+interface Database {
+  /** For all that the service does. */
+  readonly url: string;
+  /** For changes of the log's schema. */
+  readonly ownerUrl: string;
+  /** For SQL clients; undefined for a configured database. */
+  readonly readerUrl?: string;
+  readonly close: () => Promise<void>;
+}
+
 /** The configured database. Without one, starts the embedded server. */
 export async function openDatabase(
-  config: Config,
+  { databaseUrl: url, dataDir }: Config,
   signal?: AbortSignal,
-): Promise<{ url: string; close: () => Promise<void> }> {
-  if (config.databaseUrl !== undefined) return { url: config.databaseUrl, close: async () => undefined };
-  const embedded = await EmbeddedServer.start(config.dataDir, signal);
-  return { url: embedded.url, close: () => embedded.stop() };
+): Promise<Database> {
+  if (url !== undefined) return { url, ownerUrl: url, close: async () => undefined };
+  const embedded = await EmbeddedServer.start(dataDir, signal);
+  const { url: own, ownerUrl, readerUrl } = embedded;
+  return { url: own, ownerUrl, readerUrl, close: () => embedded.stop() };
+}
+
+/** A configured URL as it may be shown to SQL clients: by their own login, if the server has one, and without password. */
+function shownUrl(databaseUrl: string, hasReader: boolean): string {
+  const url = new URL(databaseUrl);
+  if (hasReader) {
+    [url.username, url.password] = [READER, '***'];
+    for (const name of ['user', 'password']) url.searchParams.delete(name);
+  }
+  return hidePassword(url.href);
 }
 
 /**
  * Opens the event store at a URL. The only place that picks an adapter.
  * @param url `esdb://…`, or a PostgreSQL URL. The PostgreSQL database is migrated.
  * @param prefix of stream names in EventStoreDB.
+ * @param ownerUrl the same database, by a login that may change the log's schema.
  * @throws OperatorError if the store can't be reached.
  */
-export async function openStore(url: string, prefix: string, signal?: AbortSignal): Promise<EventStore> {
+export async function openStore(
+  url: string,
+  prefix: string,
+  signal?: AbortSignal,
+  ownerUrl = url,
+): Promise<EventStore> {
   if (!url.startsWith('esdb')) {
-    await migrate(url, signal);
+    await migrate(ownerUrl, signal);
     return new PostgresEventStore(url);
   }
   checkCredentials(url);
@@ -109,12 +139,18 @@ export async function openTables(config: Config, signal?: AbortSignal): Promise<
   const close = () => closeAll(opened);
   try {
     const database = await openDatabase(config, signal);
-    const databaseUrl = database.url;
+    const { url: databaseUrl, ownerUrl } = database;
     opened.push(database.close);
     signal?.throwIfAborted();
-    await checkServer(databaseUrl);
+    const { hasReader } = await checkServer(databaseUrl);
+    const readerUrl = database.readerUrl ?? shownUrl(databaseUrl, hasReader);
     signal?.throwIfAborted();
-    const store = await openStore(config.eventStoreDbUrl ?? databaseUrl, config.eventStoreDbPrefix, signal);
+    const store = await openStore(
+      config.eventStoreDbUrl ?? databaseUrl,
+      config.eventStoreDbPrefix,
+      signal,
+      ownerUrl,
+    );
     opened.push(() => inTime('the event store', store.close()));
     const log = await store.logId();
     signal?.throwIfAborted();
@@ -124,7 +160,7 @@ export async function openTables(config: Config, signal?: AbortSignal): Promise<
     const target = { projection: catalogue, schema, log };
     const maintenance = new Maintenance({ target, store, pool, connectionString: databaseUrl });
     opened.push(() => inTime('the work on the tables', maintenance.close()));
-    return { databaseUrl, store, tokens: new PositionTokens(log), pool, maintenance, close };
+    return { databaseUrl, readerUrl, store, tokens: new PositionTokens(log), pool, maintenance, close };
   } catch (error) {
     await close().catch(() => undefined);
     signal?.throwIfAborted();

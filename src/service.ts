@@ -12,7 +12,6 @@ import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
 import { createLogger } from './logger.js';
 import { openResources } from './resources.js';
-import { hidePassword } from './secrets.js';
 
 const SWEEP_MS = 50;
 
@@ -20,8 +19,8 @@ const SWEEP_MS = 50;
 export interface Service {
   /** Base URL, such as `http://127.0.0.1:3000`. */
   readonly url: string;
-  /** For SQL clients. A password that was configured isn't shown; the embedded server's password is our own. */
-  readonly databaseUrl: string;
+  /** For SQL clients. A password that was configured isn't shown; a password of the embedded server is our own. */
+  readonly readerUrl: string;
   /** Lets requests in flight finish, for `shutdownGraceMs` at most, then closes everything that was opened. */
   readonly stop: () => Promise<void>;
 }
@@ -69,9 +68,7 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
       clearTimeout(grace);
       await resources.close();
     };
-    const given = config.databaseUrl;
-    const databaseUrl = given === undefined ? resources.databaseUrl : hidePassword(given);
-    return { url: `http://${host}:${port}`, databaseUrl, stop };
+    return { url: `http://${host}:${port}`, readerUrl: resources.readerUrl, stop };
   } catch (error) {
     await resources.close();
     throw error;

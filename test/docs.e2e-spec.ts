@@ -8,6 +8,7 @@ import { loadConfig } from '../src/config.js';
 import { caughtUp } from './support/catalogue.js';
 import { allCommands, commandsIn, help } from './support/command-line.js';
 import { sql } from './support/database.js';
+import { ownerUrlOf } from './support/embedded.js';
 import { createLog, type TestLog } from './support/log.js';
 import { environment, ROOT, startService, type RunningService } from './support/process.js';
 import { send } from './support/service.js';
@@ -113,13 +114,21 @@ describe('commands', () => {
     }
   });
 
-  test('every SQL statement that is shown runs', async () => {
-    const url = /SQL clients +(\S+)/.exec(service.output())?.[1] ?? '';
+  test('every SQL statement that is shown runs: a query by the login that the others create', async () => {
+    const owner = ownerUrlOf(env['DATA_DIR'] ?? '');
     const statements = PAGES.flatMap(({ text }) =>
       [...text.matchAll(/```sql\n([^`]*)```/g)].map(([, statement = '']) => statement),
     );
-    expect(statements.length).toBeGreaterThan(0);
-    for (const statement of statements) await sql(url, statement);
+    const isQuery = (statement: string) => statement.startsWith('select');
+    expect(new Set(statements.map(isQuery)).size).toBe(2);
+    // As on a server that Colophon has not made.
+    await sql(owner, 'drop owned by catalogue_reader', 'drop role catalogue_reader');
+    await sql(owner, ...statements.filter((statement) => !isQuery(statement)));
+    const settings = environment({ ...env, DATABASE_URL: owner });
+    await run(process.execPath, ['bin/colophon.js', 'migrate'], { cwd: ROOT, env: settings });
+    const url = new URL(owner);
+    [url.username, url.password] = ['catalogue_reader', 'choose-a-password'];
+    expect((await sql(url.href, ...statements.filter(isQuery))).length).toBeGreaterThan(0);
   });
 
   test('every other command that is shown can be given', async () => {

@@ -4,6 +4,7 @@ import { apply, areRight } from './apply.js';
 import type { RebuildContext, RebuildOptions, RebuildReport } from './build.js';
 import { fillColumns } from './fill-columns.js';
 import { patiently } from './holders.js';
+import { admitReaders } from './readers.js';
 import { RebuildRecord, rebuildOf } from './rebuild-record.js';
 import { isUnfinished, trim, widen } from './reshape.js';
 import { schemaFor } from './schemas.js';
@@ -54,6 +55,8 @@ export async function rebuild(
           apply(holder, shadow, context, lockMs, (done, total) => record.report('applying', done, total)),
         );
       }
+      // A new version may have new tables.
+      await admitReaders(holder, target);
       if (await isUnfinished(holder, target)) await locked((lockMs) => trim(holder, context, lockMs));
       await record.end();
       const { parked, position } = shadow.checkpoint;

@@ -9,6 +9,7 @@ import { describeTables } from './describe.js';
 import { fromPartitions, InTheWay } from './from-partitions.js';
 import { holdersOf } from './holders.js';
 import { madeOf, writeMade } from './made.js';
+import { admitReaders } from './readers.js';
 import { markSchema, SchemaTaken } from './schemas.js';
 
 const sql = (file: string) => readFileSync(join(import.meta.dirname, file), 'utf8');
@@ -86,6 +87,7 @@ export async function ensureTables(pool: Pool, target: Target, anyLog = false): 
            updated_at timestamptz not null default now(), ended_at timestamptz, error text, held_up_by text)`,
       );
     if (heldUpBy === false) await client.query(`alter table ${schema}.rebuilds add column held_up_by text`);
+    await admitReaders(client, target);
   });
   await ensured.catch(async (error: unknown) => {
     throw isLockTimeout(error) ? new InTheWay(await holdersOf(pool, schema)) : error;

@@ -32,13 +32,16 @@ import { zoneIndexes } from './zones.js';
 
 const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file), 'utf8');
 
+const TABLES = ['authors', 'books', 'author_book', 'book_words', 'waiting_links', 'removed'];
+
 /** The read tables. A batch loads the rows that its events touch, folds event by event, and stores the results. */
 export const catalogue: Projection = {
   name: 'catalogue',
   version: 6,
   readable: 6,
   categories: [AUTHOR, BOOK],
-  tables: ['authors', 'books', 'author_book', 'book_words', 'waiting_links', 'removed'],
+  tables: TABLES,
+  shown: TABLES,
   columns: sql('tables.sql'),
   keys: () => `${zoneIndexes()}\n${sql('keys.sql')()}`,
   references: sql('references.sql'),

@@ -24,11 +24,8 @@ export async function transferLog({ from, to }: TransferOptions): Promise<void> 
     return {
       database,
       store: async (url: string) => {
-        const store = await openStore(
-          url === 'embedded' ? database.url : url,
-          config.eventStoreDbPrefix,
-          signal,
-        );
+        const { url: own, ownerUrl } = url === 'embedded' ? database : { url, ownerUrl: url };
+        const store = await openStore(own, config.eventStoreDbPrefix, signal, ownerUrl);
         stores.push(store);
         return store;
       },

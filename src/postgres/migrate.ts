@@ -6,6 +6,7 @@ import { hidePassword } from '../secrets.js';
 import { connectionOptions, setNewerSettings } from './connection-options.js';
 import { APPLICATION_NAME } from './database.js';
 import { reasonOf, refusalOf } from './refusal.js';
+import { READER, SERVICE } from './roles.js';
 
 const OLDEST_SERVER = 150_000;
 /** In a database with another encoding, names of some languages can't be written, or are cut inside a letter. */
@@ -13,11 +14,17 @@ const ENCODING = 'UTF8';
 
 /**
  * Checks that the server can be reached and is new enough.
+ * @returns whether the server has a login for SQL clients.
  * @throws OperatorError if the server can't be used.
  */
-export async function checkServer(connectionString: string): Promise<void> {
+export async function checkServer(connectionString: string): Promise<{ hasReader: boolean }> {
   const client = await connect(connectionString);
-  await client.end().catch(() => undefined);
+  try {
+    const { rowCount } = await client.query('select from pg_roles where rolname = $1', [READER]);
+    return { hasReader: rowCount === 1 };
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
 /** Migrations of one schema. Each feature with tables of its own has a set. */
@@ -25,9 +32,23 @@ export interface Migrations {
   readonly schema: string;
   /** Folder of the SQL files. */
   readonly dir: string;
+  /** A statement that follows the migrations at every start. */
+  readonly grants?: string;
 }
 
-const EVENT_STORE: Migrations = { schema: 'event_store', dir: join(import.meta.dirname, 'migrations') };
+/** On the embedded server, the log belongs to the owner of the server. The service can only read and append. */
+const EVENT_STORE: Migrations = {
+  schema: 'event_store',
+  dir: join(import.meta.dirname, 'migrations'),
+  grants: `
+    do $$ begin
+      if has_table_privilege(to_regrole('${SERVICE}'), 'event_store.events', 'insert') = false then
+        grant usage on schema event_store to ${SERVICE};
+        grant select, insert on event_store.events to ${SERVICE};
+        grant select on event_store.log to ${SERVICE};
+      end if;
+    end $$`,
+};
 
 /**
  * Brings a schema up to date, by default the event store's. Processes that start at the same time wait for one lock.
@@ -37,7 +58,7 @@ const EVENT_STORE: Migrations = { schema: 'event_store', dir: join(import.meta.d
 export async function migrate(
   connectionString: string,
   signal?: AbortSignal,
-  { schema, dir } = EVENT_STORE,
+  { schema, dir, grants } = EVENT_STORE,
 ): Promise<void> {
   const client = await connect(connectionString);
   const leave = () => client.connection.stream.destroy();
@@ -56,6 +77,7 @@ export async function migrate(
       noLock: true,
       log: () => undefined,
     });
+    if (grants !== undefined) await client.query(grants);
   } catch (error) {
     // The migration tool puts the driver's error into a text of its own.
     throw refusalOf(error) ?? refusalOf(lost) ?? error;

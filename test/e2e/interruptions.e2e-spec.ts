@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
+import { ownerUrlOf } from '../support/embedded.js';
 import { start, startService, type Running } from '../support/process.js';
 import { send } from '../support/service.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -138,9 +139,8 @@ describe('on the embedded server', () => {
       const service = await startService(env());
       const { status } = await send(`${service.url}/authors`, 'POST', { body: { name: `N ${round}` } });
       expect(status).toBe(201);
-      const url = /SQL clients +(\S+)/.exec(service.output())?.[1] ?? '';
       const [backend] = await sql<{ pid: number }>(
-        url,
+        ownerUrlOf(dataDir()),
         `select pid from pg_stat_activity where query like '%append_events%' and pid <> pg_backend_pid()`,
       );
       process.kill(backend?.pid ?? 0, 'SIGKILL');

@@ -78,16 +78,26 @@ test('a textbook ORM mapping reads the tables as they are, from both sides', asy
   expect(homonyms).toHaveLength(2);
 });
 
-test('the keys are those of a textbook many-to-many', async () => {
-  const { rows } = (
+test('the tables and their keys are those of a textbook many-to-many', async () => {
+  const { kinds, keys } = (
     await orm.query(
-      `select json_agg(pg_get_constraintdef(oid) order by contype, conname) as rows from pg_constraint
-     where conrelid = 'catalogue.author_book'::regclass and contype in ('p', 'f') and conparentid = 0`,
+      `select
+         (select json_object_agg(relname, relkind) from pg_class
+          where relnamespace = 'catalogue'::regnamespace and relname in ('authors', 'books', 'author_book')) as kinds,
+         (select json_agg(conrelid::regclass || ' ' || pg_get_constraintdef(oid) order by contype, conname)
+          from pg_constraint
+          where contype = 'f' or contype = 'p' and conrelid in
+            ('catalogue.authors'::regclass, 'catalogue.books'::regclass, 'catalogue.author_book'::regclass)) as keys`,
     )
-  )[0] as { rows: string[] };
-  expect(rows).toEqual([
-    'FOREIGN KEY (author_id) REFERENCES catalogue.authors(id)',
-    'FOREIGN KEY (book_id) REFERENCES catalogue.books(id)',
-    'PRIMARY KEY (author_id, book_id)',
+  )[0] as { kinds: object; keys: string[] };
+  // Ordinary tables.
+  expect(kinds).toEqual({ authors: 'r', books: 'r', author_book: 'r' });
+  // No other foreign key is in the database.
+  expect(keys).toEqual([
+    'catalogue.author_book FOREIGN KEY (author_id) REFERENCES catalogue.authors(id)',
+    'catalogue.author_book FOREIGN KEY (book_id) REFERENCES catalogue.books(id)',
+    'catalogue.author_book PRIMARY KEY (author_id, book_id)',
+    'catalogue.authors PRIMARY KEY (id)',
+    'catalogue.books PRIMARY KEY (id)',
   ]);
 });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { caughtUp } from '../support/catalogue.js';
 import { createDatabase, serverUrl, sql } from '../support/database.js';
+import { ownerUrlOf, printedUrl } from '../support/embedded.js';
 import { environment, ROOT, start, startService, type RunningService } from '../support/process.js';
 import { send } from '../support/service.js';
 
@@ -64,7 +65,7 @@ describe('on the embedded default', () => {
   test('it starts with nothing, keeps its data, and leaves nothing running', async () => {
     const first = await up();
     expect(await addAuthor(first, 'Kept')).toBe(201);
-    const database = /SQL clients +(\S+)/.exec(first.output())?.[1] ?? '';
+    const database = printedUrl(first);
     await names(first);
     expect(await sql(database, 'select name from catalogue.authors')).toEqual([{ name: 'Kept' }]);
     const pid = serverPid() ?? 0;
@@ -118,7 +119,7 @@ describe('on the embedded default', () => {
   test('a server that does not finish its stop is ended, and started again', async () => {
     const first = await up();
     await addAuthor(first, 'Kept');
-    const url = /SQL clients +(\S+)/.exec(first.output())?.[1] ?? '';
+    const url = printedUrl(first);
     first.process.kill('SIGKILL');
     await first.ended;
     const pid = serverPid() ?? 0;
@@ -149,9 +150,8 @@ describe('on the embedded default', () => {
   test('when a process of its server is killed, it goes on', async () => {
     const service = await up();
     await addAuthor(service, 'Before');
-    const database = /SQL clients +(\S+)/.exec(service.output())?.[1] ?? '';
     const [backend] = await sql<{ pid: number }>(
-      database,
+      ownerUrlOf(dataDir()),
       `select pid from pg_stat_activity where query like '%append_events%' and pid <> pg_backend_pid()`,
     );
     process.kill(backend?.pid ?? 0, 'SIGKILL');

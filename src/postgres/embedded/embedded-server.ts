@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -6,15 +6,20 @@ import { Client } from 'pg';
 import { OperatorError } from '../../errors.js';
 import { connectionOptions } from '../connection-options.js';
 import { APPLICATION_NAME } from '../database.js';
+import { sqlState } from '../errors.js';
+import { READER, SERVICE } from '../roles.js';
 import { initialise, LOCALE } from './initialise.js';
 import { locateBinaries, locateData, type Binaries } from './locations.js';
-import { passwordOf } from './password.js';
+import { passwordOf, passwordOfRole } from './password.js';
 import { choosePort } from './port.js';
 import { isRunning, isStopping, lastLogLines, runningPort } from './postmaster.js';
+import { rolesOf } from './roles.js';
 import { run } from './run.js';
 import { serverUser, type ServerUser } from './server-user.js';
 
 const DATABASE = 'colophon';
+/** The superuser that initdb creates. Sets up the server and the log; the service and readers have their own logins. */
+const OWNER = APPLICATION_NAME;
 const WATCH_MS = 500;
 const START_SECONDS = 60;
 /** How long another start, or remains of a killed server, may block the folder before the start fails. */
@@ -43,7 +48,13 @@ function sharedBuffersMb(): number {
 
 /** cannot_connect_now: the server starts, recovers or stops. */
 const NOT_NOW = '57P03';
+const NO_DATABASE = '3D000';
 const HELD = /lock file|shared memory block/;
+/** Attempts to set up the logins. Another process may hold a table, or make the same changes. */
+const ROLES_TRIES = 5;
+const LOCKED = '55P03';
+/** 40P01: a deadlock; XX000: "tuple concurrently updated". */
+const IN_THE_WAY = [LOCKED, '40P01', 'XX000'];
 
 /** Another server than this project's, to test against. */
 export interface Edition {
@@ -106,7 +117,7 @@ export class EmbeddedServer {
     await server.up(signal);
     try {
       signal?.throwIfAborted();
-      await server.createDatabase();
+      await server.prepareDatabase(signal);
       server.watchOver();
       return server;
     } catch (error) {
@@ -115,13 +126,23 @@ export class EmbeddedServer {
     }
   }
 
-  /** URL for our own connections and for SQL clients. Stays the same across starts. */
+  /** URL for the service's connections. */
   get url(): string {
-    return this.urlOf(DATABASE);
+    return this.urlOf(SERVICE, passwordOfRole(SERVICE, this.password));
   }
 
-  urlOf(database: string): string {
-    return `postgres://${APPLICATION_NAME}:${this.password}@127.0.0.1:${this.port}/${database}`;
+  /** URL for SQL clients, whose login can only read the tables. Stays the same across starts. */
+  get readerUrl(): string {
+    return this.urlOf(READER, passwordOfRole(READER, this.password));
+  }
+
+  /** URL for changes of the log's schema. The login is a superuser. */
+  get ownerUrl(): string {
+    return this.urlOf(OWNER, this.password);
+  }
+
+  private urlOf(role: string, password: string, database = DATABASE): string {
+    return `postgres://${role}:${password}@127.0.0.1:${this.port}/${database}`;
   }
 
   /**
@@ -164,6 +185,7 @@ export class EmbeddedServer {
       '-c max_connections=200',
       '-c max_wal_size=2GB',
       `-c shared_buffers=${sharedBuffersMb()}MB`,
+      ...this.notifications(),
     ];
     const start = ['start', '-w', '-t', String(START_SECONDS), '-l', join(this.folder, 'server.log')];
     for (let deadline = Date.now() + SETTLE_MS; ; await setTimeout(RETRY_MS)) {
@@ -187,6 +209,12 @@ export class EmbeddedServer {
         deadline = Date.now() + SETTLE_MS;
       }
     }
+  }
+
+  /** Every login may notify, and fill 8 GB of the disk by default. PostgreSQL 17 and newer have a setting. */
+  private notifications(): string[] {
+    const version = Number(readFileSync(join(this.folder, 'PG_VERSION'), 'utf8'));
+    return version >= 17 ? ['-c max_notify_queue_pages=4096'] : [];
   }
 
   /** Restarts a server that dies while we run. Meanwhile connections fail, and requests get a 503. */
@@ -216,15 +244,44 @@ export class EmbeddedServer {
     }
   }
 
+  /** Creates the database if it is missing, and its logins. */
+  private async prepareDatabase(signal?: AbortSignal): Promise<void> {
+    const roles = rolesOf(DATABASE, {
+      service: passwordOfRole(SERVICE, this.password),
+      reader: passwordOfRole(READER, this.password),
+    });
+    for (let attempt = 1; ; attempt += 1) {
+      signal?.throwIfAborted();
+      const client = this.probe(DATABASE);
+      try {
+        await client.connect();
+        await client.query(roles);
+        return;
+      } catch (error) {
+        const state = sqlState(error) ?? '';
+        const again = attempt < ROLES_TRIES;
+        if (again && state === NO_DATABASE) await this.createDatabase();
+        else if (!again || !IN_THE_WAY.includes(state)) {
+          const others = state === LOCKED ? await openTransactions(client) : '';
+          throw new OperatorError(
+            `the embedded PostgreSQL can't be set up: ${(error as Error).message}${others}`,
+            { cause: error },
+          );
+        }
+      } finally {
+        await client.end().catch(() => undefined);
+      }
+    }
+  }
+
   private async createDatabase(): Promise<void> {
     const client = this.probe();
     await client.connect();
     try {
       await client.query(`create database ${DATABASE}`);
     } catch (error) {
-      const code = (error as { code?: string }).code;
-      // 42P04: the database exists; 23505: another process is creating the database at this moment.
-      if (code !== '42P04' && code !== '23505') throw error;
+      // Another process is creating the database at this moment, or has created it.
+      if (!['42P04', '23505'].includes(sqlState(error) ?? '')) throw error;
     } finally {
       await client.end();
     }
@@ -236,8 +293,9 @@ export class EmbeddedServer {
     try {
       await client.connect();
       const { rows } = await client.query(
-        'select from pg_stat_activity where application_name = $1 and pid <> pg_backend_pid() limit 1',
-        [APPLICATION_NAME],
+        `select from pg_stat_activity
+         where application_name = $1 and usename <> $2 and pid <> pg_backend_pid() limit 1`,
+        [APPLICATION_NAME, READER],
       );
       return rows.length > 0 ? 'used' : 'unused';
     } catch (error) {
@@ -249,9 +307,12 @@ export class EmbeddedServer {
   }
 
   /** A connection that doesn't count as a user of the server. */
-  private probe(): Client {
+  private probe(database = 'postgres'): Client {
     const client = new Client(
-      connectionOptions(this.urlOf('postgres'), { connectionTimeoutMillis: PROBE_MS, query_timeout: 10_000 }),
+      connectionOptions(this.urlOf(OWNER, this.password, database), {
+        connectionTimeoutMillis: PROBE_MS,
+        query_timeout: 10_000,
+      }),
     );
     client.on('error', () => undefined);
     return client;
@@ -260,4 +321,15 @@ export class EmbeddedServer {
   private pgCtl(...args: string[]): Promise<void> {
     return run(this.binaries.pgCtl, ['-D', this.folder, ...args], this.user, dirname(this.folder));
   }
+}
+
+/** The sessions whose transactions have been open for a second, as the end of a sentence. */
+async function openTransactions(client: Client): Promise<string> {
+  await client.query('rollback');
+  const { rows } = await client.query<{ session: string }>(
+    `select format('pid %s (%s)', pid, concat_ws(', ', nullif(application_name, ''), usename)) as session
+     from pg_stat_activity
+     where datname = current_database() and xact_start < clock_timestamp() - interval '1 s' and pid <> pg_backend_pid()`,
+  );
+  return `; open transactions: ${rows.map(({ session }) => session).join(', ') || 'none by now'}`;
 }

@@ -1,14 +1,16 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperatorError } from '../../errors.js';
 
-/** The password, created once per data folder. Only the owner can read the file. */
+const BYTES = 18;
+
+/** The owner's password, created once per data folder. Only the user of this process can read the file. */
 export function passwordOf(dataDir: string): string {
   const file = join(dataDir, 'password');
   const fresh = `${file}.${randomUUID()}`;
   try {
-    writeFileSync(fresh, randomBytes(18).toString('hex'), { mode: 0o600 });
+    writeFileSync(fresh, randomBytes(BYTES).toString('hex'), { mode: 0o600 });
     // Fails if the file exists, and never shows a half-written file.
     linkSync(fresh, file);
   } catch (error) {
@@ -19,3 +21,7 @@ export function passwordOf(dataDir: string): string {
   }
   return readFileSync(file, 'utf8');
 }
+
+/** The password of another login. Follows from the owner's password, and tells nothing about any other password. */
+export const passwordOfRole = (role: string, ownersPassword: string): string =>
+  createHmac('sha256', ownersPassword).update(role).digest().subarray(0, BYTES).toString('hex');
