@@ -2,7 +2,6 @@ import type { Client } from 'pg';
 import { OperatorError } from '../../src/errors.js';
 import type { Position } from '../../src/event-store/event-store.js';
 import { readCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
-import { readParkedStreams } from '../parking.js';
 import { takeBatch } from '../take-batch.js';
 import type { RebuildContext } from './build.js';
 
@@ -33,13 +32,12 @@ export async function align(
   aside: Target,
 ): Promise<Position | undefined> {
   const { schema, projection } = target;
-  const parked = await readParkedStreams(worker, aside.schema);
   const follow = async (to: Position | undefined): Promise<number> => {
     let checkpoint = await readCheckpoint(worker, aside.schema, projection);
     if (!checkpoint || to === undefined) return 0;
     let taken = 0;
     for await (const events of store.readAll({ from: checkpoint.position, to })) {
-      checkpoint = await takeBatch(worker, aside, checkpoint, parked, events);
+      checkpoint = await takeBatch(worker, aside, store, checkpoint, events);
       taken += events.length;
     }
     return taken;

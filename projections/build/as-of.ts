@@ -28,11 +28,11 @@ export async function buildAsOf(
     const progress = new RebuildRecord(options);
     await dropSchema(client, building.schema);
     try {
-      const { events } = await buildShadow(context, building, to, client, open, progress, options);
+      const { events, skipped } = await buildShadow(context, building, to, client, open, progress, options);
       await progress.enter('verifying', building.schema);
       const checkpoint = await readCheckpoint(client, building.schema, projection);
       if (!checkpoint) throw new VerificationFailed(`${building.schema} has no checkpoint`);
-      await checkAccount(client, building, events, checkpoint);
+      await checkAccount(client, building, events, checkpoint, skipped);
       await inSchema(client, building.schema, projection.references());
       await client.query('begin');
       await dropSchema(client, schema);

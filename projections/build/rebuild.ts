@@ -1,7 +1,7 @@
 import type { Client, Pool } from 'pg';
 import type { RecordedEvent } from '../../src/event-store/event-store.js';
 import { readCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
-import { readParkedStreams } from '../parking.js';
+import { skipOf } from '../skips.js';
 import { concerns } from '../projection.js';
 import { takeBatch } from '../take-batch.js';
 import type { RebuildContext, RebuildOptions, RebuildReport } from './build.js';
@@ -41,7 +41,7 @@ export async function rebuild(
       const free = await dropFree(pool, schema);
       progress = await RebuildRecord.begin(pool, schema, id, options);
       const shadow = { ...target, schema: free };
-      let { events } = await buildShadow(
+      let { events, skipped } = await buildShadow(
         context,
         shadow,
         await store.head(),
@@ -53,10 +53,10 @@ export async function rebuild(
       const worker = await open();
       await worker.query(`set search_path to ${free}, public`);
       let checkpoint = await current(client, shadow);
-      const parkedStreams = await readParkedStreams(client, free);
       const take = async (batch: readonly RecordedEvent[]) => {
-        checkpoint = await takeBatch(worker, shadow, checkpoint, parkedStreams, batch);
+        checkpoint = await takeBatch(worker, shadow, store, checkpoint, batch);
         events += batch.filter((event) => concerns(projection, event)).length;
+        skipped = [...skipped, ...batch.flatMap((event) => skipOf(projection, event) ?? [])];
         if (checkpoint.parked > 0) await refuseParked(client, free, options);
       };
       const catchUp = async () => {
@@ -73,7 +73,7 @@ export async function rebuild(
       await progress.enter('catching up', free);
       await catchUp();
       await progress.enter('verifying', free);
-      await checkAccount(client, shadow, events, checkpoint);
+      await checkAccount(client, shadow, events, checkpoint, skipped);
       await progress.enter('swapping', free);
       for (let attempt = 0; ; attempt += 1) {
         options.signal?.throwIfAborted();

@@ -1,10 +1,11 @@
 import type { Client } from 'pg';
 import { byStream } from '../../src/event-store/by-stream.js';
-import type { Position } from '../../src/event-store/event-store.js';
+import { categoryOf, idOf, type Position } from '../../src/event-store/event-store.js';
 import { beginCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
 import { park } from '../parking.js';
+import { readSkips, type Skip } from '../skips.js';
 import type { RebuildContext, RebuildOptions } from './build.js';
-import { bulkLoad, VerificationFailed } from './bulk-load.js';
+import { bulkLoad, VerificationFailed, type Loaded } from './bulk-load.js';
 import { finishTables } from './finish-tables.js';
 import type { RebuildRecord } from './rebuild-record.js';
 import { createTables } from './tables.js';
@@ -18,7 +19,7 @@ export async function buildShadow(
   open: () => Promise<Client>,
   progress: RebuildRecord,
   options: RebuildOptions,
-): Promise<{ events: number }> {
+): Promise<Pick<Loaded, 'events' | 'skipped'>> {
   await progress.enter('loading', shadow.schema);
   await createTables(client, shadow);
   const head = Number(to ?? 0n);
@@ -37,7 +38,8 @@ export async function buildShadow(
             progress.report('reading', events, Math.round((events * head) / Math.max(1, Number(position))));
           },
         });
-  const { events, parked, last } = await bulkLoad(shadow, source, open, (done) => {
+  const skips = await readSkips(store, shadow.projection, to);
+  const { events, parked, skipped, last } = await bulkLoad(shadow, source, skips, open, (done) => {
     options.signal?.throwIfAborted();
     progress.report('loading', done, Math.max(total, done));
   });
@@ -47,13 +49,14 @@ export async function buildShadow(
   await client.query(`set search_path to ${shadow.schema}, public`);
   await park(client, shadow, parked);
   if (parked.length > 0) await refuseParked(client, shadow.schema, options);
-  return { events };
+  return { events, skipped };
 }
 
 async function* nothing(): AsyncIterable<never> {}
 
 /**
- * Checks that the revisions in the tables, plus the parked events, account for every event of the log.
+ * Checks that the revisions in the tables, the parked events, and the skipped events that no later event of the stream
+ * covers, account for every event of the log.
  * @throws VerificationFailed
  */
 export async function checkAccount(
@@ -61,11 +64,19 @@ export async function checkAccount(
   { projection }: Target,
   events: number,
   { parked }: Checkpoint,
+  skipped: readonly Skip[],
 ): Promise<void> {
   const { rows } = await client.query<{ accounted: string }>(
     `select (${projection.accounted})::bigint as accounted`,
   );
-  const accounted = Number(rows[0]?.accounted) + parked;
+  let accounted = Number(rows[0]?.accounted) + parked;
+  for (const { stream, revision } of new Map(skipped.map((skip) => [skip.eventId, skip])).values()) {
+    const { rows: found } = await client.query<{ revision: string }>(projection.reached, [
+      categoryOf(stream),
+      idOf(stream),
+    ]);
+    if (BigInt(found[0]?.revision ?? -1) < BigInt(revision)) accounted += 1;
+  }
   if (accounted !== events)
     throw new VerificationFailed(`the new tables account for ${accounted} events of ${events}`);
 }

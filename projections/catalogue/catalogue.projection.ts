@@ -9,7 +9,7 @@ import type { Projection } from '../projection.js';
 import { bulk } from './bulk.js';
 import type { PlacedLink } from './columns.js';
 import { explain } from './explain.js';
-import { foldAuthor, foldBook } from './fold.js';
+import { CATALOGUE, foldAuthor, foldBook } from './fold.js';
 import { loadAuthors, loadBooks } from './load.js';
 import type { AuthorRow, BookRow, Removed, Standing } from './rows.js';
 import {
@@ -30,8 +30,8 @@ const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file)
 
 /** The read tables. A batch loads the rows that its events touch, folds event by event, and stores the results. */
 export const catalogue: Projection = {
-  name: 'catalogue',
-  version: 5,
+  name: CATALOGUE,
+  version: 6,
   readable: 5,
   categories: [AUTHOR, BOOK],
   tables: ['authors', 'books', 'author_book', 'book_words', 'waiting_links', 'removed'],
@@ -40,7 +40,12 @@ export const catalogue: Projection = {
   references: sql('references.sql'),
   accounted: `select coalesce(sum(revision + 1), 0) from (
     select revision from authors union all select revision from books union all select revision from removed) stream`,
+  reached: `select revision from (
+    select 'author' as kind, id, revision from authors union all select 'book', id, revision from books
+    union all select kind, id, revision from removed) stream
+    where kind = $1 and id = (case when $2 ~ '^[\\da-f]{8}(-[\\da-f]{4}){3}-[\\da-f]{12}$' then $2 end)::uuid`,
   apply,
+  forget,
   mark,
   bulk,
   explain,
@@ -130,6 +135,16 @@ function linkChanges(before: ReadonlyMap<string, Standing<BookRow>>, books: read
     });
   }
   return { gone, placed };
+}
+
+async function forget(client: ClientBase, stream: string): Promise<void> {
+  const [category, id] = [categoryOf(stream), idOf(stream)];
+  // A stream without a UUID in its name has no row.
+  if (!isUuid(id)) return;
+  const removed = [{ id, revision: 0n, createdAt: new Date(0), removedAt: new Date(0) }];
+  if (category === AUTHOR) await refreshBookWords(client, [], await removeAuthors(client, removed));
+  else await removeBooks(client, removed);
+  await forgetRemoved(client, category, [id]);
 }
 
 async function mark(client: ClientBase, streams: readonly string[], stale: boolean): Promise<void> {
