@@ -205,14 +205,31 @@ export class Projector {
     await declareReferences(this.pool, this.target);
     let checkpoint = await readCheckpoint(client, this.schema, this.projection);
     if (!checkpoint) throw new CheckpointMoved();
-    this.known.moved(checkpoint);
-    for await (const { events } of this.store.subscribe(checkpoint.position, signal, checkpoint.eventId)) {
-      const { parked } = checkpoint;
-      const from: Checkpoint = checkpoint;
-      checkpoint = await this.follower.step(() => takeBatch(client, this.target, this.store, from, events));
+    while (!signal.aborted) {
       this.known.moved(checkpoint);
-      if (checkpoint.parked > parked)
-        this.logger.error(`${checkpoint.parked - parked} events parked: see \`colophon parked list\``);
+      try {
+        for await (const { events } of this.store.subscribe(
+          checkpoint.position,
+          signal,
+          checkpoint.eventId,
+        )) {
+          const from: Checkpoint = checkpoint;
+          checkpoint = await this.follower.step(() =>
+            takeBatch(client, this.target, this.store, from, events),
+          );
+          this.known.moved(checkpoint);
+          if (checkpoint.parked > from.parked)
+            this.logger.error(
+              `${checkpoint.parked - from.parked} events parked: see \`colophon parked list\``,
+            );
+        }
+      } catch (error) {
+        if (!(error instanceof CheckpointMoved)) throw error;
+        const found = await readCheckpoint(client, this.schema, this.projection);
+        // Go on at once with tables that were built anew. Otherwise another process leads, or should.
+        if (!found || found.build === checkpoint.build || found.version !== checkpoint.version) throw error;
+        checkpoint = found;
+      }
     }
   }
 }
