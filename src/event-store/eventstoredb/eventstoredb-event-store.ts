@@ -76,6 +76,8 @@ export class EventStoreDbEventStore extends EventStore {
   private lookedUp: { readonly name: Promise<LogName>; readonly at: number } | undefined;
   /** By how many milliseconds this machine's clock is ahead of the server's; undefined until a live event shows it. */
   private lead: number | undefined;
+  /** The last append of this process, which shows the same, and when it was done by this machine's clock. */
+  private appended: { readonly stream: string; readonly revision: bigint; readonly at: number } | undefined;
   private readonly times = new TimesOfLog({
     parts: (from) => partsOf(this.readAll({ from })),
     times: (from, to) => this.readAll({ from, to }),
@@ -114,6 +116,7 @@ export class EventStoreDbEventStore extends EventStore {
       const result = await this.appender.append(stream, expected, events, deadline);
       this.see(result.position);
       this.refused = undefined;
+      this.appended = { stream, revision: result.revision, at: Date.now() };
       return result;
     } catch (error) {
       if (error instanceof UserRefused) this.refused = { error, at: Date.now() };
@@ -187,8 +190,7 @@ export class EventStoreDbEventStore extends EventStore {
         if (from !== undefined && lastId !== undefined && !(await this.holds(from, lastId)))
           throw AnotherLog.withoutEvent(from, lastId);
         feed = this.feedFrom(from ?? name.position, (_, created) => {
-          const lead = Date.now() - created.getTime();
-          if (caughtUp && lead < (this.lead ?? Infinity)) this.lead = lead;
+          if (caughtUp) this.learn(created, Date.now());
         });
         const appends = new WholeAppends();
         for (let takenAt = 0; ; takenAt = Date.now()) {
@@ -284,10 +286,15 @@ export class EventStoreDbEventStore extends EventStore {
   }
 
   /**
-   * The server doesn't tell its time. This machine's clock does, corrected by what live events show. The last event of
-   * the log tells of a time that has passed too.
+   * The server doesn't tell its time. This machine's clock does, corrected by what live events and appends show. The last
+   * event of the log tells of a time that has passed too.
    */
   async hasPassed(time: Date): Promise<boolean> {
+    if (this.lead === undefined && this.appended) {
+      const { stream, revision, at } = this.appended;
+      const [event] = await this.readStream(stream, { after: revision - 1n, limit: 1 }).catch(noneIfDeleted);
+      if (event) this.learn(event.recordedAt, at);
+    }
     const left = () => time.getTime() + SETTLED_MS - (Date.now() - (this.lead ?? 0));
     if (left() > 0 && left() <= SETTLED_MS) await setTimeout(left());
     if (left() <= 0) return true;
@@ -317,12 +324,8 @@ export class EventStoreDbEventStore extends EventStore {
     const all = [...events];
     for (let last = all.at(-1), more = true; last && more; last = all.at(-1)) {
       const before = all.length;
-      const next = await this.reader
-        .stream(last.stream, { after: last.revision, limit: REST })
-        .catch((error: unknown) => {
-          if (error instanceof StreamDeleted) return [];
-          throw error;
-        });
+      const range = { after: last.revision, limit: REST };
+      const next = await this.reader.stream(last.stream, range).catch(noneIfDeleted);
       for (const event of next) {
         const end = all.at(-1);
         if (!end || !sameCommand(end, event)) break;
@@ -378,6 +381,11 @@ export class EventStoreDbEventStore extends EventStore {
     this.searched = undefined;
   }
 
+  /** @param at when an event that was just recorded was known here. */
+  private learn(recordedAt: Date, at: number): void {
+    this.lead = Math.min(this.lead ?? Infinity, at - recordedAt.getTime());
+  }
+
   private see(position: Position): void {
     if (this.known === undefined || position > this.known) this.known = position;
     if (this.searched === undefined || position > this.searched) this.searched = position;
@@ -431,6 +439,11 @@ export class EventStoreDbEventStore extends EventStore {
       feed.close();
     }
   }
+}
+
+function noneIfDeleted(error: unknown): never[] {
+  if (error instanceof StreamDeleted) return [];
+  throw error;
 }
 
 const at = (position: Position) => ({ commit: position, prepare: position });
