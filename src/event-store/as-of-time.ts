@@ -5,6 +5,9 @@ interface Recorded {
   readonly recordedAt: Date;
 }
 
+/** Longest wait for a time that is passing: clocks of callers differ a little from that of the log. */
+export const PASSING_MS = 1_000;
+
 /**
  * Finds the place of a time among events whose clock may have been wrong, ahead or behind, by years even. It is the place
  * that the fewest recorded times contradict: times up to the time that come after it, and later times that come before

@@ -170,7 +170,7 @@ export abstract class EventStore {
 
   /**
    * Whether a time has passed by the clock that gives recorded times, so that no later append is recorded by then. Waits
-   * for some milliseconds if the time is passing right now.
+   * for a time that passes within a second.
    */
   abstract hasPassed(time: Date): Promise<boolean>;
 

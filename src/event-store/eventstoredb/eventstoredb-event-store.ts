@@ -3,7 +3,7 @@ import { eventTypeFilter, EventStoreDBClient, type AllStreamSubscription } from 
 import { Logger } from '@nestjs/common';
 import { checkAppend } from '../check-append.js';
 import { sameCommand, WholeAppends } from '../appends.js';
-import { partsOf, TimesOfLog } from '../as-of-time.js';
+import { partsOf, PASSING_MS, TimesOfLog } from '../as-of-time.js';
 import {
   AnotherLog,
   categoryOf,
@@ -296,7 +296,7 @@ export class EventStoreDbEventStore extends EventStore {
       if (event) this.learn(event.recordedAt, at);
     }
     const left = () => time.getTime() + SETTLED_MS - (Date.now() - (this.lead ?? 0));
-    if (left() > 0 && left() <= SETTLED_MS) await setTimeout(left());
+    if (left() > 0 && left() <= PASSING_MS) await setTimeout(left());
     if (left() <= 0) return true;
     for await (const [last] of this.readAll({ direction: 'backward', batchSize: 1 }))
       return last !== undefined && last.recordedAt >= time;

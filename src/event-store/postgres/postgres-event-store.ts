@@ -19,7 +19,7 @@ import {
   type StreamRange,
 } from '../event-store.js';
 import { WholeAppends } from '../appends.js';
-import { TimesOfLog } from '../as-of-time.js';
+import { PASSING_MS, TimesOfLog } from '../as-of-time.js';
 import { sortedByStream } from '../by-stream.js';
 import { checkAppend } from '../check-append.js';
 import { pause } from '../pause.js';
@@ -54,8 +54,6 @@ const READ_BATCH = 1_000;
 const SUBSCRIBE_BATCH = 5_000;
 /** The first page of a follower. The events may be large, and the server looks at the size of each. */
 const FIRST_BATCH = 320;
-/** Longest wait for a time that is passing. */
-const PASSING_MS = 20;
 /** Largest number of streams read by one statement. */
 const MAX_STREAMS = 500;
 
