@@ -146,6 +146,18 @@ test('whatever is skipped, and when: tables, rebuild, past, reasons and a copy o
       expect(reason?.['name']).toBe(row?.name);
       expect(reason?.['revision']?.toString()).toBe(row?.revision);
     }
+    for (const table of ['author_book', 'waiting_links']) {
+      const links = await sql<{ key: string }>(
+        database.url,
+        `select concat(author_id, ' ', book_id) as key from as_of.${table} order by 1`,
+      );
+      const explained: string[] = [];
+      for (const author_id of authors)
+        for (const book_id of books)
+          if ((await explain(store, table, { author_id, book_id }, position)).at(-1)?.row)
+            explained.push(`${author_id} ${book_id}`);
+      expect(explained.toSorted()).toEqual(links.map(({ key }) => key).toSorted());
+    }
     for (const id of books) {
       const [row] = await sql<{ words: string }>(
         database.url,
