@@ -309,6 +309,7 @@ test('a projector that was at work notices that the tables were built anew at th
   const build = async () =>
     (await sql<{ build: string }>(database.url, 'select build from catalogue.checkpoint'))[0]?.build;
   const before = await build();
+  await sql(database.url, `update catalogue.authors set name = 'Nobody'`);
   const operator = await operatorOn(store);
   await operator.rebuild({});
   const after = await build();
