@@ -16,6 +16,11 @@ export interface Target {
 export interface Checkpoint {
   readonly version: number;
   readonly log: string;
+  /**
+   * Id of the build that the rows come from: new whenever the rows were built from the log, and not by applying events.
+   * Whoever remembers anything else about the tables forgets it then. Undefined in tables of an older version.
+   */
+  readonly build: string | undefined;
   /** Position of the last event in the tables; undefined before the first event. */
   readonly position: Position | undefined;
   /** Id of that event, which tells whether the log still has the event; undefined if unknown. */
@@ -45,16 +50,18 @@ export async function readCheckpoint(
   const { rows } = await db.query<{
     version: number;
     log_id: string;
+    build?: string;
     position: string | null;
     event_id?: string | null;
     parked?: number;
   }>(`select * from ${schema}.checkpoint where projection = $1 ${lock}`, [name]);
   const [row] = rows;
   if (!row) return undefined;
-  const { version, log_id: log, position, event_id: eventId, parked = 0 } = row;
+  const { version, log_id: log, build, position, event_id: eventId, parked = 0 } = row;
   return {
     version,
     log,
+    build,
     position: position === null ? undefined : BigInt(position),
     eventId: eventId ?? undefined,
     parked,
@@ -63,30 +70,32 @@ export async function readCheckpoint(
 
 /**
  * Moves the checkpoint in the caller's transaction, which then holds a lock on the checkpoint's row.
- * @throws CheckpointMoved if another process changed the checkpoint: moved its position, parked or retried events, or
- *         built the tables from another log or by another version.
+ * @returns the number of parked events.
+ * @throws CheckpointMoved if another process moved the checkpoint, or built the tables anew.
  */
 export async function moveCheckpoint(
   client: ClientBase,
   { projection, schema, log }: Target,
   from: Checkpoint,
   to: Pick<RecordedEvent, 'position' | 'id'>,
-): Promise<void> {
-  const { rowCount } = await client.query({
+): Promise<number> {
+  const { rows } = await client.query<{ parked: number }>({
     name: 'move-checkpoint',
     text: `update ${schema}.checkpoint set position = $1, event_id = $7, updated_at = now()
-           where projection = $2 and version = $3 and log_id = $4 and position is not distinct from $5 and parked = $6`,
+           where projection = $2 and version = $3 and log_id = $4 and position is not distinct from $5 and build = $6
+           returning parked`,
     values: [
       to.position.toString(),
       projection.name,
       projection.version,
       log,
       from.position?.toString() ?? null,
-      from.parked,
+      from.build,
       to.id,
     ],
   });
-  if (rowCount !== 1) throw new CheckpointMoved();
+  if (!rows[0]) throw new CheckpointMoved();
+  return rows[0].parked;
 }
 
 /** Writes the first checkpoint of new tables. */

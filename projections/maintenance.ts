@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { Position } from '../src/event-store/event-store.js';
 import { connect } from '../src/postgres/database.js';
-import type { Moment } from '../src/event-store/moment.js';
+import { positionOf, YetToCome, type Moment } from '../src/event-store/moment.js';
 import { within } from '../src/event-store/within.js';
 import type { Difference } from './build/differences.js';
 import { AS_OF, buildAsOf } from './build/as-of.js';
@@ -79,12 +79,9 @@ export class Maintenance {
     if (mark !== undefined && !mark?.includes(AS_OF)) throw new SchemaTaken(`${schema} holds something else`);
     if (mark && !replace)
       throw new SchemaTaken(`${schema} already exists; --replace builds the schema again`);
-    if ('time' in moment && moment.time.getTime() > Date.now())
-      throw new SchemaTaken('the time is in the future');
-    const head = await store.head();
-    const to = 'time' in moment ? await store.positionAt(moment.time) : moment.position;
-    if (to !== undefined && (head === undefined || to > head))
-      throw new SchemaTaken('the position is beyond the end of the log');
+    const to = await positionOf(store, moment).catch((error: unknown) => {
+      throw error instanceof YetToCome ? new SchemaTaken(error.message) : error;
+    });
     const built = { ...target, schema };
     const report = await this.track(buildAsOf({ ...this.context, target: built }, to, options));
     await admitReaders(pool, built);
@@ -115,16 +112,15 @@ export class Maintenance {
 
   /**
    * Applies a stream's parked events again.
-   * @param skip leaves out the first parked event.
    * @returns the events that are still parked.
    * @throws NothingParked
    */
-  async retry(stream: string, skip: boolean): Promise<Parked[]> {
+  async retry(stream: string): Promise<Parked[]> {
     const { connectionString, store, target } = this.context;
     const client = await connect(connectionString);
     try {
       await client.query(`set search_path to ${target.schema}, public`);
-      return await retryParked(client, target, store, stream, skip);
+      return await retryParked(client, target, store, stream);
     } finally {
       await client.end();
     }

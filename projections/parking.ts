@@ -36,8 +36,38 @@ export async function park(
   await projection.mark(client, [...new Set(parked.map(({ event }) => event.stream))], true);
 }
 
-export async function readParkedStreams(db: Queryable | ClientBase, schema: string): Promise<Set<string>> {
-  const { rows } = await db.query<{ stream: string }>(`select distinct stream from ${schema}.parked`);
+/**
+ * Takes a stream's events out of `parked`, and the mark off its rows. The caller holds the transaction.
+ * @returns the ids of the events, for the caller to apply them or park them again.
+ */
+export async function unpark(
+  client: ClientBase,
+  { projection, schema }: Target,
+  stream: string,
+): Promise<Set<string>> {
+  const { rows } = await client.query<{ id: string }>(
+    `delete from ${schema}.parked where stream = $1 returning event_id as id`,
+    [stream],
+  );
+  if (rows.length === 0) return new Set();
+  await client.query(`update ${schema}.checkpoint set parked = parked - $1 where projection = $2`, [
+    rows.length,
+    projection.name,
+  ]);
+  await projection.mark(client, [stream], false);
+  return new Set(rows.map(({ id }) => id));
+}
+
+/** Those of the streams that have parked events. */
+export async function readParkedStreams(
+  client: ClientBase,
+  schema: string,
+  streams: readonly string[],
+): Promise<Set<string>> {
+  const { rows } = await client.query<{ stream: string }>(
+    `select distinct stream from ${schema}.parked where stream = any($1)`,
+    [streams],
+  );
   return new Set(rows.map(({ stream }) => stream));
 }
 

@@ -29,8 +29,12 @@ export interface Projection {
   readonly lookups: readonly string[];
   /** A query for the number of events in the tables, by the revisions in the tables. */
   readonly accounted: string;
+  /** A query for the revision that the tables have of a stream, by category (`$1`) and id (`$2`); no row if none. */
+  readonly reached: string;
   /** Applies events to the tables, in order. The caller holds the transaction. */
   readonly apply: (client: ClientBase, events: readonly RecordedEvent[]) => Promise<void>;
+  /** Deletes what the tables have of a stream, as if no event of the stream had been applied. */
+  readonly forget: (client: ClientBase, stream: string) => Promise<void>;
   /** Sets or clears the stale mark on the rows of these streams. */
   readonly mark: (client: ClientBase, streams: readonly string[], stale: boolean) => Promise<void>;
   readonly bulk: Bulk;
@@ -54,8 +58,8 @@ export interface RowChange {
   readonly row: Readonly<Record<string, unknown>> | null;
 }
 
-/** Whether a projection folds the event. */
-export const concerns = ({ categories }: Projection, { stream }: ProjectableEvent): boolean =>
+/** Whether a projection folds the events of a stream. */
+export const concerns = ({ categories }: Projection, { stream }: Pick<ProjectableEvent, 'stream'>): boolean =>
   categories.includes(categoryOf(stream));
 
 /** The same fold for whole streams. Writes each row once. */

@@ -18,7 +18,6 @@ import {
   type Checkpoint,
   type Target,
 } from './checkpoint.js';
-import { readParkedStreams } from './parking.js';
 import { takeBatch } from './take-batch.js';
 import { KnownCheckpoint } from './known-checkpoint.js';
 import type { Projection } from './projection.js';
@@ -33,6 +32,9 @@ export interface ProjectorOptions extends FollowerOptions {
   /** The schema of the tables. Default: the projection's name. */
   readonly schema?: string;
 }
+
+/** The first version of the catalogue's tables whose skipped events are in the log. */
+const SKIPS_SINCE = 6;
 
 /** Wait after a failed rebuild, such as one with an event that can't be applied. */
 const REBUILD_AGAIN_MS = 30_000;
@@ -51,7 +53,7 @@ export class Projector {
   private readonly follower: Follower;
   private target!: Target;
   private readonly known: KnownCheckpoint;
-  private rebuildAgainAt = 0;
+  private failed: { readonly error: Error; readonly at: number } | undefined;
 
   constructor(
     readonly projection: Projection,
@@ -142,16 +144,13 @@ export class Projector {
 
   /**
    * Checks log and version of the tables. Rebuilds tables of an older version.
-   * @returns the leader's lock if the tables are of this version.
+   * @returns the leader's lock if the tables are of this version; otherwise why this process can't lead, if it can't.
    * @throws AnotherLog
    */
-  private async prepare(client: Client, signal: AbortSignal): Promise<LeaderLock | undefined> {
+  private async prepare(client: Client, signal: AbortSignal): Promise<LeaderLock | Error | undefined> {
     const found = await readCheckpoint(client, this.schema, this.projection);
     this.known.moved(found);
-    if (found && found.log !== this.target.log) {
-      this.follower.report(new TablesOfAnotherLog(this.schema));
-      return undefined;
-    }
+    if (found && found.log !== this.target.log) return new TablesOfAnotherLog(this.schema);
     await this.checkLog(found).catch((error: unknown) => {
       // A leader waits for a store that is away, and checks then.
       if (!(error instanceof EventStoreUnavailable)) throw error;
@@ -160,7 +159,8 @@ export class Projector {
     // One lock per version: the old version's projector may keep its lock after the tables have a new version.
     const lock: LeaderLock = { name: `colophon projector ${this.schema}`, version };
     if (found?.version === version) return lock;
-    return (await this.succeed(found, signal)) ? lock : undefined;
+    const outcome = await this.succeed(found, signal);
+    return outcome === 'rebuilt' ? lock : outcome;
   }
 
   /** @throws AnotherLog unless the log is the one that the tables were built from, and is at least as far. */
@@ -173,30 +173,32 @@ export class Projector {
 
   /**
    * Handles tables of another version: leaves newer tables alone, rebuilds older tables.
-   * @returns whether the tables were rebuilt.
+   * @returns why this process can't lead yet; undefined if another process is rebuilding the tables.
    */
-  private async succeed(current: Checkpoint | undefined, signal: AbortSignal): Promise<boolean> {
+  private async succeed(
+    current: Checkpoint | undefined,
+    signal: AbortSignal,
+  ): Promise<'rebuilt' | Error | undefined> {
     const { version } = this.projection;
     const { version: found = 0, parked = 0 } = current ?? {};
-    if (found > version) {
-      this.follower.report(
-        new Error(
-          `the tables are of version ${found}, made by a newer Colophon; this Colophon has version ${version}`,
-        ),
+    if (found > version)
+      return new Error(
+        `the tables are of version ${found}, made by a newer Colophon; this Colophon has version ${version}`,
       );
-      return false;
-    }
-    if (Date.now() < this.rebuildAgainAt) return false;
+    if (this.failed && Date.now() < this.failed.at + REBUILD_AGAIN_MS) return this.failed.error;
     this.logger.log(`rebuilding the tables from version ${found} to version ${version}`);
     const { context } = this;
     try {
-      // Allow parked events if the old tables have parked events already.
+      // Allow parked events if the old tables have parked events already. The log does not tell which events were skipped
+      // in tables of an early version.
+      const allowParked = parked > 0 || found < SKIPS_SINCE;
       const onHeldUp = (holders: string) => this.logger.warn(`the rebuild waits for ${holders}`);
-      await rebuild(context, newRebuildId(), { allowParked: parked > 0, signal, onHeldUp });
-      return true;
+      await rebuild(context, newRebuildId(), { allowParked, signal, onHeldUp });
+      this.failed = undefined;
+      return 'rebuilt';
     } catch (error) {
-      if (error instanceof RebuildRunning) return false;
-      if (!isUnavailable(error)) this.rebuildAgainAt = Date.now() + REBUILD_AGAIN_MS;
+      if (error instanceof RebuildRunning) return undefined;
+      if (!isUnavailable(error)) this.failed = { error: error as Error, at: Date.now() };
       throw error;
     }
   }
@@ -244,17 +246,31 @@ export class Projector {
   private async follow(client: Client, signal: AbortSignal): Promise<void> {
     let checkpoint = await readCheckpoint(client, this.schema, this.projection);
     if (!checkpoint) throw new CheckpointMoved();
-    const parkedStreams = await readParkedStreams(client, this.schema);
-    this.known.moved(checkpoint);
-    for await (const { events } of this.store.subscribe(checkpoint.position, signal, checkpoint.eventId)) {
-      const { parked } = checkpoint;
-      const from: Checkpoint = checkpoint;
-      checkpoint = await this.follower.step(() =>
-        takeBatch(client, this.target, from, parkedStreams, events),
-      );
+    while (!signal.aborted) {
       this.known.moved(checkpoint);
-      if (checkpoint.parked > parked)
-        this.logger.error(`${checkpoint.parked - parked} events parked: see \`colophon parked list\``);
+      try {
+        for await (const { events } of this.store.subscribe(
+          checkpoint.position,
+          signal,
+          checkpoint.eventId,
+        )) {
+          const from: Checkpoint = checkpoint;
+          checkpoint = await this.follower.step(() =>
+            takeBatch(client, this.target, this.store, from, events),
+          );
+          this.known.moved(checkpoint);
+          if (checkpoint.parked > from.parked)
+            this.logger.error(
+              `${checkpoint.parked - from.parked} events parked: see \`colophon parked list\``,
+            );
+        }
+      } catch (error) {
+        if (!(error instanceof CheckpointMoved)) throw error;
+        const found = await readCheckpoint(client, this.schema, this.projection);
+        // Go on at once with tables that were built anew. Otherwise another process leads, or should.
+        if (!found || found.build === checkpoint.build || found.version !== checkpoint.version) throw error;
+        checkpoint = found;
+      }
     }
   }
 }

@@ -7,6 +7,7 @@ import { AuthorsModule } from './authors/authors.module.js';
 import { BooksModule } from './books/books.module.js';
 import { HttpModule } from './http/http.module.js';
 import { ImportsModule } from './imports/imports.module.js';
+import { OperationsModule } from './operations/operations.module.js';
 import type { Resources } from './resources.js';
 import { ResourcesModule } from './resources.module.js';
 
@@ -23,6 +24,7 @@ export class AppModule {
         AuthorsModule,
         BooksModule,
         ImportsModule,
+        OperationsModule,
         AuditModule,
         CatalogueModule,
         ProjectionsModule,

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import type { ActorOptions } from './cli/actor.js';
 import type { ImportOptions } from './cli/import.js';
 import type { RebuildCommandOptions } from './cli/rebuild.js';
 import type { ReplayOptions } from './cli/replay.js';
@@ -87,12 +88,18 @@ parked
   .command('retry')
   .argument('<stream>', 'such as author-<id>')
   .description('apply a stream’s parked events again, in order')
-  .action(async (stream: string) => (await import('./cli/parked.js')).retryParked(stream, false));
+  .action(async (stream: string) => (await import('./cli/parked.js')).retryParked(stream));
 parked
   .command('skip')
   .argument('<stream>', 'such as author-<id>')
-  .description('leave the first parked event of a stream out of the tables, and apply the events behind it')
-  .action(async (stream: string) => (await import('./cli/parked.js')).retryParked(stream, true));
+  .description(
+    'let the first parked event of a stream have no effect, as an event in the log, and apply the events behind it',
+  )
+  .option('--actor <name>', 'who skips', userInfo().username)
+  .option('--reason <text>', 'why')
+  .action(async (stream: string, options: ActorOptions) =>
+    (await import('./cli/parked.js')).skipParked(stream, options),
+  );
 
 program
   .command('transfer')

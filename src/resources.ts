@@ -13,6 +13,7 @@ import type { EventStore } from './event-store/event-store.js';
 import { EventStoreDbEventStore } from './event-store/eventstoredb/eventstoredb-event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
+import { OPERATIONS } from './operations/operations.events.js';
 import { createPool } from './postgres/database.js';
 import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
 import { checkServer, migrate } from './postgres/migrate.js';
@@ -46,7 +47,7 @@ export interface Resources extends Tables {
 }
 
 /** All categories of streams that the log may have. */
-const CATEGORIES = [AUTHOR, BOOK];
+const CATEGORIES = [AUTHOR, BOOK, OPERATIONS];
 
 /** Longest wait for one part to close: the other side may have frozen. */
 const CLOSE_MS = 10_000;

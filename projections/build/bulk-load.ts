@@ -4,6 +4,7 @@ import { CopyIn, digestOut } from '../../src/postgres/copy.js';
 import type { Target } from '../checkpoint.js';
 import type { Parked } from '../parking.js';
 import { concerns } from '../projection.js';
+import { isSkipped, type Skip, type Skips } from '../skips.js';
 import { OperatorError } from '../../src/errors.js';
 
 /** The built tables don't match the log, so the tables must not be used. */
@@ -13,6 +14,8 @@ export class VerificationFailed extends OperatorError {}
 export interface Loaded {
   readonly events: number;
   readonly parked: readonly Parked[];
+  /** The skips of the events that were left out. */
+  readonly skipped: readonly Skip[];
   /** The event with the highest position; undefined if there are no events. */
   readonly last: Pick<ProjectableEvent, 'position' | 'id'> | undefined;
 }
@@ -26,11 +29,13 @@ export type Connect = () => Promise<Client>;
 /**
  * Fills bare tables from the log, writes each row once, and reads every row back. Needs memory for one stream, and for
  * the rows in transit.
+ * @param skips of the events that have no effect.
  * @throws VerificationFailed if the tables don't hold the folded rows.
  */
 export async function bulkLoad(
   { projection, schema }: Target,
   events: AsyncIterable<readonly ProjectableEvent[]>,
+  skips: Skips,
   connect: Connect,
   told: (events: number) => void,
 ): Promise<Loaded> {
@@ -55,6 +60,7 @@ export async function bulkLoad(
     const copies = new Map(tables.map(({ name, copy }) => [name, copy]));
     const add: Parameters<typeof bulk.rows>[2] = (table, values) => copies.get(table)?.add(values);
     const parked: Parked[] = [];
+    const skipped: Skip[] = [];
     let last: Loaded['last'];
     let count = 0;
     let stream = '';
@@ -81,6 +87,11 @@ export async function bulkLoad(
         count += 1;
         const gap = event.revision !== revision;
         revision = event.revision + 1n;
+        const skip = isSkipped(skips, event) && skips.get(event.id);
+        if (skip) {
+          skipped.push(skip);
+          continue;
+        }
         if (gap && !broken) {
           broken = true;
           parked.push({
@@ -118,7 +129,7 @@ export async function bulkLoad(
           throw new VerificationFailed(`${name} does not hold what was written into it`);
       }),
     );
-    return { events: count, parked, last };
+    return { events: count, parked, skipped, last };
   } finally {
     await pages.return?.().catch(() => undefined);
     await Promise.all(tables.map(({ client }) => client.end().catch(() => undefined)));

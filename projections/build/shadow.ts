@@ -1,9 +1,10 @@
 import type { Client } from 'pg';
 import { byStream } from '../../src/event-store/by-stream.js';
-import type { Position } from '../../src/event-store/event-store.js';
+import { categoryOf, idOf, type Position } from '../../src/event-store/event-store.js';
 import { beginCheckpoint, readCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
-import { park, readParkedStreams } from '../parking.js';
+import { park } from '../parking.js';
 import { concerns } from '../projection.js';
+import { readSkips, skipOf, type Skip } from '../skips.js';
 import { takeBatch } from '../take-batch.js';
 import type { RebuildContext, RebuildOptions } from './build.js';
 import { bulkLoad, VerificationFailed } from './bulk-load.js';
@@ -20,9 +21,9 @@ export class Shadow {
     readonly target: Target,
     private readonly worker: Client,
     private readonly options: RebuildOptions,
-    private readonly parkedStreams: Set<string>,
     private reached: Checkpoint,
     private counted: number,
+    private skipped: readonly Skip[],
   ) {}
 
   /**
@@ -60,7 +61,8 @@ export class Shadow {
               progress.report('reading', events, Math.round((events * head) / Math.max(1, Number(position))));
             },
           });
-    const { events, parked, last } = await bulkLoad(target, source, open, (done) => {
+    const skips = await readSkips(store, target.projection, to);
+    const { events, parked, skipped, last } = await bulkLoad(target, source, skips, open, (done) => {
       options.signal?.throwIfAborted();
       progress.report('loading', done, Math.max(total, done));
     });
@@ -71,8 +73,7 @@ export class Shadow {
     await park(worker, target, parked);
     const reached = await readCheckpoint(worker, schema, target.projection);
     if (!reached) throw new VerificationFailed(`${schema} has no checkpoint`);
-    const parkedStreams = await readParkedStreams(worker, schema);
-    const shadow = new Shadow(context, target, worker, options, parkedStreams, reached, events);
+    const shadow = new Shadow(context, target, worker, options, reached, events, skipped);
     await shadow.refuseParked();
     return shadow;
   }
@@ -97,8 +98,10 @@ export class Shadow {
     let taken = 0;
     for await (const batch of this.context.store.readAll({ from, to, batchSize: BATCH })) {
       this.options.signal?.throwIfAborted();
-      this.reached = await takeBatch(this.worker, this.target, this.reached, this.parkedStreams, batch);
-      this.counted += batch.filter((event) => concerns(this.target.projection, event)).length;
+      this.reached = await takeBatch(this.worker, this.target, this.context.store, this.reached, batch);
+      const { projection } = this.target;
+      this.counted += batch.filter((event) => concerns(projection, event)).length;
+      this.skipped = [...this.skipped, ...batch.flatMap((event) => skipOf(projection, event) ?? [])];
       await this.refuseParked();
       taken += batch.length;
       if (taken >= limit) break;
@@ -107,14 +110,23 @@ export class Shadow {
   }
 
   /**
-   * Checks that the revisions in the tables, plus the parked events, account for every event of the log.
+   * Checks that the revisions in the tables, the parked events, and the skipped events that no later event of the stream
+   * covers, account for every event of the log.
    * @throws VerificationFailed
    */
   async checkAccount(): Promise<void> {
+    const { projection } = this.target;
     const { rows } = await this.worker.query<{ accounted: string }>(
-      `select (${this.target.projection.accounted})::bigint as accounted`,
+      `select (${projection.accounted})::bigint as accounted`,
     );
-    const accounted = Number(rows[0]?.accounted) + this.reached.parked;
+    let accounted = Number(rows[0]?.accounted) + this.reached.parked;
+    for (const { stream, revision } of new Map(this.skipped.map((skip) => [skip.eventId, skip])).values()) {
+      const { rows: found } = await this.worker.query<{ revision: string }>(projection.reached, [
+        categoryOf(stream),
+        idOf(stream),
+      ]);
+      if (BigInt(found[0]?.revision ?? -1) < BigInt(revision)) accounted += 1;
+    }
     if (accounted !== this.counted)
       throw new VerificationFailed(`the new tables account for ${accounted} events of ${this.counted}`);
   }

@@ -5,11 +5,13 @@ create table checkpoint (
   version    integer     not null,
   -- The log that the tables are built from. Positions have no meaning in another log.
   log_id     uuid        not null,
+  -- Id of the build that the rows come from. Whoever remembers anything about other rows forgets it.
+  build      uuid        not null default gen_random_uuid(),
   -- Position of the last event in the tables.
   position   bigint,
   -- Id of that event, which tells whether the log still has the event.
   event_id   uuid,
-  -- Number of events in `parked`, changed in the same transaction. So a changed number reveals a change of `parked`.
+  -- Number of events in `parked`, changed in the same transaction.
   parked     integer     not null default 0,
   updated_at timestamptz not null default now(),
   -- The columns and indexes that Colophon made, and for which version. Others in the tables are not Colophon's.

@@ -1,12 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { AUTHOR, authorStream } from '../../src/authors/author.events.js';
 import { BOOK, bookStream } from '../../src/books/book.events.js';
-import { AsOfTime } from '../../src/event-store/as-of-time.js';
-import { EventStore, type Position, type RecordedEvent } from '../../src/event-store/event-store.js';
-import type { Moment } from '../../src/event-store/moment.js';
+import { EventStore, type Position } from '../../src/event-store/event-store.js';
+import { positionOf, YetToCome, type Moment } from '../../src/event-store/moment.js';
+import { within } from '../../src/event-store/within.js';
 import { invalidRequest, Problem } from '../../src/http/problem.js';
-import { foldAuthor, foldBook } from './fold.js';
-import type { AuthorRow, BookRow, Known, Standing } from './rows.js';
+import { NO_SKIPS, readSkips, type Skips } from '../skips.js';
+import { CATALOGUE, foldAuthor, foldBook } from './fold.js';
+import { foldStream, type Fold } from './fold-stream.js';
+import { notInTables } from './read-model.js';
+import type { AuthorRow, BookRow, Standing } from './rows.js';
 import {
   rareFields,
   type AuthorView,
@@ -15,28 +18,40 @@ import {
   type WaitingAuthor,
 } from './views.js';
 
+/** The first search for a time reads the whole log. A caller waits so long, and a later one finds what was read. */
+const PATIENCE_MS = 5_000;
+
+/** The log up to the moment that a caller asks about. */
+interface Past {
+  readonly end: Position | undefined;
+  readonly skips: Skips;
+  readonly caller: AbortSignal | undefined;
+}
+
 /** Single authors and books as of a moment, folded from their streams by the projection's own fold. */
 @Injectable()
 export class CatalogueAsOf {
   constructor(private readonly store: EventStore) {}
 
-  /** @throws Problem 404 or 410 if the author did not exist at that moment. */
+  /** @throws Problem 404, 410 or 503 if the author was not in the tables at that moment. */
   async author(id: string, asOf: Moment, caller?: AbortSignal): Promise<AuthorView> {
-    const { standing, stale } = await this.fold(authorStream(id), asOf, foldAuthor, caller);
-    const { sourceKey, ...author } = thereOr('author', standing);
-    return { ...viewOf(author, stale), ...rareFields({ sourceKey }) };
+    const past = await this.upTo(asOf, caller);
+    const folded = await this.fold(authorStream(id), past, foldAuthor);
+    const { sourceKey, ...author } = thereOr('author', folded);
+    return { ...viewOf(author, folded.stale), ...rareFields({ sourceKey }) };
   }
 
-  /** @throws Problem 404 or 410 if the book did not exist at that moment. */
+  /** @throws Problem 404, 410 or 503 if the book was not in the tables at that moment. */
   async book(id: string, asOf: Moment, includeAuthors: boolean, caller?: AbortSignal): Promise<BookView> {
-    const { standing, stale } = await this.fold(bookStream(id), asOf, foldBook, caller);
-    const { links, filedAs, sourceKey, ...row } = thereOr('book', standing);
-    const book = { ...viewOf(row, stale), ...rareFields({ filedAs, sourceKey }) };
+    const past = await this.upTo(asOf, caller);
+    const folded = await this.fold(bookStream(id), past, foldBook);
+    const { links, filedAs, sourceKey, ...row } = thereOr('book', folded);
+    const book = { ...viewOf(row, folded.stale), ...rareFields({ filedAs, sourceKey }) };
     if (!includeAuthors) return book;
     const authors: LinkedAuthor[] = [];
     const waitingAuthors: WaitingAuthor[] = [];
     const standings = await Promise.all(
-      links.map(({ authorId }) => this.fold(authorStream(authorId), asOf, foldAuthor, caller)),
+      links.map(({ authorId }) => this.fold(authorStream(authorId), past, foldAuthor)),
     );
     links.forEach(({ authorId: id, roles, creditedAs }, index) => {
       const link = { position: index + 1, roles: [...roles], creditedAs };
@@ -47,48 +62,40 @@ export class CatalogueAsOf {
     return { ...book, authors, ...(waitingAuthors.length > 0 && { waitingAuthors }) };
   }
 
+  /** @throws Problem 400 if the moment is yet to come. The answer would change later. */
+  private async upTo(asOf: Moment, caller: AbortSignal | undefined): Promise<Past> {
+    const end = await within(Date.now() + PATIENCE_MS, positionOf(this.store, asOf)).catch(
+      (error: unknown) => {
+        throw error instanceof YetToCome ? notYet() : error;
+      },
+    );
+    const skips =
+      end === undefined ? NO_SKIPS : await readSkips(this.store, { name: CATALOGUE }, end, caller);
+    return { end, skips, caller };
+  }
+
   private async fold<Row>(
     stream: string,
-    asOf: Moment,
-    fold: (standing: Standing<Row>, event: RecordedEvent) => Known<Row>,
-    caller: AbortSignal | undefined,
-  ): Promise<{ standing: Standing<Row>; stale: boolean }> {
-    if (await this.isToCome(asOf)) throw notYet();
+    { end, skips, caller }: Past,
+    fold: Fold<Row>,
+  ): Promise<ReturnType<typeof foldStream<Row>>> {
     const history = await this.store.readStream(stream, { caller });
-    const end = 'time' in asOf ? positionIn(history, asOf.time) : asOf.position;
-    let standing: Standing<Row>;
-    for (const event of history) {
-      if (end === undefined || event.position > end) break;
-      try {
-        standing = fold(standing, event);
-      } catch {
-        // As in the tables: an event that can't be applied blocks later events of the stream.
-        return { standing, stale: true };
-      }
-    }
-    return { standing, stale: false };
+    const events = history.filter(({ position }) => end !== undefined && position <= end);
+    return foldStream(undefined, events, skips, fold);
   }
-
-  /** Whether the moment is in the future. Such an answer would change later, so the request is refused. */
-  private async isToCome(asOf: Moment): Promise<boolean> {
-    if ('time' in asOf) return asOf.time.getTime() > Date.now();
-    const head = await this.store.head();
-    return head === undefined || asOf.position > head;
-  }
-}
-
-function positionIn(history: readonly RecordedEvent[], time: Date): Position | undefined {
-  const asOf = new AsOfTime(time);
-  for (const event of history) asOf.take(event);
-  return asOf.position;
 }
 
 const notYet = () =>
   invalidRequest([{ pointer: 'query/asOf', rule: 'as-of', detail: 'is still in the future of this log' }]);
 
-function thereOr<Row>(kind: typeof AUTHOR | typeof BOOK, standing: Standing<Row>): Row {
+function thereOr<Row>(
+  kind: typeof AUTHOR | typeof BOOK,
+  { standing, stale }: { standing: Standing<Row>; stale: boolean },
+): Row {
   if (!standing)
-    throw new Problem(404, `${kind}-not-found`, `There was no ${kind} with this id at that moment.`);
+    throw stale
+      ? notInTables(kind)
+      : new Problem(404, `${kind}-not-found`, `There was no ${kind} with this id at that moment.`);
   if ('removed' in standing)
     throw new Problem(410, `${kind}-removed`, `The ${kind} had been removed before that moment.`);
   return standing.row;

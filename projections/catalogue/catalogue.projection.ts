@@ -7,11 +7,10 @@ import { categoryOf, idOf, type RecordedEvent } from '../../src/event-store/even
 import { isUuid } from '../../src/stored-data.js';
 import type { Projection } from '../projection.js';
 import { sender, settled, type Send } from '../send.js';
-import { bookWords, ownWords } from './book-words.js';
 import { bulk } from './bulk.js';
-import type { BookWords, PlacedLink } from './columns.js';
+import type { PlacedLink } from './columns.js';
 import { explain } from './explain.js';
-import { foldAuthor, foldBook } from './fold.js';
+import { CATALOGUE, foldAuthor, foldBook } from './fold.js';
 import { loadAuthors, loadBooks, loadWords } from './load.js';
 import type { AuthorRow, BookRow, Removed, Standing } from './rows.js';
 import { searchWords } from './search-text.js';
@@ -36,7 +35,7 @@ const TABLES = ['authors', 'books', 'author_book', 'book_words', 'waiting_links'
 
 /** The read tables. A batch loads the rows that its events touch, folds event by event, and stores the results. */
 export const catalogue: Projection = {
-  name: 'catalogue',
+  name: CATALOGUE,
   version: 6,
   readable: 6,
   categories: [AUTHOR, BOOK],
@@ -48,7 +47,12 @@ export const catalogue: Projection = {
   lookups: ['author_book_by_book', 'waiting_links_by_book'],
   accounted: `select coalesce(sum(revision + 1), 0) from (
     select revision from authors union all select revision from books union all select revision from removed) stream`,
+  reached: `select revision from (
+    select 'author' as kind, id, revision from authors union all select 'book', id, revision from books
+    union all select kind, id, revision from removed) stream
+    where kind = $1 and id = (case when $2 ~ '^[\\da-f]{8}(-[\\da-f]{4}){3}-[\\da-f]{12}$' then $2 end)::uuid`,
   apply,
+  forget,
   mark,
   bulk,
   explain,
@@ -77,7 +81,7 @@ async function apply(client: ClientBase, events: readonly RecordedEvent[]): Prom
     attachLinks(send, authors.appeared),
     deleteLinks(send, gone),
     storeLinks(send, placed),
-    storeBookWords(send, books.rows.map(withWords(wordsOf))),
+    storeBookWords(send, books.rows, wordsOf),
   ]);
   if (othersWait) await storeWaitingLinks(send, placed);
   await refreshBookWords(send, renamed(authorsBefore, authors.rows), [...detached, ...attached]);
@@ -97,16 +101,6 @@ async function authorWords(
   const others = [...named].filter((id) => !changed.has(id) && !gone.has(id));
   return new Map([...(await loadWords(send, others)), ...changed]);
 }
-
-const withWords =
-  (wordsOf: ReadonlyMap<string, string>) =>
-  (book: BookRow): BookWords => ({
-    ...book,
-    words: bookWords(
-      ownWords(book),
-      book.links.map(({ authorId }) => wordsOf.get(authorId) ?? ''),
-    ),
-  });
 
 /** Streams with earlier events in the tables: all streams that don't begin in this batch. */
 function loadable(events: readonly RecordedEvent[]): string[] {
@@ -170,6 +164,17 @@ function linkChanges(before: ReadonlyMap<string, Standing<BookRow>>, books: read
     });
   }
   return { gone, placed };
+}
+
+async function forget(client: ClientBase, stream: string): Promise<void> {
+  const [category, id] = [categoryOf(stream), idOf(stream)];
+  // A stream without a UUID in its name has no row.
+  if (!isUuid(id)) return;
+  const removed = [{ id, revision: 0n, createdAt: new Date(0), removedAt: new Date(0) }];
+  const send = sender(client);
+  if (category === AUTHOR) await refreshBookWords(send, [], await removeAuthors(send, removed));
+  else await removeBooks(send, removed);
+  await forgetRemoved(send, category, [id]);
 }
 
 async function mark(client: ClientBase, streams: readonly string[], stale: boolean): Promise<void> {

@@ -72,7 +72,7 @@ export const LINK_COLUMNS: readonly Column<PlacedLink>[] = [
 ];
 
 /** A book with the words that a search looks at. */
-export type BookWords = BookRow & { readonly words: string };
+type BookWords = BookRow & { readonly words: string };
 
 export const BOOK_WORDS_COLUMNS: readonly Column<BookWords>[] = [
   derived('book_id', 'uuid', ({ id }) => id),

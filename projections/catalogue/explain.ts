@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { AUTHOR, authorStream } from '../../src/authors/author.events.js';
-import { BOOK, bookStream } from '../../src/books/book.events.js';
+import { BOOK, bookStream, type Link } from '../../src/books/book.events.js';
 import {
   categoryOf,
   idOf,
@@ -8,9 +8,12 @@ import {
   type Position,
   type RecordedEvent,
 } from '../../src/event-store/event-store.js';
+import { isUuid } from '../../src/stored-data.js';
 import type { RowChange } from '../projection.js';
+import { readSkips, type Skip } from '../skips.js';
 import { bookWords, ownWords } from './book-words.js';
-import { foldAuthor, foldBook } from './fold.js';
+import { CATALOGUE, foldAuthor, foldBook } from './fold.js';
+import { foldStream, type Fold } from './fold-stream.js';
 import type { AuthorRow, BookRow, Standing } from './rows.js';
 import { searchWords, sortKey } from './search-text.js';
 
@@ -67,7 +70,7 @@ function linkOf({ book }: Standings, { author_id, book_id }: Key): Row | null {
 
 /**
  * The events that changed a row, in order, with the row after each event. Folds the streams of the row's authors and
- * book like the projection does. An event counts if the row differs after the event.
+ * book like the projection does. An event counts if the row differs after the event. So does an operator's skip.
  * @param to ignores events after this position.
  * @param caller aborts when the caller leaves, if the answer is for a caller.
  */
@@ -78,23 +81,43 @@ export async function explain(
   to?: Position,
   caller?: AbortSignal,
 ): Promise<RowChange[]> {
-  const read = async (stream: string) =>
-    (await store.readStream(stream, { caller })).filter(({ position }) => to === undefined || position <= to);
-  const events = (await Promise.all(streamsOf(table, key).map(read))).flat();
+  const histories = new Map<string, readonly RecordedEvent[]>();
+  const read = async (stream: string) => {
+    const events = await store.readStream(stream, { caller });
+    histories.set(
+      stream,
+      events.filter(({ position }) => to === undefined || position <= to),
+    );
+  };
+  const skips = await readSkips(store, { name: CATALOGUE }, to, caller);
+  await Promise.all(streamsOf(table, key).map(read));
   if (table === 'book_words')
-    for (const author of linkedAuthors(events)) events.push(...(await read(authorStream(author))));
+    await Promise.all(namedAuthors([...histories.values()].flat()).map((id) => read(authorStream(id))));
+  const acts = new Map(
+    [...skips.values()].flatMap((skip) => (histories.has(skip.stream) ? [[skip.act.id, skip] as const] : [])),
+  );
+  const events = [...histories.values(), [...acts.values()].map(({ act }) => act)].flat();
   events.sort((a, b) => (a.position < b.position ? -1 : 1));
+
   const changes: RowChange[] = [];
   let standings: Standings = { authors: new Map(), book: undefined };
   let row: Row | null = null;
+  const skipped = new Map<string, Skip>();
   const parked = new Set<string>();
+  const take = (stream: string, history: readonly RecordedEvent[], before: Standings) => {
+    const { standing, stale } = foldStream(standingOf(before, stream), history, skipped, foldOf(stream));
+    if (stale) parked.add(stream);
+    standings = withStanding(before, stream, standing);
+  };
   for (const event of events) {
-    try {
-      if (!parked.has(event.stream)) standings = after(standings, event);
-    } catch {
-      // The event is parked: the event changed nothing, and later events of the stream wait.
-      parked.add(event.stream);
-    }
+    const skip = acts.get(event.id);
+    if (skip) {
+      const { stream } = skip;
+      skipped.set(skip.eventId, skip);
+      parked.delete(stream);
+      const history = (histories.get(stream) ?? []).filter(({ position }) => position < event.position);
+      take(stream, history, withStanding(standings, stream, undefined));
+    } else if (!parked.has(event.stream)) take(event.stream, [event], standings);
     const next = ROWS[table]?.(standings, key) ?? null;
     if (!isDeepStrictEqual(next, row)) changes.push({ event, row: next });
     row = next;
@@ -102,29 +125,27 @@ export async function explain(
   return changes;
 }
 
-const after = (standings: Standings, event: RecordedEvent): Standings =>
-  categoryOf(event.stream) === AUTHOR
-    ? { ...standings, authors: afterOf(standings.authors, event) }
-    : { ...standings, book: foldBook(standings.book, event) };
+type AnyStanding = Standing<AuthorRow | BookRow>;
 
-function afterOf(authors: Standings['authors'], event: RecordedEvent): Standings['authors'] {
-  const id = idOf(event.stream);
-  return new Map(authors).set(id, foldAuthor(authors.get(id), event));
-}
+const foldOf = (stream: string) =>
+  (categoryOf(stream) === AUTHOR ? foldAuthor : foldBook) as Fold<AuthorRow | BookRow>;
 
-/** The authors that a book has, or had. */
-function linkedAuthors(events: readonly RecordedEvent[]): Set<string> {
-  const authors = new Set<string>();
-  let book: Standing<BookRow>;
-  try {
-    for (const event of events) {
-      book = foldBook(book, event);
-      for (const { authorId } of rowOf(book)?.links ?? []) authors.add(authorId);
-    }
-  } catch {
-    // The event is parked, and later events wait.
-  }
-  return authors;
+const standingOf = ({ authors, book }: Standings, stream: string): AnyStanding =>
+  categoryOf(stream) === AUTHOR ? authors.get(idOf(stream)) : book;
+
+const withStanding = ({ authors, book }: Standings, stream: string, standing: AnyStanding): Standings =>
+  categoryOf(stream) === AUTHOR
+    ? { authors: new Map(authors).set(idOf(stream), standing as Standing<AuthorRow>), book }
+    : { authors, book: standing as Standing<BookRow> };
+
+/** The authors that events of a book name. */
+function namedAuthors(events: readonly RecordedEvent[]): string[] {
+  const ids = events.flatMap(({ data }) => {
+    const { authorId, authors } = data as { authorId?: unknown; authors?: unknown };
+    const links: unknown[] = Array.isArray(authors) ? authors : [];
+    return [authorId, ...links.map((link) => (link as Partial<Link> | null)?.authorId)];
+  });
+  return [...new Set(ids.filter(isUuid))];
 }
 
 function streamsOf(table: string, { id, kind, author_id, book_id }: Key): string[] {

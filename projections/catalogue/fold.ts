@@ -5,6 +5,9 @@ import { idOf } from '../../src/event-store/event-store.js';
 import { isUuid } from '../../src/stored-data.js';
 import type { AuthorRow, BookRow, Known, LinkRow, Standing } from './rows.js';
 
+/** The name of the projection. */
+export const CATALOGUE = 'catalogue';
+
 /** An event doesn't fit the earlier events, or its data doesn't match its type. The log or this fold is wrong. */
 export class Inapplicable extends Error {
   constructor(event: ProjectableEvent, reason = 'it does not fit the events before it') {

@@ -57,10 +57,7 @@ export class ReadModel {
       values: [kind, id, `${kind}-${id}`],
     });
     if (rows[0]?.removed) return new Problem(410, `${kind}-removed`, `The ${kind} has been removed.`);
-    if (rows[0]?.parked)
-      return unavailable(
-        `The ${kind} is not in the tables: one of its events could not be applied and is parked.`,
-      );
+    if (rows[0]?.parked) return notInTables(kind);
     return new Problem(404, `${kind}-not-found`, `There is no ${kind} with this id.`);
   }
 
@@ -78,3 +75,7 @@ export class ReadModel {
 }
 
 const MAX_KEYS = 100;
+
+/** The problem for an author or book whose first event is parked. */
+export const notInTables = (kind: 'author' | 'book'): Problem =>
+  unavailable(`The ${kind} is not in the tables: one of its events could not be applied and is parked.`);

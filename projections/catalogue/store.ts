@@ -1,7 +1,7 @@
 import { settled, type Send } from '../send.js';
 import { AUTHOR } from '../../src/authors/author.events.js';
 import { BOOK } from '../../src/books/book.events.js';
-import { ALL_WORDS, authorWordsOf, ownWordsIn } from './book-words.js';
+import { ALL_WORDS, authorWordsOf, bookWords, ownWords, ownWordsIn } from './book-words.js';
 import {
   AUTHOR_COLUMNS,
   BOOK_COLUMNS,
@@ -10,7 +10,6 @@ import {
   namesOf,
   REMOVED_COLUMNS,
   upsert,
-  type BookWords,
   type PlacedLink,
 } from './columns.js';
 import type { AuthorRow, BookRow, Removed } from './rows.js';
@@ -113,12 +112,23 @@ export async function attachLinks(send: Send, authorIds: readonly string[]): Pro
   return rows.map(({ bookId }) => bookId);
 }
 
-/** Stores the words of books. Words that are the same are not written. */
-export async function storeBookWords(send: Send, books: readonly BookWords[]): Promise<void> {
+/**
+ * Stores the words of books. Words that are the same are not written.
+ * @param wordsOf the words of the authors that have a row.
+ */
+export async function storeBookWords(
+  send: Send,
+  books: readonly BookRow[],
+  wordsOf: ReadonlyMap<string, string>,
+): Promise<void> {
   if (books.length === 0) return;
+  const rows = books.map((book) => {
+    const words = book.links.map(({ authorId }) => wordsOf.get(authorId) ?? '');
+    return { ...book, words: bookWords(ownWords(book), words) };
+  });
   const changed =
     '(book_words.title_sort, book_words.words) is distinct from (excluded.title_sort, excluded.words)';
-  const stored = upsert('book_words', BOOK_WORDS_COLUMNS, ['book_id'], books);
+  const stored = upsert('book_words', BOOK_WORDS_COLUMNS, ['book_id'], rows);
   await send({ ...stored, text: `${stored.text} where ${changed}` });
 }
 

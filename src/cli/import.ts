@@ -6,9 +6,8 @@ import { OperatorError } from '../errors.js';
 import type { Position } from '../event-store/event-store.js';
 import { newId } from '../ids.js';
 import { Importer } from '../imports/importer.js';
-import { MAX_ACTOR_LENGTH, MAX_REASON_LENGTH } from '../http/request-context.js';
 import { whenAborted } from '../program.js';
-import { normaliseText } from '../text.js';
+import { actingAs, type ActorOptions } from './actor.js';
 import { ImportReport, lineOf } from './import-report.js';
 import { ResultFile } from './result-file.js';
 import { withResources } from './running.js';
@@ -16,27 +15,16 @@ import { withResources } from './running.js';
 /** Longest wait for the tables after an import. A persistent error of the projection is reported sooner. */
 const CATCH_UP_MS = 600_000;
 
-export interface ImportOptions {
-  readonly actor: string;
-  readonly reason?: string;
+export interface ImportOptions extends ActorOptions {
   /** The file for a result of every line; true for standard output. */
   readonly results?: true | string;
   readonly dryRun?: true;
 }
 
-/** @throws OperatorError if no request could say the same. */
-function plain(option: string, value: string, limit: number): string {
-  const result = normaliseText(value, limit);
-  if ('problem' in result) throw new OperatorError(`${option} ${result.problem.detail}`);
-  return result.text;
-}
-
 /** @param file NDJSON, also compressed by gzip, or `-` for standard input. */
 export async function importFile(file: string, options: ImportOptions): Promise<void> {
   const { results, dryRun = false } = options;
-  const actor = plain('--actor', options.actor, MAX_ACTOR_LENGTH);
-  const reason =
-    options.reason === undefined ? undefined : plain('--reason', options.reason, MAX_REASON_LENGTH);
+  const acting = actingAs(options);
   const size = file === '-' ? undefined : statOf(file).size;
   const path = results === true || results === '-' ? undefined : results;
   const everyResult = path === undefined && (results !== undefined || dryRun);
@@ -45,7 +33,7 @@ export async function importFile(file: string, options: ImportOptions): Promise<
     const report = new ImportReport(size, everyResult);
     const app = await NestFactory.createApplicationContext(AppModule.of(resources), { logger: false });
     const input = addAbortSignal(signal, file === '-' ? process.stdin : createReadStream(file));
-    const context = { actor, correlationId: newId(), ...(reason !== undefined && { reason }) };
+    const context = { ...acting, correlationId: newId() };
     let last: Position | undefined;
     const importer = app.get(Importer, { strict: false });
     for await (const result of importer.run(report.measure(input), context, dryRun)) {

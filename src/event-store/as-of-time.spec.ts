@@ -1,4 +1,5 @@
-import { AsOfTime } from './as-of-time.js';
+import fc from 'fast-check';
+import { AsOfTime, partsOf, TimesOfLog } from './as-of-time.js';
 
 /** The number of events, of those recorded in these years, that a year includes. */
 const included = (years: readonly number[], year: number): number => {
@@ -36,4 +37,47 @@ test('a clock that fell back years shows nothing before its time', () => {
   expect([1999, 2010, 2020, 2021, 2022, 2023].map((year) => included(years, year))).toEqual([
     0, 0, 1, 2, 4, 5,
   ]);
+});
+
+test('the parts of a log, remembered, give what all of its events give, also after more were added or it was replaced', async () => {
+  const time = fc.integer({ min: 0, max: 40 });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(time, { maxLength: 30 }), { minLength: 1, maxLength: 4 }),
+      fc.array(time, { minLength: 1, maxLength: 30 }),
+      time,
+      async (additions, other, asked) => {
+        let name = 'one';
+        let log: { id: string; position: bigint; recordedAt: Date }[] = [];
+        const add = (times: readonly number[]) => {
+          for (const one of times) {
+            const position = BigInt(log.length + 1);
+            log.push({ id: `${name} ${position}`, position, recordedAt: new Date(one * 1_000) });
+          }
+        };
+        async function* pages(after = 0n, to = BigInt(log.length)) {
+          for (let start = Number(after); start < to; start += 4)
+            yield log.slice(start, Math.min(start + 4, Number(to)));
+        }
+        const times = new TimesOfLog({
+          parts: (after) => partsOf(pages(after)),
+          times: pages,
+          holds: async (position, id) => log[Number(position) - 1]?.id === id,
+        });
+        const check = async () => {
+          const expected = new AsOfTime(new Date(asked * 1_000));
+          for (const event of log) expected.take(event);
+          expect(await times.positionAt(new Date(asked * 1_000))).toBe(expected.position);
+        };
+        for (const addition of additions) {
+          add(addition);
+          await check();
+        }
+        name = 'two';
+        log = [];
+        add(other);
+        await check();
+      },
+    ),
+  );
 });

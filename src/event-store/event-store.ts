@@ -149,7 +149,8 @@ export abstract class EventStore {
 
   /**
    * Every event after `after` (undefined: from the beginning), once, in order, until the signal aborts. Waits during
-   * short outages of the store. Yields an empty batch only to report that the subscription has caught up.
+   * short outages of the store. A batch ends where an append ends. Yields an empty batch only to report that the
+   * subscription has caught up.
    * @param id of the event at `after`, if known. Looked up again with every connection.
    * @throws EventStoreUnavailable after {@link TROUBLE_MS} of an outage.
    * @throws AnotherLog if the log no longer has the last event that the subscriber got.
@@ -173,6 +174,12 @@ export abstract class EventStore {
 
   /** Position of the last event; undefined if the log is empty. */
   abstract head(): Promise<Position | undefined>;
+
+  /**
+   * Whether a time has passed by the clock that gives recorded times, so that no later append is recorded by then. Waits
+   * for a time that passes within a second.
+   */
+  abstract hasPassed(time: Date): Promise<boolean>;
 
   /**
    * Position of the last event first recorded at `time` or before; undefined if there is none. If times don't rise along

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Position } from './event-store.js';
+import type { EventStore, Position } from './event-store.js';
 import type { PositionTokens } from './position-token.js';
 
 /** A moment in the log, either a position or a time. The event at the moment is included. */
@@ -28,4 +28,27 @@ export function parseMoment(text: string, tokens: PositionTokens): Moment | unde
   // A `+` that the client didn't encode in the URL arrives as a space.
   const time = parseTime(text.replace(' ', '+'));
   return time && { time };
+}
+
+/** The moment is in the future of the log. */
+export class YetToCome extends Error {
+  constructor(moment: Moment) {
+    super('time' in moment ? 'the time is in the future' : 'the position is beyond the end of the log');
+  }
+}
+
+/**
+ * The end of the log as of a moment: the position of its last event. Every later call for the same moment gives the same,
+ * unless the store's clock was wrong.
+ * @returns undefined if the log had no event by then.
+ * @throws YetToCome
+ */
+export async function positionOf(store: EventStore, moment: Moment): Promise<Position | undefined> {
+  if ('time' in moment) {
+    if (!(await store.hasPassed(moment.time))) throw new YetToCome(moment);
+    return store.positionAt(moment.time);
+  }
+  const head = await store.head();
+  if (head === undefined || moment.position > head) throw new YetToCome(moment);
+  return moment.position;
 }

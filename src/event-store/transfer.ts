@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { OperatorError } from '../errors.js';
+import { sameCommand } from './appends.js';
 import { asFound } from './decode.js';
 import {
   RevisionConflict,
@@ -72,14 +73,12 @@ async function endOfCopy(source: EventStore, target: EventStore): Promise<Positi
   return undefined;
 }
 
-/** Groups of events that one command appended together to one stream. */
+/** Groups of events that one append brought. */
 async function* appends(source: EventStore, after: Position | undefined): AsyncIterable<RecordedEvent[]> {
   let group: RecordedEvent[] = [];
   for await (const event of eventsOf(source, after)) {
     const before = group.at(-1);
-    const together =
-      before?.stream === event.stream && before.metadata.commandId === event.metadata.commandId;
-    if (before && !together) {
+    if (before && !sameCommand(before, event)) {
       yield group;
       group = [];
     }

@@ -12,9 +12,9 @@ export interface FollowerWork {
   /**
    * Called before each try to become the leader.
    * @param client for reading; the leader's work gets a connection of its own.
-   * @returns the lock to lead under; undefined to stand by.
+   * @returns the lock to lead under; why this process can't lead; or undefined to stand by without complaint.
    */
-  readonly prepare: (client: Client, signal: AbortSignal) => Promise<LeaderLock | undefined>;
+  readonly prepare: (client: Client, signal: AbortSignal) => Promise<LeaderLock | Error | undefined>;
   /** Called as the leader: works through the log, a {@link Follower.step} at a time, until the signal aborts. */
   readonly lead: (client: Client, signal: AbortSignal) => Promise<void>;
   /** The follower's place in the log, for error lines. */
@@ -118,8 +118,11 @@ export class Follower {
   report(error: unknown): void {
     if (this.stop.signal.aborted || error instanceof LeadLost) return;
     const message = error instanceof Error ? error.message : String(error);
-    if (message === this.standstill?.message) return;
-    this.standstill = { message, since: this.standstill?.since ?? new Date(), error };
+    const before = this.standstill;
+    if (message === before?.message) return;
+    // One outage has several messages. Whatever else goes wrong before or after, it begins by itself.
+    const goesOn = before !== undefined && isUnavailable(before.error) === isUnavailable(error);
+    this.standstill = { message, since: goesOn ? before.since : new Date(), error };
     if (isUnavailable(error)) this.logger.warn(`waiting for the database: ${message}`);
     else this.logger.error(`stuck ${this.work.place()}: ${message}`);
   }
@@ -136,12 +139,12 @@ export class Follower {
       try {
         session = await LeaderSession.open(this.options.connectionString);
         const lock = await this.work.prepare(session.client, signal);
-        if (lock && (await session.tryLead(lock))) await this.lead(session);
-        else {
-          // A standby has nothing to complain of, except what `prepare` found.
-          if (lock) this.recovered();
-          await pause(STANDBY_MS, signal);
-        }
+        if (lock instanceof Error) this.report(lock);
+        else if (lock && (await session.tryLead(lock))) {
+          await this.lead(session);
+          continue;
+        } else this.recovered();
+        await pause(STANDBY_MS, signal);
       } catch (error) {
         this.leading = false;
         this.report(error);

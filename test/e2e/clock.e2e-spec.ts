@@ -29,6 +29,10 @@ test('after a clock that ran ahead, times are right again, and the start tells o
     status: 200,
     body: { name: 'Late', createdAt: late.recordedAt },
   });
+  // A time is one place in the log, for what the wrong clock dated too: tables as of that time show the same.
+  expect((await send(`${second.url}/authors/${early.id}?${asOf}`, 'GET')).body).toMatchObject({
+    name: 'Early',
+  });
   // A change of what the wrong clock dated is found by its own time.
   await send(`${second.url}/authors/${early.id}`, 'PATCH', { body: { name: 'Renamed' } });
   const { events } = (await send(`${second.url}/audit/authors/${early.id}`, 'GET')).body;

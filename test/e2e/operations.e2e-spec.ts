@@ -358,7 +358,7 @@ test('an event that can’t be applied is parked, what it is about is stale, and
   const known = (path: string, etag: string | null) =>
     service.request('GET', path, { headers: { 'if-none-match': etag ?? '' } });
   await caughtUp(service);
-  const before = await Promise.all(paths.map(async (path) => (await get(path)).headers.get('etag')));
+  const tags = await Promise.all(paths.map(async (path) => (await get(path)).headers.get('etag')));
   await log.append(`author-${bad.id}`, 0n, [newEvent('AuthorRenamed', { name: 42 })]);
   const stranger = crypto.randomUUID();
   await log.append(`author-${stranger}`, 'no-stream', [newEvent('AuthorRenamed', { name: 'Who?' })]);
@@ -377,7 +377,7 @@ test('an event that can’t be applied is parked, what it is about is stale, and
   expect((await get('/projections')).body.items[0]).toMatchObject({ lag: 0, parked: 3, error: null });
   expect((await get(`/authors/${bad.id}`)).body).toMatchObject({ name: 'Bad', revision: '0', stale: true });
   for (const [n, path] of paths.entries()) {
-    const marked = await known(path, before[n] ?? null);
+    const marked = await known(path, tags[n] ?? null);
     expect(marked).toMatchObject({ status: 200, body: { stale: true } });
     expect((await known(path, marked.headers.get('etag'))).status).toBe(304);
   }
@@ -420,7 +420,41 @@ test('an event that can’t be applied is parked, what it is about is stale, and
     code: 1,
     output: expect.stringContaining('2 still parked'),
   });
-  expect(await colophon('parked', 'skip', `author-${bad.id}`)).toMatchObject({ code: 0 });
+  const skipping = ['parked', 'skip', `author-${bad.id}`, '--actor', 'Ümit', '--reason', 'a number'];
+  expect(await colophon(...skipping)).toMatchObject({ code: 0 });
+  const skipped = { name: 'Better', revision: '2' };
+  expect((await get(`/authors/${bad.id}`)).body).toMatchObject(skipped);
+  expect(await colophon(...skipping)).toMatchObject({
+    code: 1,
+    output: expect.stringContaining('nothing of'),
+  });
+  const { items } = (await get('/audit/events?stream=operations-catalogue')).body;
+  expect(items).toMatchObject([
+    {
+      type: 'EventSkipped',
+      actor: 'Ümit',
+      reason: 'a number',
+      data: { stream: `author-${bad.id}`, revision: '1' },
+    },
+  ]);
+  // The table, the past and the reasons tell the same, before and after the skip and after a rebuild.
+  const before = await dumpTables(service.database.url);
+  expect(await colophon('verify')).toMatchObject({ code: 0 });
+  expect(await colophon('rebuild', '--allow-parked')).toMatchObject({ code: 0 });
+  expect(await dumpTables(service.database.url)).toBe(before);
+  expect((await get(`/authors/${bad.id}?asOf=${items[0].position}`)).body).toMatchObject(skipped);
+  const { body: reasons } = await get(`/audit/authors/${bad.id}/row`);
+  expect(reasons.row).toMatchObject(skipped);
+  expect(reasons.changes.at(-1).event).toEqual(items[0]);
+  const { events } = (await get(`/audit/authors/${bad.id}`)).body;
+  expect((await get(`/authors/${bad.id}?asOf=${events.at(-1).position}`)).body).toMatchObject({
+    name: 'Bad',
+    stale: true,
+  });
+  expect(await get(`/authors/${stranger}?asOf=${items[0].position}`)).toMatchObject({
+    status: 503,
+    body: { detail: expect.stringContaining('parked') },
+  });
   // The tables go on past what was skipped; commands still can't know how the author stands.
   expect(
     await service.request('PATCH', `/authors/${bad.id}`, { body: { name: 'Best of all' } }),

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
+import { concerns } from '../../projections/projection.js';
+import { skipOf } from '../../projections/skips.js';
 import { evolveAuthor, unknownAuthor, type Author } from '../../src/authors/author.js';
 import { flawOfAuthorEvent, type AuthorEvent } from '../../src/authors/author.events.js';
 import { evolveBook, unknownBook, type Book } from '../../src/books/book.js';
@@ -40,8 +42,10 @@ const events = all.map((event) => decode(event));
 const of = (stream: string) => events.filter((event) => event.stream.startsWith(stream));
 
 test('every event type there is has its bytes among the fixtures', () => {
-  const types = ['authors/author.events.ts', 'books/book.events.ts'].flatMap((file) =>
-    [...readFileSync(join(ROOT, 'src', file), 'utf8').matchAll(/type: '(\w+)'/g)].map(([, type]) => type),
+  const types = ['authors/author', 'books/book', 'operations/operations'].flatMap((file) =>
+    [...readFileSync(join(ROOT, 'src', `${file}.events.ts`), 'utf8').matchAll(/type: '(\w+)'/g)].map(
+      ([, type]) => type,
+    ),
   );
   expect([...new Set(all.map((event) => event.type))].toSorted()).toEqual(types.toSorted());
 });
@@ -99,7 +103,8 @@ test('an event has a key and a filed title that a table can hold, or none', () =
 test('the tables are folded from the old bytes', () => {
   const { fold, rows } = catalogue.bulk;
   const found: unknown[] = [];
-  for (const stream of new Set(events.map((event) => event.stream))) {
+  const ours = events.filter((event) => concerns(catalogue, event));
+  for (const stream of new Set(ours.map((event) => event.stream))) {
     const standing = of(stream).reduce<unknown>((before, event) => fold(before, event), undefined);
     rows(stream, standing, (table, values) => {
       // Follows from the other rows.
@@ -117,6 +122,16 @@ test('the tables are folded from the old bytes', () => {
     ['author_book', '0190a1b2-0000-7000-8000-00000000000a', '0190a1b2-0000-7000-8000-00000000000b'],
     ['authors', '0190a1b2-0000-7000-8000-00000000000d', 'Patrick Süskind', 'dnb:118619721'],
     ['books', '0190a1b2-0000-7000-8000-00000000000e', 'Die Taube', 'Taube', 'dnb:850103'],
+  ]);
+});
+
+test('operators’ acts are read from the old bytes', () => {
+  expect(of('operations-catalogue').map((event) => skipOf(catalogue, event))).toMatchObject([
+    {
+      stream: 'author-0190a1b2-0000-7000-8000-00000000000f',
+      revision: '1',
+      eventId: '0190a1b2-0000-7000-8000-000000000221',
+    },
   ]);
 });
 

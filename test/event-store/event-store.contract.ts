@@ -250,6 +250,31 @@ export function eventStoreContract(open: () => Promise<EventStore>): void {
       expect(rest.map((event) => event.revision)).toEqual([4n, 5n, 6n, 7n, 8n, 9n]);
     });
 
+    test('a batch ends where an append ends, behind the head and at the head', async () => {
+      const from = await store.head();
+      const ends = new Set<string>();
+      const write = async (...sizes: number[]) => {
+        for (const size of sizes) {
+          const { metadata } = newEvent();
+          const events = Array.from({ length: size }, () => ({ ...newEvent(), metadata }));
+          ends.add(events.at(-1)?.id ?? '');
+          await store.append(newStream('gamma'), 'no-stream', events);
+        }
+      };
+      await write(999, 300, 300, 999, 300);
+      let left = 999 + 300 + 300 + 999 + 300 + 3 * 500;
+      let writing: Promise<void> | undefined;
+      for await (const { events, caughtUp } of store.subscribe(from, new AbortController().signal)) {
+        const ours = events.filter(({ stream }) => stream.startsWith('gamma-'));
+        const last = ours.at(-1);
+        if (last) expect(ends).toContain(last.id);
+        left -= ours.length;
+        if (caughtUp) writing ??= write(500, 500, 500);
+        if (left === 0) break;
+      }
+      await writing;
+    });
+
     test('ends when its signal aborts, also while it waits', async () => {
       const stop = new AbortController();
       let batches = 0;
@@ -282,6 +307,34 @@ export function eventStoreContract(open: () => Promise<EventStore>): void {
           Array.from({ length: 40 }, (_, n) => BigInt(n)),
         );
     });
+  });
+
+  test('a time has passed when nothing more is recorded by then, and what it means stays', async () => {
+    const stream = newStream();
+    await store.append(stream, 'no-stream', [newEvent()]);
+    const [first] = await store.readStream(stream);
+    const passed = first?.recordedAt ?? new Date(0);
+    expect(await store.hasPassed(passed)).toBe(true);
+    await store.append(stream, 0n, [newEvent()]);
+    const [second] = await store.readStream(stream, { after: 0n });
+    expect(second && second.recordedAt > passed).toBe(true);
+    expect(await store.hasPassed(new Date(Date.now() + 3_600_000))).toBe(false);
+
+    let done = false;
+    const write = async () => {
+      for (; !done; await new Promise(setImmediate))
+        await store.append(newStream(), 'no-stream', [newEvent()]);
+    };
+    const writing = Promise.all([write(), write(), write()]);
+    const found = new Map<Date, bigint | undefined>();
+    for (let n = 0; n < 20; n += 1) {
+      const now = new Date();
+      if (await store.hasPassed(now)) found.set(now, await store.positionAt(now));
+    }
+    done = true;
+    await writing;
+    expect(found.size).toBeGreaterThan(0);
+    for (const [time, position] of found) expect(await store.positionAt(time)).toBe(position);
   });
 
   test('a stream of any category is read, and followed', async () => {

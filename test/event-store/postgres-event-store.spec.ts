@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { AsOfTime } from '../../src/event-store/as-of-time.js';
 import { EventStoreUnavailable, RevisionConflict, type NewEvent } from '../../src/event-store/event-store.js';
 import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';
 import { createDatabase, serverUrl, sql, type TestDatabase } from '../support/database.js';
@@ -344,4 +345,63 @@ test('a read-only server is told before an append is tried', async () => {
     EventStoreUnavailable,
   );
   await Promise.all([store.close(), readOnly.close()]);
+});
+
+test('a time is found in a long log, whatever wrong clocks and other programs wrote into it', async () => {
+  const { url } = await fresh();
+  const store = new PostgresEventStore(url);
+  // Some transferred, some under a clock that was a year ahead, and some with first times that are none.
+  await sql(
+    url,
+    `insert into event_store.events
+     select n, 'alpha-' || n, 0, gen_random_uuid(), 'Happened', '{}',
+       case n % 700 when 1 then '{"recordedAt":"2001-02-03T04:05:06.789Z"}' when 2 then '{"recordedAt":"2001-99-99T04:05:06.789Z"}'
+                    when 3 then '[]' else '{}' end::json,
+       timestamptz '2002-01-01Z' + n * interval '1 hour' + case when n between 1500 and 2200 then interval '1 year' else '0' end
+     from generate_series(1, 3456) n`,
+  );
+  const rows = await sql<{ position: string; at: Date }>(
+    url,
+    `select position, case n when 1 then '2001-02-03T04:05:06.789Z' else recorded_at end as at
+     from (select position, recorded_at, position % 700 as n from event_store.events) e order by position`,
+  );
+  for (const time of [
+    '2001-03-01Z',
+    '2002-02-01Z',
+    '2002-03-15Z',
+    '2002-05-01Z',
+    '2003-03-15Z',
+    '2020-01-01Z',
+  ]) {
+    const asOf = new AsOfTime(new Date(time));
+    for (const { position, at } of rows) asOf.take({ position: BigInt(position), recordedAt: at });
+    expect([time, await store.positionAt(new Date(time))]).toEqual([time, asOf.position]);
+  }
+  await store.close();
+});
+
+test('a time that an append under way has been given has not passed', async () => {
+  const { url } = await fresh();
+  const store = new PostgresEventStore(url);
+  const slow = new Client({ connectionString: url });
+  await slow.connect();
+  await slow.query('begin');
+  const held = newEvent();
+  await slow.query(
+    `select * from event_store.append_events(array['author-slow'], array[-1], array[1], array[1],
+       array[$1::uuid], array['AuthorAdded'], '{"name":"slow"}', $2)`,
+    [held.id, JSON.stringify(held.metadata)],
+  );
+  const { rows } = await slow.query<{ at: Date }>('select recorded_at as at from event_store.events');
+  const time = rows[0]?.at ?? new Date(0);
+  let passed: boolean | undefined;
+  const asking = store.hasPassed(time).then((answer) => (passed = answer));
+  const waiting = `select from pg_locks where locktype = 'advisory' and not granted
+    and database = (select oid from pg_database where datname = current_database())`;
+  while ((await sql(url, waiting)).length === 0) expect(passed).toBeUndefined();
+  await slow.query('commit');
+  await slow.end();
+  await asking;
+  expect([passed, await store.positionAt(time)]).toEqual([true, 1n]);
+  await store.close();
 });

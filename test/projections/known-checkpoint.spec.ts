@@ -4,6 +4,7 @@ import { KnownCheckpoint } from '../../projections/known-checkpoint.js';
 const at = (position: bigint): Checkpoint => ({
   version: 1,
   log: 'log',
+  build: 'build',
   position,
   eventId: undefined,
   parked: 0,

@@ -10,6 +10,12 @@ export const TELL_UNHEARD = {
   NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'unheard.mjs')).href}`,
 };
 
+/** Makes a program's clock wrong. */
+export const clockShift = (milliseconds: number) => ({
+  NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'clock.mjs')).href}`,
+  CLOCK_SHIFT_MS: String(milliseconds),
+});
+
 /** Makes a program tell its vital signs at its end: see {@link vitalSignsOf}. Its heap is small. */
 export const TELL_VITAL_SIGNS = {
   NODE_OPTIONS: `--max-old-space-size=384 --import=${pathToFileURL(join(import.meta.dirname, 'vital-signs.mjs')).href}`,

@@ -1,7 +1,9 @@
+import { setTimeout } from 'node:timers/promises';
 import { eventTypeFilter, EventStoreDBClient, type AllStreamSubscription } from '@eventstore/db-client';
 import { Logger } from '@nestjs/common';
 import { checkAppend } from '../check-append.js';
-import { positionAsOf } from '../as-of-time.js';
+import { sameCommand, WholeAppends } from '../appends.js';
+import { partsOf, PASSING_MS, TimesOfLog } from '../as-of-time.js';
 import {
   AnotherLog,
   categoryOf,
@@ -45,6 +47,10 @@ const NAME_HOLDS_MS = 500;
 const HEAD_MS = 10_000;
 /** How long a refused append counts as a sign that the next would be refused. Nothing else tells, without a write. */
 const REFUSED_MS = 10_000;
+/** By then, an append is visible that the server has dated. */
+const SETTLED_MS = 100;
+/** Events of a stream that one read adds to a batch that ended in the middle of an append. */
+const REST = 100;
 /** The server's own events that delete events of a stream: its metadata, and its tombstone. */
 const DELETING_TYPES = ['$metadata', '$streamDeleted'];
 
@@ -67,6 +73,15 @@ export class EventStoreDbEventStore extends EventStore {
   /** Why the server refused the last append, and when. */
   private refused: { readonly error: UserRefused; readonly at: number } | undefined;
   private lookedUp: { readonly name: Promise<LogName>; readonly at: number } | undefined;
+  /** By how many milliseconds this machine's clock is ahead of the server's; undefined until a live event shows it. */
+  private lead: number | undefined;
+  /** The last append of this process, which shows the same, and when it was done by this machine's clock. */
+  private appended: { readonly stream: string; readonly revision: bigint; readonly at: number } | undefined;
+  private readonly times = new TimesOfLog({
+    parts: (from) => partsOf(this.readAll({ from })),
+    times: (from, to) => this.readAll({ from, to }),
+    holds: (position, id) => this.holds(position, id),
+  });
   /** The highest position known to be in our log. */
   private known: Position | undefined;
   /** The place up to which the log was searched: it has no event of ours between {@link known} and here. */
@@ -100,6 +115,7 @@ export class EventStoreDbEventStore extends EventStore {
       const result = await this.appender.append(stream, expected, events, deadline);
       this.see(result.position);
       this.refused = undefined;
+      this.appended = { stream, revision: result.revision, at: Date.now() };
       return result;
     } catch (error) {
       if (error instanceof UserRefused) this.refused = { error, at: Date.now() };
@@ -172,15 +188,19 @@ export class EventStoreDbEventStore extends EventStore {
         const name = await this.name();
         if (from !== undefined && lastId !== undefined && !(await this.holds(from, lastId)))
           throw AnotherLog.withoutEvent(from, lastId);
-        feed = this.feedFrom(from ?? name.position);
-        for (let last = 0; ; last = Date.now()) {
-          await pause(last + GATHER_MS - Date.now(), stop);
+        feed = this.feedFrom(from ?? name.position, (_, created) => {
+          if (caughtUp) this.learn(created, Date.now());
+        });
+        const appends = new WholeAppends();
+        for (let takenAt = 0; ; takenAt = Date.now()) {
+          await pause(takenAt + GATHER_MS - Date.now(), stop);
           const taken = await feed.take(SUBSCRIBE_BATCH, BATCH_BYTES, stop);
           if (stop.aborted) return;
-          const events = taken.events
+          const read = taken.events
             .filter((event) => this.names.hasEvent(event))
             .map((event) => this.reader.toEvent(event))
             .filter(({ position }) => from === undefined || position > from);
+          const events = appends.take(taken.more ? read : await this.withRest(read), !taken.more);
           const news = taken.caughtUp && !caughtUp;
           caughtUp ||= taken.caughtUp;
           ({ position: from, id: lastId } = events.at(-1) ?? { position: from, id: lastId });
@@ -264,8 +284,26 @@ export class EventStoreDbEventStore extends EventStore {
     }
   }
 
+  /**
+   * The server doesn't tell its time. This machine's clock does, corrected by what live events and appends show. The last
+   * event of the log tells of a time that has passed too.
+   */
+  async hasPassed(time: Date): Promise<boolean> {
+    if (this.lead === undefined && this.appended) {
+      const { stream, revision, at } = this.appended;
+      const [event] = await this.readStream(stream, { after: revision - 1n, limit: 1 }).catch(noneIfDeleted);
+      if (event) this.learn(event.recordedAt, at);
+    }
+    const left = () => time.getTime() + SETTLED_MS - (Date.now() - (this.lead ?? 0));
+    if (left() > 0 && left() <= PASSING_MS) await setTimeout(left());
+    if (left() <= 0) return true;
+    for await (const [last] of this.readAll({ direction: 'backward', batchSize: 1 }))
+      return last !== undefined && last.recordedAt >= time;
+    return false;
+  }
+
   positionAt(time: Date): Promise<Position | undefined> {
-    return positionAsOf(this.readAll(), time);
+    return this.times.positionAt(time);
   }
 
   async logId(): Promise<string> {
@@ -275,6 +313,26 @@ export class EventStoreDbEventStore extends EventStore {
   async close(): Promise<void> {
     this.closing.abort();
     await this.client.dispose();
+  }
+
+  /**
+   * The events, and the rest of the last one's append, which the server may not have sent yet. An append is visible as a
+   * whole.
+   */
+  private async withRest(events: readonly RecordedEvent[]): Promise<readonly RecordedEvent[]> {
+    const all = [...events];
+    for (let last = all.at(-1), more = true; last && more; last = all.at(-1)) {
+      const before = all.length;
+      const range = { after: last.revision, limit: REST };
+      const next = await this.reader.stream(last.stream, range).catch(noneIfDeleted);
+      for (const event of next) {
+        const end = all.at(-1);
+        if (!end || !sameCommand(end, event)) break;
+        all.push(event);
+      }
+      more = all.length === before + REST;
+    }
+    return all;
   }
 
   /** Our events in `$all`, page by page. The log's beginning ends a backward read. */
@@ -322,6 +380,11 @@ export class EventStoreDbEventStore extends EventStore {
     this.searched = undefined;
   }
 
+  /** @param at when an event that was just recorded was known here. */
+  private learn(recordedAt: Date, at: number): void {
+    this.lead = Math.min(this.lead ?? Infinity, at - recordedAt.getTime());
+  }
+
   private see(position: Position): void {
     if (this.known === undefined || position > this.known) this.known = position;
     if (this.searched === undefined || position > this.searched) this.searched = position;
@@ -329,9 +392,9 @@ export class EventStoreDbEventStore extends EventStore {
 
   /**
    * A subscription to our events after a position. Its events and checkpoints tell how far the log was searched.
-   * @param onOurs called with the position of each of our events.
+   * @param onOurs called with position and time of each of our events, on arrival.
    */
-  private feedFrom(from: Position, onOurs?: (position: Position) => void): Feed {
+  private feedFrom(from: Position, onOurs?: (position: Position, created: Date) => void): Feed {
     const checkpointReached = (
       { readableLength }: AllStreamSubscription,
       { commit }: { commit: Position },
@@ -350,7 +413,7 @@ export class EventStoreDbEventStore extends EventStore {
       (event) => {
         if (!this.names.hasEvent(event) || !event.position) return;
         this.see(event.position.commit);
-        onOurs?.(event.position.commit);
+        onOurs?.(event.position.commit, event.created);
       },
     );
   }
@@ -375,6 +438,11 @@ export class EventStoreDbEventStore extends EventStore {
       feed.close();
     }
   }
+}
+
+function noneIfDeleted(error: unknown): never[] {
+  if (error instanceof StreamDeleted) return [];
+  throw error;
 }
 
 const at = (position: Position) => ({ commit: position, prepare: position });

@@ -16,6 +16,8 @@ const CONFIRM_MS = 5_000;
 export interface Taken {
   readonly events: readonly RecordedEvent[];
   readonly caughtUp: boolean;
+  /** Whether more events have arrived already. */
+  readonly more: boolean;
 }
 
 /**
@@ -82,7 +84,7 @@ export class Feed {
       await Promise.race([news, once(signal, 'abort', { signal: left.signal }).catch(() => undefined)]);
       left.abort();
     }
-    if (signal.aborted) return { events: [], caughtUp: false };
+    if (signal.aborted) return { events: [], caughtUp: false, more: false };
     let count = 0;
     for (let sum = 0; count < size && count < this.buffer.length && sum < bytes; count += 1)
       sum += this.buffer[count]?.bytes ?? 0;
@@ -91,7 +93,8 @@ export class Feed {
     this.taken += taken.length;
     if (!this.isFull(2) && this.subscription.isPaused()) this.subscription.resume();
     this.told ||= this.isCaughtUp;
-    return { events: taken.map(({ event }) => event), caughtUp: this.isCaughtUp };
+    const more = this.buffer.length > 0;
+    return { events: taken.map(({ event }) => event), caughtUp: this.isCaughtUp, more };
   }
 
   /** Unsubscribes at the server. Otherwise the subscription would continue in the background. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { positionAsOf } from '../as-of-time.js';
+import { setTimeout } from 'node:timers/promises';
+import { partsOf, TimesOfLog } from '../as-of-time.js';
 import { checkAppend } from '../check-append.js';
 import { decode } from '../decode.js';
 import {
@@ -22,6 +23,11 @@ import {
 export class MemoryEventStore extends EventStore {
   private readonly id = randomUUID();
   private readonly log: RecordedEvent[] = [];
+  private readonly times = new TimesOfLog({
+    parts: (from) => partsOf(this.readAll({ from })),
+    times: (from, to) => this.readAll({ from, to }),
+    holds: (position, id) => this.holds(position, id),
+  });
   private readonly appended = new EventEmitter().setMaxListeners(0);
 
   async append(
@@ -106,8 +112,13 @@ export class MemoryEventStore extends EventStore {
     return this.log.at(-1)?.position;
   }
 
+  async hasPassed(time: Date): Promise<boolean> {
+    while (time.getTime() === Date.now()) await setTimeout(1);
+    return time.getTime() < Date.now();
+  }
+
   positionAt(time: Date): Promise<Position | undefined> {
-    return positionAsOf(this.readAll(), time);
+    return this.times.positionAt(time);
   }
 
   async logId(): Promise<string> {

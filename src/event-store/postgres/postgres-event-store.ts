@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type DataLoader from 'dataloader';
 import type { Pool } from 'pg';
 import { batching } from '../../postgres/batching.js';
@@ -21,6 +22,8 @@ import {
   type RecordedEvent,
   type StreamRange,
 } from '../event-store.js';
+import { WholeAppends } from '../appends.js';
+import { PASSING_MS, TimesOfLog } from '../as-of-time.js';
 import { sortedByStream } from '../by-stream.js';
 import { checkAppend } from '../check-append.js';
 import { pause } from '../pause.js';
@@ -28,14 +31,16 @@ import { GroupCommit } from './group-commit.js';
 import {
   findPages,
   PageSize,
+  readClock,
   readHead,
   readIdAt,
   readLogId,
   readPage,
   readPageAfter,
-  readPositionAt,
+  readParts,
   readRange,
   readStreams,
+  readTimes,
   type Page,
 } from './log-reader.js';
 import { WakeUp } from './wake-up.js';
@@ -60,6 +65,7 @@ export class PostgresEventStore extends EventStore {
   private readonly wakeUp: WakeUp;
   private readonly streams: DataLoader<string, RecordedEvent[]>;
   private readonly callersStreams: DataLoader<string, RecordedEvent[]>;
+  private readonly times: TimesOfLog;
 
   constructor(private readonly connectionString: string) {
     super();
@@ -69,6 +75,11 @@ export class PostgresEventStore extends EventStore {
     this.wakeUp = new WakeUp(connectionString, this.commands);
     this.writer = new GroupCommit(connectionString, () => this.wakeUp.appended());
     this.streams = batching((names) => readStreams(this.commands, names), MAX_STREAMS);
+    this.times = new TimesOfLog({
+      parts: (after) => readParts(this.followers, after),
+      times: (after, to) => readTimes(this.followers, after, to),
+      holds: (position, id) => this.holds(position, id),
+    });
     this.callersStreams = batching((names) => readStreams(this.feeds, names), MAX_STREAMS);
   }
 
@@ -119,6 +130,7 @@ export class PostgresEventStore extends EventStore {
     let lastRead = 0;
     let troubledSince: number | undefined;
     const size = new PageSize(SUBSCRIBE_BATCH, FIRST_BATCH);
+    const appends = new WholeAppends();
     /** The next page, read while the follower works on the one before. */
     let ahead: Promise<Page> | undefined;
     while (!signal.aborted) {
@@ -139,16 +151,16 @@ export class PostgresEventStore extends EventStore {
         ahead = undefined;
       }
       troubledSince = undefined;
-      const { events } = page;
-      ({ position: from, id: lastId } = events.at(-1) ?? { position: from, id: lastId });
+      ({ position: from, id: lastId } = page.events.at(-1) ?? { position: from, id: lastId });
       const atHead = !page.more;
       if (page.more) {
         ahead = readPageAfter(this.followers, from, lastId, size);
         ahead.catch(() => undefined);
       }
+      const events = appends.take(page.events, atHead);
       if (events.length > 0 || (atHead && !caughtUp)) yield { events, caughtUp: atHead };
       caughtUp = atHead;
-      if (events.length === 0) await this.wakeUp.wait(ticket, POLL_MS, signal);
+      if (atHead && events.length === 0) await this.wakeUp.wait(ticket, POLL_MS, signal);
     }
   }
 
@@ -160,8 +172,19 @@ export class PostgresEventStore extends EventStore {
     return available(async () => (await readIdAt(this.followers, position)) === id);
   }
 
+  /** Asks the server's clock, after the appends that it may have dated and not committed yet. */
+  async hasPassed(time: Date): Promise<boolean> {
+    for (;;) {
+      const now = await available(() => readClock(this.followers, time));
+      if (time < now) return true;
+      const left = time.getTime() - now.getTime();
+      if (left > PASSING_MS) return false;
+      await setTimeout(left + 1);
+    }
+  }
+
   positionAt(time: Date): Promise<Position | undefined> {
-    return available(() => readPositionAt(this.followers, time));
+    return available(() => this.times.positionAt(time));
   }
 
   head(): Promise<Position | undefined> {

@@ -1,0 +1,23 @@
+import { OperatorError } from '../errors.js';
+import { MAX_ACTOR_LENGTH, MAX_REASON_LENGTH } from '../http/request-context.js';
+import { normaliseText } from '../text.js';
+
+/** Who runs a command, and why, for the events that the command writes. */
+export interface ActorOptions {
+  readonly actor: string;
+  readonly reason?: string;
+}
+
+/** @throws OperatorError if no request could say the same. */
+export function actingAs({ actor, reason }: ActorOptions): ActorOptions {
+  return {
+    actor: plain('--actor', actor, MAX_ACTOR_LENGTH),
+    ...(reason !== undefined && { reason: plain('--reason', reason, MAX_REASON_LENGTH) }),
+  };
+}
+
+function plain(option: string, value: string, limit: number): string {
+  const result = normaliseText(value, limit);
+  if ('problem' in result) throw new OperatorError(`${option} ${result.problem.detail}`);
+  return result.text;
+}

@@ -1,0 +1,45 @@
+import { scenarios } from '../../test/support/given.js';
+import { evolveOperations, MAX_SKIPPED, noOperations, skipEvent } from './operations.js';
+import { skippedBy, type OperationEvent } from './operations.events.js';
+
+const given = scenarios(noOperations, evolveOperations);
+const event = (n: number) => ({
+  stream: 'author-018f3c3a-0000-7000-8000-000000000001',
+  revision: `${n}`,
+  eventId: `018f3c3a-0000-7000-8000-${String(n).padStart(12, '0')}`,
+});
+const skipped = (n: number): OperationEvent => ({ type: 'EventSkipped', data: event(n) });
+
+test('an event is skipped once', () => {
+  given()
+    .when((state) => skipEvent(state, event(1)))
+    .then(skipped(1));
+  given(skipped(1))
+    .when((state) => skipEvent(state, event(2)))
+    .then(skipped(2));
+  given(skipped(1), skipped(2))
+    .when((state) => skipEvent(state, event(1)))
+    .nothing();
+});
+
+test('an act that only a newer version knows is no skip, and is in nobody’s way', () => {
+  const newer = { type: 'TablesPainted', data: event(1) } as unknown as OperationEvent;
+  given(newer)
+    .when((state) => skipEvent(state, event(1)))
+    .then(skipped(1));
+});
+
+test('the number of skipped events is bounded', () => {
+  given(...Array.from({ length: MAX_SKIPPED }, (_, n) => skipped(n)))
+    .when((state) => skipEvent(state, event(MAX_SKIPPED)))
+    .refuses('too-many-skipped');
+});
+
+test.each([
+  ['another act', { type: 'TablesPainted', data: event(1) }],
+  ['no stream', { type: 'EventSkipped', data: { ...event(1), stream: undefined } }],
+  ['a revision that is no number', { type: 'EventSkipped', data: { ...event(1), revision: '-1' } }],
+  ['an id that is no UUID', { type: 'EventSkipped', data: { ...event(1), eventId: 'x' } }],
+])('%s skips nothing', (_, act) => {
+  expect(skippedBy(act)).toBeUndefined();
+});
