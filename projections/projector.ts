@@ -24,7 +24,7 @@ import type { Projection } from './projection.js';
 import { newRebuildId } from './build/rebuild-record.js';
 import { RebuildRunning, type RebuildContext } from './build/build.js';
 import { rebuild } from './build/rebuild.js';
-import { patiently } from './build/holders.js';
+import { isOurWork, patiently } from './build/holders.js';
 import { isUnfinished, trim } from './build/reshape.js';
 import { ensureTables } from './build/tables.js';
 
@@ -66,6 +66,7 @@ export class Projector {
       name: `projector ${this.schema}`,
       prepare: (client, signal) => this.prepare(client, signal),
       lead: (client, signal) => this.lead(client, signal),
+      expects: (sessions) => isOurWork(sessions),
       place: () => `after position ${this.known.current?.position ?? 'none'}`,
     };
     this.logger = new Logger(work.name);

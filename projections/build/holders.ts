@@ -38,6 +38,10 @@ export async function patiently<T>(
   }
 }
 
+/** Whether sessions, as text for a person, are at work on the live tables: a rebuild, a repair or an upgrade. */
+export const isOurWork = (sessions: string): boolean =>
+  /^pid \d+ \(colophon (rebuild|verification|upgrade) of [^)]*\)$/.test(sessions);
+
 /** The sessions that hold tables of a schema for longer than a moment, as text for a person. */
 export async function holdersOf(pool: Pool, schema: string): Promise<string> {
   const { rows } = await pool.query<{ holder: string; reads: boolean }>(

@@ -17,6 +17,8 @@ export interface FollowerWork {
   readonly prepare: (client: Client, signal: AbortSignal) => Promise<LeaderLock | Error | undefined>;
   /** Called as the leader: works through the log, a {@link Follower.step} at a time, until the signal aborts. */
   readonly lead: (client: Client, signal: AbortSignal) => Promise<void>;
+  /** Whether to wait for these sessions without an error: for work of our own, which tells of itself. */
+  readonly expects?: (sessions: string) => boolean;
   /** The follower's place in the log, for error lines. */
   readonly place: () => string;
 }
@@ -43,9 +45,7 @@ const LOST_MS = 20;
 /** Longest wait for a lock. Then the step is undone, so that others get the locks that the step has, and tried again. */
 const LOCK_MS = 2_000;
 const LOCK_AGAIN_MS = 100;
-/** A step that waits longer for locks is reported, with the sessions that hold them. */
-const HELD_UP_MS = 2_500;
-/** A step that takes longer is reported in any case. */
+/** A step that takes longer is reported, with the sessions that hold it up. */
 const LONG_STEP_MS = 10_000;
 const WATCH_MS = 2_500;
 
@@ -185,13 +185,18 @@ export class Follower {
 
   /** Reports a step that takes long, and the sessions that hold it up. */
   private async watch(session: LeaderSession, pid: number, signal: AbortSignal): Promise<void> {
+    let waitedAt = Date.now();
     for (; !signal.aborted; await pause(WATCH_MS, signal)) {
       const since = this.stepSince;
-      if (since === undefined || Date.now() - since < HELD_UP_MS) continue;
+      if (since === undefined) waitedAt = Date.now();
+      if (since === undefined || Date.now() - since < LONG_STEP_MS) continue;
       const blockers = await session.blockersOf(pid).catch(() => undefined);
       if (this.stepSince !== since || signal.aborted) continue;
-      if (blockers) this.report(new Error(`waiting for a lock held by ${blockers}`));
-      else if (!this.standstill && Date.now() - since > LONG_STEP_MS)
+      if (blockers !== undefined) {
+        waitedAt = Date.now();
+        if (!this.work.expects?.(blockers)) this.report(new Error(`waiting for a lock held by ${blockers}`));
+        // Between two waits for a lock, nobody blocks.
+      } else if (!this.standstill && Date.now() - waitedAt > LONG_STEP_MS)
         this.report(new Error('a batch takes very long'));
     }
   }

@@ -199,11 +199,11 @@ test('a connection lost in the middle of a bulk load ends the rebuild, and the n
     database.url,
     `insert into event_store.events
      select 62 + n, 'author-' || gen_random_uuid(), 0, gen_random_uuid(), 'AuthorAdded', '${large}',
-            '{"actor":"test","schemaVersion":1}', now() from generate_series(1, 10000) n`,
+            '{"actor":"test","schemaVersion":1}', now() from generate_series(1, 30000) n`,
   );
   let killed = false;
   const onProgress = ({ phase, done }: { phase: Phase; done: number }) => {
-    if (killed || phase !== 'loading' || done < 2_000) return;
+    if (killed || phase !== 'loading' || done < 5_000) return;
     killed = true;
     void sql(
       database.url,
@@ -216,7 +216,7 @@ test('a connection lost in the middle of a bulk load ends the rebuild, and the n
   expect(killed).toBe(true);
   expect(await schemas()).toEqual(['catalogue']);
   await maintenance.rebuild({});
-  expect(await sql(database.url, 'select from catalogue.authors')).toHaveLength(10_019);
+  expect(await sql(database.url, 'select from catalogue.authors')).toHaveLength(30_019);
   expect(before).not.toBe(await dumpTables(database.url));
 });
 
