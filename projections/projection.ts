@@ -58,6 +58,8 @@ export const concerns = ({ categories }: Projection, { stream }: ProjectableEven
 export interface Bulk {
   /** The columns of each table, in the order of {@link rows}. */
   readonly columns: Readonly<Record<string, readonly string[]>>;
+  /** Whether a stream may begin at any revision. Otherwise, the events of a stream that lost events are parked. */
+  readonly gaps?: boolean;
   /**
    * The state of a stream's author or book after one more event.
    * @throws if the event doesn't fit.

@@ -23,6 +23,8 @@ const program = new Command('colophon')
   .version(version)
   .showHelpAfterError();
 
+const PROJECTION = ['[projection]', 'catalogue or changes; both if none is named'] as const;
+
 program
   .command('import')
   .argument('[file]', 'NDJSON, also compressed by gzip, or - for standard input')
@@ -51,6 +53,7 @@ program
 
 program
   .command('rebuild')
+  .argument(...PROJECTION)
   .description('build new read tables from the log, then swap them in; the service keeps running meanwhile')
   .option('--allow-parked', 'park events that can’t be applied, and go on')
   .option(
@@ -59,38 +62,51 @@ program
   )
   .option('--schema <name>', 'the schema for --as-of')
   .option('--replace', 'replace the schema if an earlier --as-of built it')
-  .action(async (options: RebuildCommandOptions) =>
-    (await import('./cli/rebuild.js')).rebuildTables(options),
+  .action(async (name: string | undefined, options: RebuildCommandOptions) =>
+    (await import('./cli/rebuild.js')).rebuildTables(name, options),
   );
 
 program
   .command('verify')
+  .argument(...PROJECTION)
   .description('replay the log and compare every row of the read tables; the service keeps running meanwhile')
   .option('--repair', 'repair the rows that differ')
-  .action(async (options: { repair?: true }) => (await import('./cli/verify.js')).verifyTables(options));
+  .action(async (name: string | undefined, options: { repair?: true }) =>
+    (await import('./cli/verify.js')).verifyTables(name, options),
+  );
 
 const parked = program
   .command('parked')
   .description('events that could not be applied, and the events that wait behind them');
 parked
   .command('list')
+  .argument(...PROJECTION)
   .description('print parked events in order, one a line')
-  .action(async () => (await import('./cli/parked.js')).listParked());
+  .action(async (name?: string) => (await import('./cli/parked.js')).listParked(name));
 parked
   .command('show')
   .argument('<stream>', 'such as author-<id>')
+  .argument(...PROJECTION)
   .description('print all parked events of a stream in full')
-  .action(async (stream: string) => (await import('./cli/parked.js')).showParked(stream));
+  .action(async (stream: string, name?: string) =>
+    (await import('./cli/parked.js')).showParked(stream, name),
+  );
 parked
   .command('retry')
   .argument('<stream>', 'such as author-<id>')
+  .argument(...PROJECTION)
   .description('apply a stream’s parked events again, in order')
-  .action(async (stream: string) => (await import('./cli/parked.js')).retryParked(stream, false));
+  .action(async (stream: string, name?: string) =>
+    (await import('./cli/parked.js')).retryParked(stream, false, name),
+  );
 parked
   .command('skip')
   .argument('<stream>', 'such as author-<id>')
+  .argument(...PROJECTION)
   .description('leave the first parked event of a stream out of the tables, and apply the events behind it')
-  .action(async (stream: string) => (await import('./cli/parked.js')).retryParked(stream, true));
+  .action(async (stream: string, name?: string) =>
+    (await import('./cli/parked.js')).retryParked(stream, true, name),
+  );
 
 program
   .command('transfer')
@@ -104,8 +120,9 @@ program
 
 program
   .command('status')
+  .argument(...PROJECTION)
   .description('print how far the tables have followed the log')
-  .action(async () => (await import('./cli/status.js')).printStatus());
+  .action(async (name?: string) => (await import('./cli/status.js')).printStatus(name));
 
 program
   .command('migrate')

@@ -79,7 +79,7 @@ export async function bulkLoad(
         }
         if (!ours) continue;
         count += 1;
-        const gap = event.revision !== revision;
+        const gap = !bulk.gaps && event.revision !== revision;
         revision = event.revision + 1n;
         if (gap && !broken) {
           broken = true;
