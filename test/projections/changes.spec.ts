@@ -155,7 +155,7 @@ test('whatever stands in the log is listed, alike live and rebuilt, in batches o
         await log.drop();
       },
     ),
-    { numRuns: 3 },
+    { numRuns: 2 },
   );
 });
 
