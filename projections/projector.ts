@@ -7,6 +7,7 @@ import {
   type EventStore,
   type Position,
 } from '../src/event-store/event-store.js';
+import { pause } from '../src/event-store/pause.js';
 import { Follower, type FollowerOptions, type FollowerWork } from '../src/followers/follower.js';
 import type { LeaderLock } from '../src/followers/leader-lock.js';
 import { isUnavailable } from '../src/postgres/errors.js';
@@ -263,7 +264,10 @@ export class Projector {
     const { found, parkedStreams } = await this.follower.prepared(begin);
     let checkpoint = found;
     this.known.moved(checkpoint);
-    for await (const { events } of this.store.subscribe(checkpoint.position, signal, checkpoint.eventId)) {
+    const { gatherMs = 0 } = this.projection;
+    const { position, eventId } = checkpoint;
+    for await (const { events, caughtUp } of this.store.subscribe(position, signal, eventId)) {
+      const began = Date.now();
       const { parked } = checkpoint;
       const from: Checkpoint = checkpoint;
       checkpoint = await this.follower.step(() =>
@@ -272,6 +276,7 @@ export class Projector {
       this.known.moved(checkpoint);
       if (checkpoint.parked > parked)
         this.logger.error(`${checkpoint.parked - parked} events parked: see \`colophon parked list\``);
+      if (caughtUp) await pause(began + gatherMs - Date.now(), signal);
     }
   }
 }
