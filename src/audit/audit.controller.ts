@@ -77,19 +77,31 @@ const filter = ({ position, moment }: Schemas) =>
       .transform((names) => [...new Set(names.split(','))])
       .pipe(z.array(z.string()).max(MAX_TYPES))
       .optional()
-      .describe(`only events of these types, ${MAX_TYPES} at most, separated by commas`),
+      .describe(`only events of these types, ${MAX_TYPES} at most, separated by commas`)
+      .meta({ examples: ['AuthorRenamed,AuthorRemoved'] }),
     stream: z
       .string()
       .max(100)
       .regex(/^[a-z]+-[\w-]+$/, 'must be the name of a stream, such as author-<id>')
       .optional()
-      .describe('only events of this stream'),
-    actor: plainText(MAX_ACTOR_LENGTH).normalize('NFC').optional().describe('only events of this actor'),
+      .describe('only events of this stream')
+      .meta({ examples: ['author-018f3c3a-0000-7000-8000-000000000001'] }),
+    actor: plainText(MAX_ACTOR_LENGTH)
+      .normalize('NFC')
+      .optional()
+      .describe('only events of this actor')
+      .meta({ examples: ['editor'] }),
     change: changeId.optional().describe('only events of the change with this id'),
     author: uuid.optional().describe('only events that concern this author: of the author, and of its books'),
     book: uuid.optional().describe('only events that concern this book'),
-    since: moment.optional().describe('only events recorded at this time or later, or from this position on'),
-    until: moment.optional().describe('only events recorded by this time, or up to this position'),
+    since: moment
+      .optional()
+      .describe('only events recorded at this time or later, or from this position on')
+      .meta({ examples: ['2026-01-31T12:00:00Z'] }),
+    until: moment
+      .optional()
+      .describe('only events recorded at this time or earlier, or up to this position')
+      .meta({ examples: ['2026-02-28', '281.9f3a2c1b'] }),
     limit: pageSize(1_000, 100).describe(
       '1 to 1000 events a page, 100 by default; a stream of NDJSON has no pages',
     ),

@@ -168,7 +168,18 @@ test('readers see one catalogue at every moment of rebuilds under load, and thei
   await caughtUp(service);
   expect(await colophon('verify')).toMatchObject({
     code: 0,
-    output: expect.stringContaining('the tables match the log'),
+    output: expect.stringMatching(/catalogue: the tables match the log.*\nchanges: the tables match the log/),
+  });
+  const { output } = await colophon('verify', 'changes');
+  expect(output).toMatch(/changes: the tables match the log/);
+  expect(output).not.toContain('catalogue');
+  expect(await colophon('status', 'changes')).toMatchObject({
+    code: 0,
+    output: expect.stringMatching(/^changes: position \d+\.[\da-f]{8} of \d+/),
+  });
+  expect(await colophon('parked', 'list', 'nothing')).toEqual({
+    code: 1,
+    output: 'colophon: there is no projection nothing, only catalogue and changes\n',
   });
 });
 
