@@ -23,13 +23,18 @@ export interface ExplainedDifference extends Difference {
 /** How long a rebuild in the background may take to begin. A server that freezes would otherwise never be given up. */
 const BEGIN_MS = 15_000;
 
-/** The operator's work on the tables: rebuild, verify, repair, retry. */
+/** The operator's work on the tables of a projection: rebuild, verify, repair, retry. */
 export class Maintenance {
   private readonly logger = new Logger('maintenance');
   private readonly closing = new AbortController();
   private readonly jobs = new Set<Promise<unknown>>();
 
   constructor(private readonly context: RebuildContext) {}
+
+  /** Name of the projection. */
+  get name(): string {
+    return this.context.target.projection.name;
+  }
 
   /** @throws RebuildRunning, VerificationFailed, like {@link rebuild}. */
   async rebuild(options: RebuildOptions, id = newRebuildId()): Promise<RebuildReport> {

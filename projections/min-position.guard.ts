@@ -1,7 +1,8 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { PositionTokens } from '../src/event-store/position-token.js';
-import { invalidRequest, unavailable } from '../src/http/problem.js';
+import { minPositionOf } from '../src/http/min-position.js';
+import { unavailable } from '../src/http/problem.js';
 import { Projector } from './projector.js';
 
 /** How long a query with `Min-Position` waits for the tables. */
@@ -21,18 +22,8 @@ export class MinPositionGuard implements CanActivate {
   canActivate(host: ExecutionContext): boolean | Promise<boolean> {
     if (!this.projector.readable)
       throw unavailable('The tables have an older version and are being rebuilt for this version.');
-    const token = host.switchToHttp().getRequest<FastifyRequest>().headers['min-position'];
-    if (token === undefined) return true;
-    const position = typeof token === 'string' ? this.tokens.parse(token) : undefined;
-    if (position === undefined)
-      throw invalidRequest([
-        {
-          pointer: 'header/Min-Position',
-          rule: 'position',
-          detail: 'must be the `position` of an answer from this log',
-        },
-      ]);
-    return this.waitFor(position);
+    const position = minPositionOf(host.switchToHttp().getRequest<FastifyRequest>(), this.tokens);
+    return position === undefined || this.waitFor(position);
   }
 
   private async waitFor(position: bigint): Promise<boolean> {

@@ -15,6 +15,8 @@ export interface Projection {
   readonly version: number;
   /** The oldest version of the tables that this version's queries can read while tables of this version are built. */
   readonly readable: number;
+  /** Shortest time between two batches at the head of the log, in milliseconds. Fewer and larger batches cost less. */
+  readonly gatherMs?: number;
   /** The categories of the streams that the projection folds. */
   readonly categories: readonly string[];
   /** Names of the tables. A table comes before the tables that refer to the table. */
@@ -66,6 +68,8 @@ export const concerns = ({ categories }: Projection, { stream }: Pick<Projectabl
 export interface Bulk {
   /** The columns of each table, in the order of {@link rows}. */
   readonly columns: Readonly<Record<string, readonly string[]>>;
+  /** Whether a stream may begin at any revision. Otherwise, the events of a stream that lost events are parked. */
+  readonly gaps?: boolean;
   /**
    * The state of a stream's author or book after one more event.
    * @throws if the event doesn't fit.

@@ -10,10 +10,11 @@ import { NDJSON } from '../src/http/media-types.js';
 import { MediaType } from '../src/http/offer.guard.js';
 import { Problem } from '../src/http/problem.js';
 import { canonicalUuid, flag } from '../src/http/schemas.js';
-import { IdParam, ValidQuery } from '../src/http/validate.js';
-import { Maintenance } from './maintenance.js';
-import { Projector } from './projector.js';
+import { IdParam, ValidParam, ValidQuery } from '../src/http/validate.js';
 import { type RebuildRow } from './build/rebuild-record.js';
+import { lagOf } from './lag.js';
+import type { Maintenance } from './maintenance.js';
+import { Projections, type RunningProjection } from './projections.js';
 import { RebuildRunning } from './build/build.js';
 import { SchemaTaken } from './build/schemas.js';
 
@@ -44,24 +45,30 @@ const projectionView = z.object({
     .describe('position of the last event in the tables; null before the first event'),
   head: z.string().nullable().describe('position of the last event in the log; null if the log is empty'),
   lag: z.int().describe('how far the position is behind the head; 0 when caught up'),
+  lagSeconds: z
+    .number()
+    .nullable()
+    .describe('age of the oldest event that is not in the tables; 0 when caught up; null if unknown'),
   parked: z.int().describe('events that could not be applied, and events that wait behind them'),
   active: z.boolean().describe('whether this process is the leader; otherwise it is a standby'),
   error: z.string().nullable().describe('the error that stops the projection; null if none'),
   errorSince: z.iso.datetime().nullable(),
   rebuild: job.nullable().describe('the rebuild in progress; null if none'),
 });
+type ProjectionView = z.output<typeof projectionView>;
 const projectionList = z.object({ items: z.array(projectionView) });
+const projectionName = z.string().max(100);
 const rebuildQuery = z.strictObject({
   allowParked: flag.default(false).describe('park events that can not be applied, and go on'),
 });
 
+const NOT_FOUND = { 404: ['projection-not-found'] };
 const FOLLOW_MS = 250;
 
 @Controller('projections')
 export class ProjectionsController {
   constructor(
-    private readonly projector: Projector,
-    private readonly maintenance: Maintenance,
+    private readonly projections: Projections,
     private readonly store: EventStore,
     private readonly tokens: PositionTokens,
   ) {}
@@ -73,43 +80,42 @@ export class ProjectionsController {
     answer: projectionList,
   })
   async listProjections(): Promise<z.output<typeof projectionList>> {
-    const { position, error, errorSince, ...rest } = await this.projector.status();
-    const rebuild = await this.maintenance.rebuildOf();
-    // Read the head after the position, so that the lag is never negative.
-    const head = await this.store.head();
-    return {
-      items: [
-        {
-          ...rest,
-          position: position === undefined ? null : this.tokens.format(position),
-          head: head === undefined ? null : this.tokens.format(head),
-          lag: Math.max(0, Number((head ?? 0n) - (position ?? 0n))),
-          error: error ?? null,
-          errorSince: errorSince?.toISOString() ?? null,
-          rebuild: rebuild && !rebuild.endedAt ? toJob(rebuild) : null,
-        },
-      ],
-    };
+    return { items: await Promise.all(this.projections.all.map((one) => this.show(one))) };
   }
 
-  @Post('catalogue/rebuild')
+  @Get(':name')
+  @DescribeQuery({
+    summary: 'How far the tables of one projection have followed the log',
+    tag: 'operation',
+    names: ['name'],
+    answer: projectionView,
+    problems: NOT_FOUND,
+  })
+  async getProjection(@ValidParam('name', projectionName) name: string): Promise<ProjectionView> {
+    return this.show(this.projections.named(name));
+  }
+
+  @Post(':name/rebuild')
   @HttpCode(202)
   @DescribeQuery({
     summary: 'Rebuild the tables from the log; the service keeps running meanwhile',
     tag: 'operation',
+    names: ['name'],
     status: 202,
     query: rebuildQuery,
     answer: job,
-    problems: { ...OF_COMMANDS, 409: ['rebuild-running', 'schema-taken'] },
+    problems: { ...OF_COMMANDS, ...NOT_FOUND, 409: ['rebuild-running', 'schema-taken'] },
   })
   async startRebuild(
+    @ValidParam('name', projectionName) name: string,
     @ValidQuery(rebuildQuery) options: z.output<typeof rebuildQuery>,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Job> {
+    const { maintenance } = this.projections.named(name);
     try {
-      const id = await this.maintenance.startRebuild(options);
-      reply.header('location', `/projections/catalogue/rebuilds/${id}`);
-      return await this.job(id);
+      const id = await maintenance.startRebuild(options);
+      reply.header('location', `/projections/${name}/rebuilds/${id}`);
+      return await jobOf(maintenance, id);
     } catch (error) {
       if (error instanceof RebuildRunning) throw new Problem(409, 'rebuild-running', `${error.message}.`);
       if (error instanceof SchemaTaken) throw new Problem(409, 'schema-taken', `${error.message}.`);
@@ -117,42 +123,62 @@ export class ProjectionsController {
     }
   }
 
-  @Get('catalogue/rebuilds/:id')
+  @Get(':name/rebuilds/:id')
   @DescribeQuery({
     summary:
       'Progress of a rebuild: once as JSON, or until its end as NDJSON if the Accept header asks for NDJSON',
     tag: 'operation',
+    names: ['name'],
     ids: ['id'],
     answer: job,
     ndjson: true,
-    problems: { 400: ['invalid-request'], 404: ['rebuild-not-found'] },
+    problems: { 400: ['invalid-request'], 404: [...NOT_FOUND[404], 'rebuild-not-found'] },
   })
   async getRebuild(
+    @ValidParam('name', projectionName) name: string,
     @IdParam('id') id: string,
     @MediaType() mediaType: string,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Job | Readable> {
-    const first = await this.job(id);
+    const { maintenance } = this.projections.named(name);
+    const first = await jobOf(maintenance, id);
     if (mediaType !== NDJSON) return first;
     reply.type(NDJSON);
-    return Readable.from(this.follow(first));
+    return Readable.from(follow(maintenance, first));
   }
 
-  private async *follow(first: Job): AsyncIterable<string> {
-    for (let current = first, told = ''; ; current = await this.job(first.id)) {
-      const line = `${JSON.stringify(current)}\n`;
-      if (line !== told) yield line;
-      told = line;
-      if (current.status !== 'running') return;
-      await setTimeout(FOLLOW_MS);
-    }
+  private async show({ projector, maintenance }: RunningProjection): Promise<ProjectionView> {
+    const { position, error, errorSince, ...rest } = await projector.status();
+    const rebuild = await maintenance.rebuildOf();
+    const head = await this.store.head();
+    const lag = await lagOf(this.store, position, head);
+    return {
+      ...rest,
+      position: position === undefined ? null : this.tokens.format(position),
+      head: head === undefined ? null : this.tokens.format(head),
+      lag: lag.positions,
+      lagSeconds: lag.seconds ?? null,
+      error: error ?? null,
+      errorSince: errorSince?.toISOString() ?? null,
+      rebuild: rebuild && !rebuild.endedAt ? toJob(rebuild) : null,
+    };
   }
+}
 
-  private async job(id: string): Promise<Job> {
-    const row = await this.maintenance.rebuildOf(id);
-    if (!row) throw new Problem(404, 'rebuild-not-found', 'There is no rebuild with this id.');
-    return toJob(row);
+async function* follow(maintenance: Maintenance, first: Job): AsyncIterable<string> {
+  for (let current = first, told = ''; ; current = await jobOf(maintenance, first.id)) {
+    const line = `${JSON.stringify(current)}\n`;
+    if (line !== told) yield line;
+    told = line;
+    if (current.status !== 'running') return;
+    await setTimeout(FOLLOW_MS);
   }
+}
+
+async function jobOf(maintenance: Maintenance, id: string): Promise<Job> {
+  const row = await maintenance.rebuildOf(id);
+  if (!row) throw new Problem(404, 'rebuild-not-found', 'There is no rebuild with this id.');
+  return toJob(row);
 }
 
 function toJob({ phase, done, total, startedAt, updatedAt, endedAt, ...rest }: RebuildRow): Job {

@@ -7,6 +7,7 @@ import {
   type EventStore,
   type Position,
 } from '../src/event-store/event-store.js';
+import { pause } from '../src/event-store/pause.js';
 import { Follower, type FollowerOptions, type FollowerWork } from '../src/followers/follower.js';
 import type { LeaderLock } from '../src/followers/leader-lock.js';
 import { connect } from '../src/postgres/database.js';
@@ -36,6 +37,10 @@ export interface ProjectorOptions extends FollowerOptions {
 /** The first version of the catalogue's tables whose skipped events are in the log. */
 const SKIPS_SINCE = 6;
 
+/** Tables that are behind the log for so long, at the same position, stand still. */
+const STILL_MS = 15_000;
+/** A part of that time passes between two looks. */
+const LOOKS = 6;
 /** Wait after a failed rebuild, such as one with an event that can't be applied. */
 const REBUILD_AGAIN_MS = 30_000;
 
@@ -49,11 +54,15 @@ const REBUILD_AGAIN_MS = 30_000;
  */
 export class Projector {
   private readonly logger: Logger;
-  private readonly schema: string;
+  /** The schema of the tables. */
+  readonly schema: string;
   private readonly follower: Follower;
   private target!: Target;
   private readonly known: KnownCheckpoint;
   private failed: { readonly error: Error; readonly at: number } | undefined;
+  private looking: NodeJS.Timeout | undefined;
+  /** The position at which the tables are behind the log, and since when. */
+  private behind: { readonly at: Position | undefined; readonly since: number } | undefined;
 
   constructor(
     readonly projection: Projection,
@@ -87,9 +96,16 @@ export class Projector {
     await ensureTables(this.pool, this.target);
     await this.known.refresh();
     this.follower.start();
+    const look = async () => {
+      await this.look();
+      this.looking?.refresh();
+    };
+    this.looking = setTimeout(() => void look(), this.stillMs / LOOKS).unref();
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.looking);
+    this.looking = undefined;
     this.known.close();
     await this.follower.close();
   }
@@ -99,7 +115,7 @@ export class Projector {
     const checkpoint = await this.known.refresh();
     const { name, version } = this.projection;
     const { position, parked = 0, version: tables = version } = checkpoint ?? {};
-    const { active, error } = this.follower;
+    const { active, error = this.still } = this.follower;
     return {
       name,
       version,
@@ -112,6 +128,11 @@ export class Projector {
     };
   }
 
+  /** Position of the last event that the tables are known to have; undefined if unknown, or if there is none. */
+  get position(): Position | undefined {
+    return this.known.current?.position;
+  }
+
   /** Whether this version's queries can read the current tables. */
   get readable(): boolean {
     return (this.known.current?.version ?? 0) >= this.projection.readable;
@@ -119,7 +140,8 @@ export class Projector {
 
   /** Whether an error stops the tables. Tables of a newer version are left to newer processes, and don't stand still. */
   get standsStill(): boolean {
-    return this.follower.error !== undefined && (this.known.current?.version ?? 0) <= this.projection.version;
+    const error = this.follower.error ?? this.still;
+    return error !== undefined && (this.known.current?.version ?? 0) <= this.projection.version;
   }
 
   /** Whether the log went back, or was replaced. Then the tables show events that the log doesn't have. */
@@ -141,6 +163,39 @@ export class Projector {
   private get context(): RebuildContext {
     const { target, store, pool, options } = this;
     return { target, store, pool, connectionString: options.connectionString };
+  }
+
+  private get stillMs(): number {
+    return this.options.silenceMs ?? STILL_MS;
+  }
+
+  /** Whether no event reaches the tables, although the log has more events. */
+  private get still(): { readonly message: string; readonly since: Date } | undefined {
+    if (!this.behind || Date.now() - this.behind.since < this.stillMs) return undefined;
+    const { at = 'none', since } = this.behind;
+    return { message: `no event after position ${at} reaches the tables`, since: new Date(since) };
+  }
+
+  /**
+   * Compares the tables with the head of the log, whoever is the leader. An error of a follower tells of itself. This
+   * look finds a subscription that is silent, and a leader in another process that does nothing.
+   */
+  private async look(): Promise<void> {
+    try {
+      const { position, version } = (await this.known.refresh()) ?? {};
+      const head = await this.store.head();
+      const follows = version === this.projection.version && head !== undefined;
+      if (!follows || (position !== undefined && position >= head)) this.behind = undefined;
+      else if (this.behind?.at !== position || !this.behind)
+        this.behind = { at: position, since: Date.now() };
+    } catch {
+      // Whoever needs a database that is away tells of it.
+      this.behind = undefined;
+    }
+    const { still } = this;
+    if (!still || !this.follower.active || this.follower.error || this.follower.busy) return;
+    this.follower.beginAnew(new Error(still.message));
+    this.behind = undefined;
   }
 
   /**
@@ -205,14 +260,15 @@ export class Projector {
   }
 
   private async lead(client: Client, signal: AbortSignal): Promise<void> {
-    await client.query(`select set_config('search_path', $1, false)`, [`${this.schema}, public`]);
-    // The tables can be rebuilt and contain their own checkpoint. A crash may lose the last batches, but rows and
-    // checkpoint together, so the batches are applied again.
-    await client.query('set synchronous_commit = off');
     const ended = new AbortController();
-    const finishing = (await isUnfinished(client, this.target))
-      ? this.finishUpgrade(AbortSignal.any([signal, ended.signal]))
-      : undefined;
+    const unfinished = await this.follower.prepared(async () => {
+      await client.query(`select set_config('search_path', $1, false)`, [`${this.schema}, public`]);
+      // The tables can be rebuilt and contain their own checkpoint. A crash may lose the last batches, but rows and
+      // checkpoint together, so the batches are applied again.
+      await client.query('set synchronous_commit = off');
+      return isUnfinished(client, this.target);
+    });
+    const finishing = unfinished ? this.finishUpgrade(AbortSignal.any([signal, ended.signal])) : undefined;
     try {
       await this.follow(client, signal);
     } finally {
@@ -245,16 +301,17 @@ export class Projector {
   }
 
   private async follow(client: Client, signal: AbortSignal): Promise<void> {
-    let checkpoint = await readCheckpoint(client, this.schema, this.projection);
-    if (!checkpoint) throw new CheckpointMoved();
+    const read = () => readCheckpoint(client, this.schema, this.projection);
+    const { gatherMs = 0 } = this.projection;
+    const first = await this.follower.prepared(read);
+    if (!first) throw new CheckpointMoved();
+    let checkpoint: Checkpoint = first;
     while (!signal.aborted) {
       this.known.moved(checkpoint);
       try {
-        for await (const { events } of this.store.subscribe(
-          checkpoint.position,
-          signal,
-          checkpoint.eventId,
-        )) {
+        const { position, eventId } = checkpoint;
+        for await (const { events, caughtUp } of this.store.subscribe(position, signal, eventId)) {
+          const began = Date.now();
           const from: Checkpoint = checkpoint;
           checkpoint = await this.follower.step(() =>
             takeBatch(client, this.target, this.store, from, events),
@@ -264,10 +321,11 @@ export class Projector {
             this.logger.error(
               `${checkpoint.parked - from.parked} events parked: see \`colophon parked list\``,
             );
+          if (caughtUp) await pause(began + gatherMs - Date.now(), signal);
         }
       } catch (error) {
         if (!(error instanceof CheckpointMoved)) throw error;
-        const found = await readCheckpoint(client, this.schema, this.projection);
+        const found = await this.follower.prepared(read);
         // Go on at once with tables that were built anew. Otherwise another process leads, or should.
         if (!found || found.build === checkpoint.build || found.version !== checkpoint.version) throw error;
         checkpoint = found;

@@ -24,6 +24,8 @@ const program = new Command('colophon')
   .version(version)
   .showHelpAfterError();
 
+const PROJECTION = ['[projection]', 'catalogue or changes; both if none is named'] as const;
+
 program
   .command('import')
   .argument('[file]', 'NDJSON, also compressed by gzip, or - for standard input')
@@ -52,6 +54,7 @@ program
 
 program
   .command('rebuild')
+  .argument(...PROJECTION)
   .description(
     'build the tables again from the log, and write the rows that differ; the service keeps running meanwhile',
   )
@@ -62,43 +65,54 @@ program
   )
   .option('--schema <name>', 'the schema for --as-of')
   .option('--replace', 'replace the schema if an earlier --as-of built it')
-  .action(async (options: RebuildCommandOptions) =>
-    (await import('./cli/rebuild.js')).rebuildTables(options),
+  .action(async (name: string | undefined, options: RebuildCommandOptions) =>
+    (await import('./cli/rebuild.js')).rebuildTables(name, options),
   );
 
 program
   .command('verify')
+  .argument(...PROJECTION)
   .description('replay the log and compare every row of the read tables; the service keeps running meanwhile')
   .option('--repair', 'repair the rows that differ')
-  .action(async (options: { repair?: true }) => (await import('./cli/verify.js')).verifyTables(options));
+  .action(async (name: string | undefined, options: { repair?: true }) =>
+    (await import('./cli/verify.js')).verifyTables(name, options),
+  );
 
 const parked = program
   .command('parked')
   .description('events that could not be applied, and the events that wait behind them');
 parked
   .command('list')
+  .argument(...PROJECTION)
   .description('print parked events in order, one a line')
-  .action(async () => (await import('./cli/parked.js')).listParked());
+  .action(async (name?: string) => (await import('./cli/parked.js')).listParked(name));
 parked
   .command('show')
   .argument('<stream>', 'such as author-<id>')
+  .argument(...PROJECTION)
   .description('print all parked events of a stream in full')
-  .action(async (stream: string) => (await import('./cli/parked.js')).showParked(stream));
+  .action(async (stream: string, name?: string) =>
+    (await import('./cli/parked.js')).showParked(stream, name),
+  );
 parked
   .command('retry')
   .argument('<stream>', 'such as author-<id>')
+  .argument(...PROJECTION)
   .description('apply a stream’s parked events again, in order')
-  .action(async (stream: string) => (await import('./cli/parked.js')).retryParked(stream));
+  .action(async (stream: string, name?: string) =>
+    (await import('./cli/parked.js')).retryParked(stream, name),
+  );
 parked
   .command('skip')
   .argument('<stream>', 'such as author-<id>')
+  .argument(...PROJECTION)
   .description(
     'let the first parked event of a stream have no effect, as an event in the log, and apply the events behind it',
   )
   .option('--actor <name>', 'who skips', userInfo().username)
   .option('--reason <text>', 'why')
-  .action(async (stream: string, options: ActorOptions) =>
-    (await import('./cli/parked.js')).skipParked(stream, options),
+  .action(async (stream: string, name: string | undefined, options: ActorOptions) =>
+    (await import('./cli/parked.js')).skipParked(stream, name, options),
   );
 
 program
@@ -113,8 +127,9 @@ program
 
 program
   .command('status')
+  .argument(...PROJECTION)
   .description('print how far the tables have followed the log')
-  .action(async () => (await import('./cli/status.js')).printStatus());
+  .action(async (name?: string) => (await import('./cli/status.js')).printStatus(name));
 
 program
   .command('migrate')

@@ -2,9 +2,11 @@ import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { countBooksOfAuthor } from '../projections/catalogue/count-books-of-author.js';
 import { explain } from '../projections/catalogue/explain.js';
 import { CataloguePool, ListPool } from '../projections/catalogue/read-model.js';
-import { Maintenance } from '../projections/maintenance.js';
+import { FindEvents } from '../projections/changes/find-events.js';
 import { ReadYourWrites } from '../projections/min-position.guard.js';
+import { Projections } from '../projections/projections.js';
 import { Projector } from '../projections/projector.js';
+import { EventSearch } from './audit/event-search.js';
 import { RowChanges } from './audit/row-changes.js';
 import { BooksOfAuthor } from './authors/books-of-author.js';
 import { IdempotencyKeys } from './commands/idempotency-keys.js';
@@ -19,11 +21,20 @@ import type { Resources } from './resources.js';
 @Module({})
 export class ResourcesModule {
   static of(resources: Resources): DynamicModule {
-    const { config, store, tokens, pool, maintenance, projector, keys, reads, lists } = resources;
+    const { config, store, tokens, pool, maintenance, projector, changesProjector, keys, reads, lists } =
+      resources;
     const booksOfAuthor: BooksOfAuthor = { count: (id) => countBooksOfAuthor(id, pool, store, projector) };
     const rowChanges: RowChanges = {
       of: (table, key, caller) => explain(store, table, key, undefined, caller),
     };
+    const patienceMs = config.minPositionWaitMs;
+    const eventSearch: EventSearch = new FindEvents(lists, store, changesProjector, patienceMs);
+    const projections = new Projections(
+      [projector, changesProjector].flatMap((one) => {
+        const found = maintenance.find(({ name }) => name === one.projection.name);
+        return found ? { projector: one, maintenance: found } : [];
+      }),
+    );
     const dependencies: Dependencies = { check: () => checkReady(resources) };
     const providers: Provider[] = [
       { provide: EventStore, useValue: store },
@@ -33,10 +44,11 @@ export class ResourcesModule {
       { provide: CataloguePool, useValue: { pool: reads } },
       { provide: ListPool, useValue: { pool: lists } },
       { provide: Projector, useValue: projector },
-      { provide: Maintenance, useValue: maintenance },
-      { provide: ReadYourWrites, useValue: { patienceMs: config.minPositionWaitMs } },
+      { provide: Projections, useValue: projections },
+      { provide: ReadYourWrites, useValue: { patienceMs } },
       { provide: BooksOfAuthor, useValue: booksOfAuthor },
       { provide: RowChanges, useValue: rowChanges },
+      { provide: EventSearch, useValue: eventSearch },
       { provide: Dependencies, useValue: dependencies },
     ];
     return { module: ResourcesModule, global: true, providers, exports: providers };

@@ -2,18 +2,17 @@ import { setTimeout } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { TablesOfAnotherLog } from '../projections/checkpoint.js';
 import { catalogue } from '../projections/catalogue/catalogue.projection.js';
+import { changes } from '../projections/changes/changes.projection.js';
 import { Maintenance } from '../projections/maintenance.js';
+import type { Projection } from '../projections/projection.js';
 import { Projector } from '../projections/projector.js';
 import { IdempotencyKeys, MIGRATIONS } from './commands/idempotency-keys.js';
-import { AUTHOR } from './authors/author.events.js';
-import { BOOK } from './books/book.events.js';
 import type { Config } from './config.js';
 import { OperatorError } from './errors.js';
 import type { EventStore } from './event-store/event-store.js';
 import { EventStoreDbEventStore } from './event-store/eventstoredb/eventstoredb-event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
-import { OPERATIONS } from './operations/operations.events.js';
 import { createPool } from './postgres/database.js';
 import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
 import { checkServer, migrate } from './postgres/migrate.js';
@@ -31,14 +30,18 @@ export interface Tables {
   readonly tokens: PositionTokens;
   /** For the state of the tables, and for operators. The search path is the schema of the tables, as in other pools. */
   readonly pool: Pool;
-  readonly maintenance: Maintenance;
+  /** One for each projection. */
+  readonly maintenance: readonly Maintenance[];
   readonly close: () => Promise<void>;
 }
 
 /** Everything that outlives requests. Opened in order, closed in reverse order. */
 export interface Resources extends Tables {
   readonly config: Config;
+  /** The projector of the catalogue, which commands and queries depend on. */
   readonly projector: Projector;
+  /** The projector of the changes, which only audit answers depend on. */
+  readonly changesProjector: Projector;
   readonly keys: IdempotencyKeys;
   /** For single authors and books. */
   readonly reads: Pool;
@@ -47,7 +50,21 @@ export interface Resources extends Tables {
 }
 
 /** All categories of streams that the log may have. */
-const CATEGORIES = [AUTHOR, BOOK, OPERATIONS];
+const CATEGORIES = changes.categories;
+
+interface Placed {
+  readonly projection: Projection;
+  readonly schema: string;
+}
+
+/** The projections, each with the schema of its tables. Services with tables of their own share no tables. */
+function projectionsOf({ catalogueSchema }: Config): { catalogue: Placed; changes: Placed } {
+  const others = catalogueSchema === catalogue.name ? changes.name : `${catalogueSchema}_${changes.name}`;
+  return {
+    catalogue: { projection: catalogue, schema: catalogueSchema },
+    changes: { projection: changes, schema: others },
+  };
+}
 
 /** Longest wait for one part to close: the other side may have frozen. */
 const CLOSE_MS = 10_000;
@@ -158,9 +175,11 @@ export async function openTables(config: Config, signal?: AbortSignal): Promise<
     const schema = config.catalogueSchema;
     const pool = createPool(databaseUrl, { ...POOLS.operations, searchPath: `${schema},public` });
     opened.push(() => inTime('the connections to PostgreSQL', pool.end()));
-    const target = { projection: catalogue, schema, log };
-    const maintenance = new Maintenance({ target, store, pool, connectionString: databaseUrl });
-    opened.push(() => inTime('the work on the tables', maintenance.close()));
+    const maintenance = Object.values(projectionsOf(config)).map(
+      (placed) => new Maintenance({ target: { ...placed, log }, store, pool, connectionString: databaseUrl }),
+    );
+    const endWork = () => Promise.all(maintenance.map((one) => one.close()));
+    opened.push(() => inTime('the work on the tables', endWork()));
     return { databaseUrl, readerUrl, store, tokens: new PositionTokens(log), pool, maintenance, close };
   } catch (error) {
     await close().catch(() => undefined);
@@ -177,10 +196,12 @@ export async function openTables(config: Config, signal?: AbortSignal): Promise<
 export async function openResources(config: Config, signal?: AbortSignal): Promise<Resources> {
   const tables = await openTables(config, signal);
   const { databaseUrl, store, pool } = tables;
-  const projector = new Projector(catalogue, store, pool, {
-    connectionString: databaseUrl,
-    schema: config.catalogueSchema,
-  });
+  const projections = projectionsOf(config);
+  const projectorOf = ({ projection, schema }: Placed) =>
+    new Projector(projection, store, pool, { connectionString: databaseUrl, schema });
+  const projector = projectorOf(projections.catalogue);
+  const changesProjector = projectorOf(projections.changes);
+  const projectors = [projector, changesProjector];
   const searchPath = `${config.catalogueSchema},public`;
   const reads = createPool(databaseUrl, { ...POOLS.reads, searchPath });
   const lists = createPool(databaseUrl, { ...POOLS.lists, searchPath });
@@ -190,14 +211,15 @@ export async function openResources(config: Config, signal?: AbortSignal): Promi
     closeAll([
       tables.close,
       () => inTime('the connections to PostgreSQL', endPools()),
-      () => inTime('the projector', projector.close()),
+      () => inTime('the projectors', Promise.all(projectors.map((one) => one.close()))),
     ]);
   try {
     signal?.throwIfAborted();
     await migrate(databaseUrl, signal, MIGRATIONS);
-    await projector.start();
+    for (const one of projectors) await one.start();
     signal?.throwIfAborted();
-    return { ...tables, config, projector, keys: new IdempotencyKeys(keysPool), reads, lists, close };
+    const keys = new IdempotencyKeys(keysPool);
+    return { ...tables, config, projector, changesProjector, keys, reads, lists, close };
   } catch (error) {
     await close().catch(() => undefined);
     signal?.throwIfAborted();

@@ -94,7 +94,7 @@ export async function apply(
       const checkTables = (differing: readonly string[]) => check(live, differing);
       rows = await update(holder, tables, shadow.target.schema, schema, told, checkTables);
     }
-    await moveTo(holder, shadow.checkpoint, schema, projection.name);
+    await moveTo(holder, shadow.checkpoint, schema, projection.name, rows > 0);
     await holder.query('commit');
     return rows;
   } catch (error) {
@@ -197,13 +197,28 @@ async function fill(
   return total;
 }
 
-/** Moves the live checkpoint to that of the shadow, and writes nothing if it is there already. */
-async function moveTo(holder: Client, to: Checkpoint, schema: string, projection: string): Promise<void> {
+/** Moves the live checkpoint to that of the shadow, and writes nothing if it is there already and no row was written. */
+async function moveTo(
+  holder: Client,
+  to: Checkpoint,
+  schema: string,
+  projection: string,
+  written: boolean,
+): Promise<void> {
   await holder.query(
     `update ${schema}.checkpoint
-     set version = $2, log_id = $3, position = $4, event_id = $5, parked = $6, updated_at = now()
-     where projection = $1 and (version, log_id, position, parked, event_id)
-       is distinct from ($2, $3::uuid, $4::bigint, $6, coalesce($5::uuid, event_id))`,
-    [projection, to.version, to.log, to.position?.toString() ?? null, to.eventId ?? null, to.parked],
+     set version = $2, log_id = $3, position = $4, event_id = $5, parked = $6, build = $7, updated_at = now()
+     where projection = $1 and ($8 or (version, log_id, position, parked, event_id)
+       is distinct from ($2, $3::uuid, $4::bigint, $6, coalesce($5::uuid, event_id)))`,
+    [
+      projection,
+      to.version,
+      to.log,
+      to.position?.toString() ?? null,
+      to.eventId ?? null,
+      to.parked,
+      to.build,
+      written,
+    ],
   );
 }

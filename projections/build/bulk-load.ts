@@ -85,7 +85,7 @@ export async function bulkLoad(
         }
         if (!ours) continue;
         count += 1;
-        const gap = event.revision !== revision;
+        const gap = !bulk.gaps && event.revision !== revision;
         revision = event.revision + 1n;
         const skip = isSkipped(skips, event) && skips.get(event.id);
         if (skip) {

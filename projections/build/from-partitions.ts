@@ -76,7 +76,10 @@ export async function fromPartitions(client: ClientBase, schema: string): Promis
   for (const { child, name } of indexes)
     await client.query(`alter index ${schema}.${child} rename to ${name}`);
   for (const home of homes) if (await markOf(client, home)) await dropSchema(client, home);
-  await client.query(`alter table ${schema}.checkpoint add column if not exists made jsonb`);
+  await client.query(
+    `alter table ${schema}.checkpoint add column if not exists made jsonb,
+       add column if not exists build uuid not null default gen_random_uuid()`,
+  );
   await client.query('set local search_path to public; set local lock_timeout = 0');
 }
 

@@ -21,9 +21,10 @@ export class Shadow {
     readonly target: Target,
     private readonly worker: Client,
     private readonly options: RebuildOptions,
+    /** The skips of the events that were left out, by event. */
+    private readonly skipped: Map<string, Skip>,
     private reached: Checkpoint,
     private counted: number,
-    private skipped: readonly Skip[],
   ) {}
 
   /**
@@ -73,7 +74,8 @@ export class Shadow {
     await park(worker, target, parked);
     const reached = await readCheckpoint(worker, schema, target.projection);
     if (!reached) throw new VerificationFailed(`${schema} has no checkpoint`);
-    const shadow = new Shadow(context, target, worker, options, reached, events, skipped);
+    const leftOut = new Map(skipped.map((skip) => [skip.eventId, skip]));
+    const shadow = new Shadow(context, target, worker, options, leftOut, reached, events);
     await shadow.refuseParked();
     return shadow;
   }
@@ -99,9 +101,11 @@ export class Shadow {
     for await (const batch of this.context.store.readAll({ from, to, batchSize: BATCH })) {
       this.options.signal?.throwIfAborted();
       this.reached = await takeBatch(this.worker, this.target, this.context.store, this.reached, batch);
-      const { projection } = this.target;
-      this.counted += batch.filter((event) => concerns(projection, event)).length;
-      this.skipped = [...this.skipped, ...batch.flatMap((event) => skipOf(projection, event) ?? [])];
+      for (const event of batch) {
+        const skip = skipOf(this.target.projection, event);
+        if (skip) this.skipped.set(skip.eventId, skip);
+      }
+      this.counted += batch.filter((event) => concerns(this.target.projection, event)).length;
       await this.refuseParked();
       taken += batch.length;
       if (taken >= limit) break;
@@ -115,13 +119,12 @@ export class Shadow {
    * @throws VerificationFailed
    */
   async checkAccount(): Promise<void> {
-    const { projection } = this.target;
     const { rows } = await this.worker.query<{ accounted: string }>(
-      `select (${projection.accounted})::bigint as accounted`,
+      `select (${this.target.projection.accounted})::bigint as accounted`,
     );
     let accounted = Number(rows[0]?.accounted) + this.reached.parked;
-    for (const { stream, revision } of new Map(this.skipped.map((skip) => [skip.eventId, skip])).values()) {
-      const { rows: found } = await this.worker.query<{ revision: string }>(projection.reached, [
+    for (const { stream, revision } of this.skipped.values()) {
+      const { rows: found } = await this.worker.query<{ revision: string }>(this.target.projection.reached, [
         categoryOf(stream),
         idOf(stream),
       ]);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RecordedEvent } from '../event-store/event-store.js';
+import type { Position, RecordedEvent } from '../event-store/event-store.js';
 import type { PositionTokens } from '../event-store/position-token.js';
 import { canonicalUuid } from '../http/schemas.js';
 
@@ -42,3 +42,25 @@ export function toAuditEvent(event: RecordedEvent, tokens: PositionTokens): Audi
     schemaVersion: metadata.schemaVersion,
   };
 }
+
+/** Events as NDJSON. */
+export const toLines = (events: readonly RecordedEvent[], tokens: PositionTokens): string =>
+  events.map((event) => `${JSON.stringify(toAuditEvent(event, tokens))}\n`).join('');
+
+export const tokenOf = (position: Position | undefined, tokens: PositionTokens): string | null =>
+  position === undefined ? null : tokens.format(position);
+
+export const UP_TO = 'the answer is complete up to this position; ask again for later events';
+/** How far an answer that was found by index knows the log. */
+export const upTo = z.string().nullable().describe(UP_TO);
+
+/** A text that a table can hold. */
+export const plainText = (longest: number) =>
+  z
+    .string()
+    .min(1)
+    .max(longest)
+    .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be well-formed text');
+
+/** The header `X-Correlation-Id` has no more characters. */
+export const changeId = plainText(255);

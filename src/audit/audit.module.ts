@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
 import { AuditController } from './audit.controller.js';
+import { ChangesController } from './changes.controller.js';
+import { Feed } from './feed.js';
 import { RowsController } from './rows.controller.js';
 
-@Module({ controllers: [AuditController, RowsController] })
+@Module({ controllers: [AuditController, ChangesController, RowsController], providers: [Feed] })
 export class AuditModule {}

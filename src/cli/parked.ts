@@ -1,5 +1,7 @@
 import { NestFactory } from '@nestjs/core';
 import { CommandBus } from '@nestjs/cqrs';
+import type { Maintenance } from '../../projections/maintenance.js';
+import type { ParkedRow } from '../../projections/parking.js';
 import { NothingParked } from '../../projections/retry-parked.js';
 import { AppModule } from '../app.module.js';
 import { toAuditEvent } from '../audit/audit-event.js';
@@ -8,17 +10,27 @@ import { newId } from '../ids.js';
 import { SkipEvent } from '../operations/skip-event.js';
 import { whenAborted } from '../program.js';
 import { actingAs, type ActorOptions } from './actor.js';
+import { chosen } from './projections.js';
 import { withResources, withTables } from './running.js';
 
-/** Prints the parked events, one event a line. */
-export async function listParked(): Promise<void> {
-  await withTables(async ({ maintenance, tokens }) => {
-    for (const row of await maintenance.parked()) {
-      const { position, stream, revision, type, error, parked_at } = row;
-      const at = tokens.format(BigInt(position));
-      const why = error ?? 'waits behind an earlier parked event';
-      process.stdout.write(`${at}  ${stream}  ${revision}  ${type}  ${parked_at.toISOString()}  ${why}\n`);
-    }
+/** Prints the parked events of each projection, or of the named one, one event a line. */
+export async function listParked(name: string | undefined): Promise<void> {
+  await withTables(async ({ maintenance: all, tokens }) => {
+    for (const maintenance of chosen(all, name))
+      for (const row of await maintenance.parked()) {
+        const { position, stream, revision, type, error, parked_at } = row;
+        const why = error ?? 'waits behind an earlier parked event';
+        const words = [
+          maintenance.name,
+          tokens.format(BigInt(position)),
+          stream,
+          revision,
+          type,
+          parked_at.toISOString(),
+          why,
+        ];
+        process.stdout.write(`${words.join('  ')}\n`);
+      }
   });
 }
 
@@ -26,48 +38,81 @@ export async function listParked(): Promise<void> {
  * Prints a stream's parked events in full, from the log.
  * @throws NothingParked
  */
-export async function showParked(stream: string): Promise<void> {
-  await withTables(async ({ maintenance, store, tokens }) => {
-    const rows = await maintenance.parked(stream);
-    if (rows.length === 0) throw new NothingParked(stream);
-    const errors = new Map(rows.map(({ event_id, error }) => [event_id, error]));
-    for (const event of await store.readStream(stream)) {
-      const error = errors.get(event.id);
-      if (error === undefined) continue;
-      process.stdout.write(`${JSON.stringify({ ...toAuditEvent(event, tokens), error }, null, 2)}\n`);
+export async function showParked(stream: string, name: string | undefined): Promise<void> {
+  await withTables(async ({ maintenance: all, store, tokens }) => {
+    for (const { maintenance, rows } of await parkedIn(all, stream, name)) {
+      const errors = new Map(rows.map(({ event_id, error }) => [event_id, error]));
+      for (const event of await store.readStream(stream)) {
+        const error = errors.get(event.id);
+        if (error === undefined) continue;
+        const shown = { projection: maintenance.name, ...toAuditEvent(event, tokens), error };
+        process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
+      }
     }
   });
 }
 
-/** Applies a stream's parked events again. Sets exit code 1 if an event is still parked. */
-export async function retryParked(stream: string): Promise<void> {
-  await withTables(async ({ maintenance }) => tell(stream, await maintenance.retry(stream)));
+/**
+ * Applies a stream's parked events again, in each projection that has some, or in the named one. Sets exit code 1 if an
+ * event is still parked.
+ * @throws NothingParked
+ */
+export async function retryParked(stream: string, name: string | undefined): Promise<void> {
+  await withTables(async ({ maintenance: all }) => {
+    for (const { maintenance } of await parkedIn(all, stream, name))
+      tell(stream, await maintenance.retry(stream));
+  });
 }
 
 /**
- * Writes into the log that the first parked event of a stream has no effect, and waits until the tables follow. Sets exit
- * code 1 if an event is still parked, or the tables are behind.
+ * Writes into the log that the first parked event of a stream has no effect, for each projection that has some, or for the
+ * named one, and waits until the tables follow. Sets exit code 1 if an event is still parked, or the tables are behind.
  * @throws NothingParked
  */
-export async function skipParked(stream: string, options: ActorOptions): Promise<void> {
+export async function skipParked(
+  stream: string,
+  name: string | undefined,
+  options: ActorOptions,
+): Promise<void> {
   const acting = actingAs(options);
   await withResources(async (resources, signal) => {
-    const { maintenance, projector } = resources;
-    const [first] = await maintenance.parked(stream);
-    if (!first) throw new NothingParked(stream);
-    const { revision, event_id: eventId } = first;
-    const id = newId();
-    const context = { ...acting, commandId: id, correlationId: id };
+    const parked = await parkedIn(resources.maintenance, stream, name);
     const app = await NestFactory.createApplicationContext(AppModule.of(resources), { logger: false });
-    const { position } = await app
-      .get(CommandBus)
-      .execute(new SkipEvent(projector.projection.name, { stream, revision, eventId }, context));
+    for (const { maintenance, rows } of parked) {
+      const [{ revision, event_id: eventId }] = rows;
+      const id = newId();
+      const context = { ...acting, commandId: id, correlationId: id };
+      const { position } = await app
+        .get(CommandBus)
+        .execute(new SkipEvent(maintenance.name, { stream, revision, eventId }, context));
+      const projectors = [resources.projector, resources.changesProjector];
+      const projector = projectors.find(({ projection }) => projection.name === maintenance.name);
+      const followed = await Promise.race([projector?.reached(position, FOLLOW_MS), whenAborted(signal)]);
+      if (followed) tell(stream, await maintenance.parked(stream));
+      else if (followed === false)
+        throw new OperatorError('the skip is in the log, but the tables are still behind');
+    }
     await app.close();
-    const followed = await Promise.race([projector.reached(position, FOLLOW_MS), whenAborted(signal)]);
-    if (followed) tell(stream, await maintenance.parked(stream));
-    else if (followed === false)
-      throw new OperatorError('the skip is in the log, but the tables are still behind');
   });
+}
+
+/**
+ * The projections in which events of a stream are parked.
+ * @throws NothingParked
+ */
+async function parkedIn(
+  all: readonly Maintenance[],
+  stream: string,
+  name: string | undefined,
+): Promise<{ maintenance: Maintenance; rows: [ParkedRow, ...ParkedRow[]] }[]> {
+  const found = await Promise.all(
+    chosen(all, name).map(async (maintenance) => ({ maintenance, rows: await maintenance.parked(stream) })),
+  );
+  const parked = found.flatMap(({ maintenance, rows: [first, ...rest] }) =>
+    first ? [{ maintenance, rows: [first, ...rest] as [ParkedRow, ...ParkedRow[]] }] : [],
+  );
+  if (parked.length === 0) throw new NothingParked(stream);
+  return parked;
 }
 
 function tell(stream: string, left: readonly { readonly error: string | null }[]): void {

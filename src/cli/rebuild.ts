@@ -3,6 +3,7 @@ import { OperatorError } from '../errors.js';
 import { MOMENT_RULE, parseMoment, type Moment } from '../event-store/moment.js';
 import type { PositionTokens } from '../event-store/position-token.js';
 import { PhasedProgress } from './progress.js';
+import { chosen } from './projections.js';
 import { withTables } from './running.js';
 
 export interface RebuildCommandOptions {
@@ -12,28 +13,32 @@ export interface RebuildCommandOptions {
   readonly replace?: true;
 }
 
-export async function rebuildTables(options: RebuildCommandOptions): Promise<void> {
+/** Rebuilds the tables of one projection, or of all, one after the other. As of a moment, those of the catalogue. */
+export async function rebuildTables(name: string | undefined, options: RebuildCommandOptions): Promise<void> {
   const { allowParked, asOf, schema, replace = false } = options;
   if ((asOf === undefined) !== (schema === undefined))
     throw new OperatorError('--as-of and --schema go together');
-  await withTables(async ({ maintenance, tokens }, signal) => {
-    const progress = new PhasedProgress();
-    const settings = {
-      allowParked,
-      signal,
-      onProgress: (step: RebuildProgress) => progress.update(step),
-      onHeldUp: (holders: string) => progress.say(`waiting for ${holders}`),
-    };
-    const { events, parked, position, rows } =
-      asOf === undefined || schema === undefined
-        ? await maintenance.rebuild(settings)
-        : await maintenance.buildAsOf(momentOf(asOf, tokens), schemaName(schema), replace, settings);
-    const written = asOf === undefined ? `; ${rows} rows written` : '';
-    const up = position === undefined ? 'an empty log' : `up to ${tokens.format(position)}`;
-    progress.end(
-      `${schema ?? 'the tables'}: ${events} events, ${up}, in ${progress.seconds} s${written}` +
-        (parked > 0 ? `; ${parked} parked, see \`colophon parked list\`` : ''),
-    );
+  await withTables(async ({ maintenance: all, tokens }, signal) => {
+    const meant = name === undefined && asOf !== undefined ? all.slice(0, 1) : chosen(all, name);
+    for (const maintenance of meant) {
+      const progress = new PhasedProgress();
+      const settings = {
+        allowParked,
+        signal,
+        onProgress: (step: RebuildProgress) => progress.update(step),
+        onHeldUp: (holders: string) => progress.say(`waiting for ${holders}`),
+      };
+      const { events, parked, position, rows } =
+        asOf === undefined || schema === undefined
+          ? await maintenance.rebuild(settings)
+          : await maintenance.buildAsOf(momentOf(asOf, tokens), schemaName(schema), replace, settings);
+      const written = asOf === undefined ? `; ${rows} rows written` : '';
+      const up = position === undefined ? 'an empty log' : `up to ${tokens.format(position)}`;
+      progress.end(
+        `${schema ?? maintenance.name}: ${events} events, ${up}, in ${progress.seconds} s${written}` +
+          (parked > 0 ? `; ${parked} parked, see \`colophon parked list\`` : ''),
+      );
+    }
   });
 }
 

@@ -39,10 +39,10 @@ export async function* byStream(
     for await (const events of store.readAll({ to })) {
       for (const event of events) {
         const { stream, revision, position, id, type, recordedAt, stored } = event;
-        const { actor, schemaVersion } = event.metadata;
+        const { actor, schemaVersion, correlationId, causationId } = event.metadata;
         const { data, metadata } = stored
           ? asFound(stored)
-          : { data: event.data, metadata: { actor, schemaVersion } };
+          : { data: event.data, metadata: { actor, schemaVersion, correlationId, causationId } };
         const texts = [JSON.stringify(data), JSON.stringify(metadata)];
         copy.add([stream, revision, position, id, type, ...texts, recordedAt]);
       }

@@ -49,7 +49,7 @@ export interface RecordedEvent extends NewEvent {
 
 /** The part of an event that projections fold. */
 export type ProjectableEvent = Omit<RecordedEvent, 'metadata'> & {
-  readonly metadata: Pick<EventMetadata, 'actor' | 'schemaVersion'>;
+  readonly metadata: Pick<EventMetadata, 'actor' | 'schemaVersion' | 'correlationId' | 'causationId'>;
 };
 
 /** `no-stream`: the append must create the stream. A revision: must be the stream's last revision. */
@@ -146,6 +146,17 @@ export abstract class EventStore {
 
   /** Batches of the log. Ends at the head as of the last read. Never yields an empty batch. */
   abstract readAll(options?: ReadAllOptions): AsyncIterable<readonly RecordedEvent[]>;
+
+  /**
+   * The events at these positions, in this order, in batches. Leaves out positions without an event. Never yields an
+   * empty batch.
+   * @param positions in rising or in falling order. Each was read from this log.
+   * @param caller as in {@link ReadAllOptions}.
+   */
+  abstract readAt(
+    positions: readonly Position[],
+    caller?: AbortSignal,
+  ): AsyncIterable<readonly RecordedEvent[]>;
 
   /**
    * Every event after `after` (undefined: from the beginning), once, in order, until the signal aborts. Waits during

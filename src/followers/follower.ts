@@ -27,6 +27,8 @@ export interface FollowerOptions {
   readonly connectionString: string;
   /** For tests: opens the connection of the leader's work. */
   readonly connect?: typeof connect;
+  /** For tests: how long a silence must be to be reported, in milliseconds. */
+  readonly silenceMs?: number;
 }
 
 /** An error that keeps a follower from going on. */
@@ -48,6 +50,8 @@ const LOCK_AGAIN_MS = 100;
 /** A step that takes longer is reported, with the sessions that hold it up. */
 const LONG_STEP_MS = 10_000;
 const WATCH_MS = 2_500;
+/** Longest silence of the connection of the leader's work. */
+const SILENCE_MS = 10_000;
 
 /**
  * Works through the log in order, as long as the process runs. One process is the leader and holds a session lock.
@@ -61,6 +65,9 @@ export class Follower {
   private leading = false;
   private standstill: Standstill | undefined;
   private stepSince: number | undefined;
+  private anew = new AbortController();
+  /** Ends when the connection of the leader's work has nothing else to do. */
+  private listening: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly work: FollowerWork,
@@ -88,16 +95,27 @@ export class Follower {
     await this.running;
   }
 
+  /** Whether a part of the leader's work is under way. */
+  get busy(): boolean {
+    return this.stepSince !== undefined;
+  }
+
   /**
-   * One step of the leader's work. A step that takes long is reported.
+   * One step of the leader's work. A step that takes long is reported. After a step, no error stops the follower.
    * @param work leaves nothing behind if it fails. Tried again if it could not get a lock in time.
    */
   async step<T>(work: () => Promise<T>): Promise<T> {
+    const result = await this.prepared(work);
+    this.recovered();
+    return result;
+  }
+
+  /** What the leader does before its first step. Reported like a step if it takes long. */
+  async prepared<T>(work: () => Promise<T>): Promise<T> {
     this.stepSince = Date.now();
     try {
-      const result = await this.untilLocked(work);
-      this.recovered();
-      return result;
+      await this.listening;
+      return await this.untilLocked(work);
     } finally {
       this.stepSince = undefined;
     }
@@ -112,6 +130,12 @@ export class Follower {
         if (!isLockTimeout(error) || this.stop.signal.aborted) throw error;
         await pause(LOCK_AGAIN_MS, this.stop.signal);
       }
+  }
+
+  /** Reports an error, and begins the leader's work anew, even if the work heeds no signal. */
+  beginAnew(error: Error): void {
+    this.report(error);
+    this.anew.abort(error);
   }
 
   /** Logs an error once, not at every attempt. */
@@ -170,9 +194,15 @@ export class Follower {
       const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
       // The transaction of a frozen leader ends, so that the next leader doesn't wait for its locks.
       await client.query(`set idle_in_transaction_session_timeout = '10s'; set lock_timeout = ${LOCK_MS}`);
-      void this.watch(session, rows[0]?.pid ?? 0, watch.signal);
       this.leading = true;
-      await this.work.lead(client, AbortSignal.any([this.stop.signal, lost.signal, session.lost]));
+      this.listening = Promise.resolve();
+      const anew = (this.anew = new AbortController()).signal;
+      const given = new Promise<never>((_, up) =>
+        anew.addEventListener('abort', () => up(anew.reason as Error), { once: true }),
+      );
+      const signal = AbortSignal.any([this.stop.signal, lost.signal, session.lost, anew]);
+      void this.watch(session, client, rows[0]?.pid ?? 0, watch.signal);
+      await Promise.race([this.work.lead(client, signal), given]);
     } catch (error) {
       // Whatever failed after the lead was lost is the new leader's to tell.
       throw session.lost.aborted ? new LeadLost('the lead was lost', { cause: error }) : error;
@@ -183,12 +213,23 @@ export class Follower {
     }
   }
 
-  /** Reports a step that takes long, and the sessions that hold it up. */
-  private async watch(session: LeaderSession, pid: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Reports a step that takes long, and the sessions that hold it up. Between steps, makes sure that the connection of
+   * the work still answers: otherwise nobody would notice before the next event.
+   */
+  private async watch(
+    session: LeaderSession,
+    client: Client,
+    pid: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     let waitedAt = Date.now();
     for (; !signal.aborted; await pause(WATCH_MS, signal)) {
       const since = this.stepSince;
-      if (since === undefined) waitedAt = Date.now();
+      if (since === undefined) {
+        waitedAt = Date.now();
+        await this.listen(client, signal);
+      }
       if (since === undefined || Date.now() - since < LONG_STEP_MS) continue;
       const blockers = await session.blockersOf(pid).catch(() => undefined);
       if (this.stepSince !== since || signal.aborted) continue;
@@ -199,5 +240,15 @@ export class Follower {
       } else if (!this.standstill && Date.now() - waitedAt > LONG_STEP_MS)
         this.report(new Error('a batch takes very long'));
     }
+  }
+
+  private async listen(client: Client, signal: AbortSignal): Promise<void> {
+    const silent = () =>
+      !signal.aborted && this.beginAnew(new Error('a connection to the database does not answer'));
+    const late = setTimeout(() => setImmediate(silent), this.options.silenceMs ?? SILENCE_MS);
+    // A lost connection ends the lead by itself.
+    this.listening = client.query('select').catch(() => undefined);
+    await this.listening;
+    clearTimeout(late);
   }
 }

@@ -70,15 +70,19 @@ export function DescribeProblems(...some: readonly (Problems | undefined)[]): Me
   );
 }
 
-const parameters = (names: readonly string[] = []): MethodDecorator[] =>
-  names.map((name) => ApiParam({ name, schema: { type: 'string', format: 'uuid' } }) as MethodDecorator);
+const parameters = (names: readonly string[] = [], format?: 'uuid'): MethodDecorator[] =>
+  names.map(
+    (name) => ApiParam({ name, schema: { type: 'string', ...(format && { format }) } }) as MethodDecorator,
+  );
 
 const REVISION = { description: 'the revision', schema: { type: 'string' as const } };
 
 interface Description {
   readonly summary: string;
   readonly tag: 'commands' | 'queries' | 'audit' | 'operation';
+  /** Parts of the path: UUIDs, and other texts. */
   readonly ids?: readonly string[];
+  readonly names?: readonly string[];
   readonly problems?: Problems;
 }
 
@@ -107,7 +111,7 @@ export function DescribeCommand(
   return applyDecorators(
     Offers({ query: namesOf(query), produces: [JSON_TYPE] }),
     ApiOperation({ summary, tags: ['commands'] }),
-    ...parameters(ids),
+    ...parameters(ids, 'uuid'),
     ...queryParameters(query),
     ...(body ? [ApiBody({ schema: inputSchema(body) as never })] : []),
     DescribeActor(),
@@ -151,7 +155,7 @@ export function DescribeQuery(
     status?: number;
   },
 ): MethodDecorator {
-  const { summary, tag, ids, query, answer, minPosition, tagged, ndjson, status = 200 } = description;
+  const { summary, tag, ids, names, query, answer, minPosition, tagged, ndjson, status = 200 } = description;
   const schema = outputSchema(answer) as never;
   return applyDecorators(
     Offers({
@@ -160,7 +164,8 @@ export function DescribeQuery(
       ...(minPosition && { variesBy: ['Min-Position'] }),
     }),
     ApiOperation({ summary, tags: [tag] }),
-    ...parameters(ids),
+    ...parameters(names),
+    ...parameters(ids, 'uuid'),
     ...queryParameters(query),
     ...(minPosition
       ? [ApiHeader({ name: 'Min-Position', description: 'wait until the tables have reached this position' })]

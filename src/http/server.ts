@@ -25,7 +25,7 @@ export interface ServerOptions extends KnownNames {
 export function createAdapter({ maxBodyBytes, bodyTimeoutMs, ...names }: ServerOptions): FastifyAdapter {
   const adapter = new FastifyAdapter({
     bodyLimit: maxBodyBytes,
-    routerOptions: { maxParamLength: 200 },
+    routerOptions: { maxParamLength: 255 },
     // An import may take any time as long as bytes move. A connection without traffic for IDLE_MS is closed.
     requestTimeout: 0,
     connectionTimeout: IDLE_MS,

@@ -76,9 +76,12 @@ export const ValidBody = (schema: Schema): ParameterDecorator => Body(checked(sc
 export const ValidQuery = (schema: Schema): ParameterDecorator =>
   Query(checked(schema, (path) => `query/${path.join('/')}`));
 
-/** A UUID in the path. */
-export const IdParam = (name: string): ParameterDecorator =>
+/** A part of the path, checked against the schema. */
+export const ValidParam = (name: string, schema: Schema): ParameterDecorator =>
   Param(
     name,
-    checked(uuid, () => `path/${name}`),
+    checked(schema, () => `path/${name}`),
   );
+
+/** A UUID in the path. */
+export const IdParam = (name: string): ParameterDecorator => ValidParam(name, uuid);

@@ -317,7 +317,7 @@ describe('malformed requests', () => {
     ['GET', '/audit/authors/{author}?asOf=2026-01-01', 'asOf'],
     ['GET', '/audit/books/{book}?page=3', 'page'],
     ['GET', '/audit/authors/{author}/row?types=x', 'types'],
-    ['GET', '/audit/events?actor=me', 'actor'],
+    ['GET', '/audit/events?reason=me', 'reason'],
     ['GET', '/projections?x', 'x'],
     ['PATCH', '/authors/{author}?books=unlink', 'books'],
     ['DELETE', '/books/{book}?authors=all', 'authors'],

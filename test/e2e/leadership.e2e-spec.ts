@@ -51,9 +51,17 @@ test('a reader who holds a row that the projection needs is named, until the row
   const reader = new Client({ connectionString: service.database.url, application_name: 'a report' });
   await reader.connect();
   await reader.query(`begin; select from catalogue.authors for update`);
+  const auditor = new Client({ connectionString: service.database.url, application_name: 'an audit' });
+  await auditor.connect();
+  await auditor.query(`begin; select from changes.checkpoint for update`);
   await service.request('PATCH', `/authors/${id}`, { body: { name: 'Berta' } });
+  const get = (path: string) => service.request('GET', path);
   const status = async () => projectionOf(service.url);
-  while ((await status()).error === null) await new Promise((again) => setTimeout(again, 200));
+  const ofChanges = async () => (await get('/projections/changes')).body;
+  for (const one of [status, ofChanges])
+    while ((await one()).error === null) await new Promise((again) => setTimeout(again, 200));
+  for (const one of [status, ofChanges]) expect((await one()).lagSeconds).toBeGreaterThan(0);
+  expect((await get('/health/ready')).status).toBe(503);
   expect(await status()).toMatchObject({
     error: expect.stringMatching(/^waiting for a lock held by pid \d+ \(a report, /),
     errorSince: expect.any(String),
@@ -63,7 +71,21 @@ test('a reader who holds a row that the projection needs is named, until the row
   await reader.end();
   await caughtUp(service);
   expect((await service.request('GET', `/authors/${id}`)).body.name).toBe('Berta');
-  expect((await status()).error).toBeNull();
+  expect(await status()).toMatchObject({ error: null, lagSeconds: 0 });
+
+  // Only audit answers by index need the other projection.
+  expect((await ofChanges()).error).toMatch(/^waiting for a lock held by pid \d+ \(an audit, /);
+  expect((await get('/health/ready')).status).toBe(200);
+  expect((await get('/audit/events')).body.items).toHaveLength(2);
+  for (const path of ['/audit/events?actor=a', `/audit/authors/${id}`, `/changes/${id}`])
+    expect(await get(path)).toMatchObject({
+      status: 503,
+      body: { detail: 'The tables of changes do not follow the log: GET /projections shows the error.' },
+    });
+  await auditor.query('rollback');
+  await auditor.end();
+  while ((await ofChanges()).error !== null) await new Promise((again) => setTimeout(again, 200));
+  expect((await get(`/audit/events?author=${id}`)).body.items).toHaveLength(2);
 });
 
 test('a server that was away for a moment is forgotten by a standby too', async () => {

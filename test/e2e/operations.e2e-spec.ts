@@ -152,7 +152,7 @@ test('readers see one catalogue at every moment of rebuilds under load, and thei
     const { code, output } = await colophon('rebuild');
     expect({ code, output }).toMatchObject({
       code: 0,
-      output: expect.stringMatching(/the tables: \d+ events, up to/),
+      output: expect.stringMatching(/catalogue: \d+ events, up to .*\nchanges: \d+ events, up to/s),
     });
   }
   const job = await service.request('POST', '/projections/catalogue/rebuild');
@@ -169,7 +169,18 @@ test('readers see one catalogue at every moment of rebuilds under load, and thei
   await caughtUp(service);
   expect(await colophon('verify')).toMatchObject({
     code: 0,
-    output: expect.stringContaining('the tables match the log'),
+    output: expect.stringMatching(/catalogue: the tables match the log.*\nchanges: the tables match the log/),
+  });
+  const { output } = await colophon('verify', 'changes');
+  expect(output).toMatch(/changes: the tables match the log/);
+  expect(output).not.toContain('catalogue');
+  expect(await colophon('status', 'changes')).toMatchObject({
+    code: 0,
+    output: expect.stringMatching(/^changes: position \d+\.[\da-f]{8} of \d+/),
+  });
+  expect(await colophon('parked', 'list', 'nothing')).toEqual({
+    code: 1,
+    output: 'colophon: there is no projection nothing, only catalogue and changes\n',
   });
 });
 

@@ -4,6 +4,7 @@ import {
   RevisionConflict,
   type AppendResult,
   type EventStore,
+  type RecordedEvent,
   type StreamRange,
 } from '../../src/event-store/event-store.js';
 import { follow, newEvent as eventOf, newStream as streamOf, readLog } from '../support/events.js';
@@ -179,6 +180,33 @@ export function eventStoreContract(open: () => Promise<EventStore>): void {
       expect(await read({ categories: ['beta'] })).toEqual([['Opened', 'Closed'], ['Closed']]);
       expect((await read({ types: ['Changed', 'Opened'] })).flat()).toEqual(['Changed', 'Opened']);
       expect((await read({ stream: alpha })).flat()).toEqual(['Begun', 'Changed']);
+    });
+
+    test('the events at positions come in the order of the positions, without those that have no event', async () => {
+      const streams = [newStream(), newStream(), newStream()];
+      for (const stream of streams)
+        await store.append(
+          stream,
+          'no-stream',
+          Array.from({ length: 20 }, (_, n) => newEvent('Happened', { n })),
+        );
+      const log = (await Promise.all(streams.map((stream) => store.readStream(stream)))).flat();
+      const some = log.filter((_, n) => n % 7 === 0 || n % 5 < 2);
+      const read = async (wanted: readonly bigint[], caller?: AbortSignal) => {
+        const found: RecordedEvent[] = [];
+        for await (const events of store.readAt(wanted, caller)) found.push(...events);
+        return found;
+      };
+      const positions = some.map(({ position }) => position);
+      const beyond = ((await store.head()) ?? 0n) + 1_000_000n;
+      expect(await read([...positions, beyond])).toEqual(some);
+      expect(await read(positions.toReversed())).toEqual(some.toReversed());
+      expect(await read([])).toEqual([]);
+      expect(await read([beyond])).toEqual([]);
+      expect(await read(positions, new AbortController().signal)).toEqual(some);
+      const left = new AbortController();
+      left.abort(new Error('left'));
+      await expect(read(positions, left.signal)).rejects.toThrow('left');
     });
 
     test('a read for a caller gives what any read gives, and ends when the caller leaves', async () => {
@@ -419,6 +447,17 @@ export function boundedBatches(open: () => Promise<EventStore>): void {
       found.push(...events.map((event) => event.id));
     }
     expect(found).toEqual(ids);
+    const positions = (await store.readStream(stream, { limit: 1 })).map(({ position }) => position);
+    for await (const events of store.readAll({ stream, from: positions[0] }))
+      positions.push(...events.map(({ position }) => position));
+    for (const wanted of [positions, positions.toReversed()]) {
+      const at: bigint[] = [];
+      for await (const events of store.readAt(wanted)) {
+        expect(events.length).toBeLessThan(largest);
+        at.push(...events.map(({ position }) => position));
+      }
+      expect(at).toEqual(wanted);
+    }
     const stop = new AbortController();
     const followed: string[] = [];
     for await (const { events } of store.subscribe(undefined, stop.signal)) {

@@ -23,7 +23,9 @@ const QUICK = [
   'test/commands/',
   'test/event-store/postgres-event-store',
   'test/postgres/',
-  ...['order', 'queries', 'rebuild', 'search', 'unreadable'].map((name) => `test/projections/${name}`),
+  ...['changes', 'order', 'queries', 'rebuild', 'search', 'unreadable'].map(
+    (name) => `test/projections/${name}`,
+  ),
   'test/e2e/imports',
 ];
 

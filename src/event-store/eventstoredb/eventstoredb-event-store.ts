@@ -176,6 +176,14 @@ export class EventStoreDbEventStore extends EventStore {
     if (found.length > 0) yield found;
   }
 
+  async *readAt(
+    positions: readonly Position[],
+    caller?: AbortSignal,
+  ): AsyncIterable<readonly RecordedEvent[]> {
+    await this.name();
+    yield* this.reader.at(positions, caller);
+  }
+
   async *subscribe(after: Position | undefined, signal: AbortSignal, id?: string): AsyncIterable<Batch> {
     const stop = AbortSignal.any([signal, this.closing.signal]);
     let from = after;

@@ -45,6 +45,11 @@ const SMALLEST_PAGE = 2;
 /** Bytes that a page should have, and how much larger a page may be than the page before. */
 const PAGE_BYTES = 8 * 1_048_576;
 const MAX_GROWTH = 4;
+/** Positions are places in bytes. A read costs as much as the bytes of some small events that nobody wants. */
+const CLOSE_BYTES = 4_096n;
+/** Largest number of events of one read at given positions: each may have 1 MiB. */
+const GROUP = 8;
+const READS_AT_ONCE = 4;
 
 /** Reads streams and the log from the leader, so every acknowledged append is visible. */
 export class Reader {
@@ -118,6 +123,58 @@ export class Reader {
       const growth = Math.min(MAX_GROWTH, PAGE_BYTES / page.bytes);
       size = Math.max(SMALLEST_PAGE, Math.min(largest, Math.floor(size * growth)));
     }
+  }
+
+  /**
+   * The events at these positions, in this order. Positions close to each other share a read, which may bring events
+   * between them too.
+   */
+  async *at(
+    positions: readonly Position[],
+    caller: AbortSignal | undefined,
+  ): AsyncIterable<readonly RecordedEvent[]> {
+    const rising = (positions[0] ?? 0n) <= (positions.at(-1) ?? 0n);
+    const groups = groupsOf(rising ? positions : positions.toReversed());
+    if (!rising) groups.reverse();
+    for (let next = 0, atOnce = 1; next < groups.length;) {
+      const found: RecordedEvent[] = [];
+      for (let bytes = 0; next < groups.length && bytes < PAGE_BYTES; atOnce = READS_AT_ONCE) {
+        const together = groups.slice(next, next + atOnce);
+        const read = () => Promise.all(together.map((group) => this.group(group)));
+        for (const page of await this.limiter.run(caller, read)) {
+          found.push(...(rising ? page.events : page.events.toReversed()));
+          bytes += page.bytes;
+        }
+        next += together.length;
+      }
+      if (found.length > 0) yield found;
+    }
+  }
+
+  /** The events at positions close to each other, in rising order. */
+  private async group(positions: readonly Position[]): Promise<{ events: RecordedEvent[]; bytes: number }> {
+    const wanted = new Set(positions);
+    const events: RecordedEvent[] = [];
+    let bytes = 0;
+    for (let rest = positions; rest.length > 0;) {
+      const [first = 0n] = rest;
+      const page = await this.patiently(() =>
+        this.collect(
+          this.client.readAll({
+            fromPosition: { commit: first, prepare: first },
+            maxCount: rest.length,
+            requiresLeader: true,
+          }),
+          (event) => event.position !== undefined && wanted.has(event.position.commit),
+        ),
+      );
+      events.push(...page.events.map((event) => this.toEvent(event)));
+      bytes += page.bytes;
+      // An event that was scavenged is not there: the read began with a later event.
+      const last = page.last === undefined || page.last < first ? first : page.last;
+      rest = rest.filter((position) => position > last);
+    }
+    return { events, bytes };
   }
 
   /**
@@ -233,6 +290,19 @@ export class Reader {
       }
     }
   }
+}
+
+/** Groups of positions in rising order that are close to each other. */
+function groupsOf(positions: readonly Position[]): Position[][] {
+  const groups: Position[][] = [];
+  for (const position of positions) {
+    const group = groups.at(-1);
+    const last = group?.at(-1);
+    if (group && last !== undefined && group.length < GROUP && position - last <= CLOSE_BYTES)
+      group.push(position);
+    else groups.push([position]);
+  }
+  return groups;
 }
 
 /** Whether metadata of a stream hides events by their revision or their age. */

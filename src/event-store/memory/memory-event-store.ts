@@ -94,6 +94,15 @@ export class MemoryEventStore extends EventStore {
     }
   }
 
+  async *readAt(
+    positions: readonly Position[],
+    caller?: AbortSignal,
+  ): AsyncIterable<readonly RecordedEvent[]> {
+    caller?.throwIfAborted();
+    const events = positions.flatMap((position) => this.log[Number(position) - 1] ?? []);
+    if (events.length > 0) yield events;
+  }
+
   async *subscribe(after: Position | undefined, signal: AbortSignal): AsyncIterable<Batch> {
     let next = Number(after ?? 0n);
     for (let first = true; !signal.aborted; first = false) {

@@ -65,6 +65,21 @@ export async function readRange(
   return (await queryFor<SizedRow>(caller, pool, query)).map(toEvent);
 }
 
+/** The first of the events at these positions, in the order of the positions, bounded in bytes. */
+export async function readPositions(
+  pool: Pool,
+  positions: readonly Position[],
+  caller: AbortSignal | undefined,
+): Promise<RecordedEvent[]> {
+  const [first = 0n, last = first] = [positions[0], positions.at(-1)];
+  const text = sized('where position = any($3)', `order by position ${first <= last ? 'asc' : 'desc'}`);
+  const query = {
+    ...prepared(text, [positions.length, PAGE_BYTES, positions.map(String)]),
+    rowMode: 'array',
+  };
+  return (await queryFor<SizedRow>(caller, pool, query)).map(toEvent);
+}
+
 type SizedRow = [...Row, bytes: string];
 
 /** Bytes of a column. Only what is stored aside or compressed is looked into: of small events, that took a tenth of an import. */

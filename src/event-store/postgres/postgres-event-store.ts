@@ -38,6 +38,7 @@ import {
   readPage,
   readPageAfter,
   readParts,
+  readPositions,
   readRange,
   readStreams,
   readTimes,
@@ -120,6 +121,19 @@ export class PostgresEventStore extends EventStore {
       if (page.events.length > 0) yield page.events;
       from = page.events.at(-1)?.position;
       ({ more } = page);
+    }
+  }
+
+  async *readAt(
+    positions: readonly Position[],
+    caller?: AbortSignal,
+  ): AsyncIterable<readonly RecordedEvent[]> {
+    const pool = caller ? this.feeds : this.followers;
+    for (let rest = positions; rest.length > 0;) {
+      const events = await available(() => readPositions(pool, rest, caller));
+      if (events.length > 0) yield events;
+      const last = events.at(-1)?.position;
+      rest = last === undefined ? [] : rest.slice(rest.indexOf(last) + 1);
     }
   }
 

@@ -1,0 +1,29 @@
+import type { EventStore, Position } from '../src/event-store/event-store.js';
+import { within } from '../src/event-store/within.js';
+
+/** Other programs may have written much between two events of the log. */
+const PATIENCE_MS = 1_000;
+
+/** How far tables are behind the log. */
+export interface Lag {
+  /** Difference of the positions. */
+  readonly positions: number;
+  /** Age of the oldest event that is not in the tables; undefined if the event is not found in time. */
+  readonly seconds: number | undefined;
+}
+
+/** @param head of the log, read after the position, so that the lag is never negative. */
+export async function lagOf(
+  store: EventStore,
+  position: Position | undefined,
+  head: Position | undefined,
+): Promise<Lag> {
+  const positions = Math.max(0, Number((head ?? 0n) - (position ?? 0n)));
+  if (positions === 0) return { positions, seconds: 0 };
+  const oldest = async () => {
+    for await (const [event] of store.readAll({ from: position, batchSize: 1 })) return event?.recordedAt;
+    return undefined;
+  };
+  const recordedAt = await within(Date.now() + PATIENCE_MS, oldest()).catch(() => undefined);
+  return { positions, seconds: recordedAt && Math.max(0, Date.now() - recordedAt.getTime()) / 1_000 };
+}

@@ -1,0 +1,82 @@
+import { Controller, Get, Req } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { PositionTokens } from '../event-store/position-token.js';
+import { Caller } from '../http/caller.js';
+import { DescribeQuery } from '../http/describe.js';
+import { minPositionOf } from '../http/min-position.js';
+import { Problem, unavailable } from '../http/problem.js';
+import { pageSize, type Schemas, type Valid } from '../http/schemas.js';
+import { ValidParam, ValidQuery } from '../http/validate.js';
+import { auditEvent, changeId, toAuditEvent, tokenOf, upTo } from './audit-event.js';
+import { EventSearch } from './event-search.js';
+import { Feed } from './feed.js';
+
+const change = z.object({
+  id: z.string(),
+  actor: z.string().describe('who made the first event of the change'),
+  reason: z.string().nullable().describe('why, as of the first event'),
+  startedAt: z.iso.datetime().describe('when the first event was recorded'),
+  events: z.array(auditEvent).describe('the newest event first'),
+  next: z
+    .string()
+    .nullable()
+    .describe('pass as `after` for the next page; null if the page reached the first event'),
+  upTo,
+});
+const page = ({ position }: Schemas) =>
+  z.strictObject({
+    after: position.optional().describe('only events before this position, which are on later pages'),
+    limit: pageSize(1_000, 100).describe('1 to 1000 events a page, 100 by default'),
+  });
+
+@Controller('changes')
+export class ChangesController {
+  constructor(
+    private readonly search: EventSearch,
+    private readonly feed: Feed,
+    private readonly tokens: PositionTokens,
+  ) {}
+
+  @Get(':id')
+  @DescribeQuery({
+    summary: 'A change: who made it, when and why, and its events',
+    tag: 'audit',
+    names: ['id'],
+    query: page,
+    answer: change,
+    minPosition: true,
+    problems: { 400: ['invalid-request'], 404: ['change-not-found'] },
+  })
+  async getChange(
+    @ValidParam('id', changeId) id: string,
+    @ValidQuery(page) { after, limit }: Valid<typeof page>,
+    @Req() request: FastifyRequest,
+    @Caller() caller: AbortSignal,
+  ): Promise<z.output<typeof change>> {
+    const reached = await this.search.reach(minPositionOf(request, this.tokens));
+    const first =
+      reached && (await this.feed.page({ change: id }, { ...reached, caller, limit: 1 })).events[0];
+    if (!reached || !first) {
+      if (reached?.current === false)
+        throw unavailable(
+          'The tables of changes are behind the log, so it is unknown whether there is such a change.',
+        );
+      throw new Problem(404, 'change-not-found', 'There is no change with this id.');
+    }
+    const { events, next } = await this.feed.page(
+      { change: id },
+      { ...reached, after, backward: true, limit, caller },
+    );
+    const { actor, reason, recordedAt: startedAt } = toAuditEvent(first, this.tokens);
+    return {
+      id,
+      actor,
+      reason,
+      startedAt,
+      events: events.map((event) => toAuditEvent(event, this.tokens)),
+      next: tokenOf(next, this.tokens),
+      upTo: tokenOf(reached.upTo, this.tokens),
+    };
+  }
+}
