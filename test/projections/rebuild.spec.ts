@@ -195,29 +195,38 @@ test('nothing is applied of what somebody took away meanwhile', async () => {
 test('a connection lost in the middle of a bulk load ends the rebuild, and the next one succeeds', async () => {
   const before = await dumpTables(database.url);
   const large = JSON.stringify({ name: 'x'.repeat(900) });
+  await projector.close();
   await sql(
     database.url,
     `insert into event_store.events
      select 62 + n, 'author-' || gen_random_uuid(), 0, gen_random_uuid(), 'AuthorAdded', '${large}',
-            '{"actor":"test","schemaVersion":1}', now() from generate_series(1, 30000) n`,
+            '{"actor":"test","schemaVersion":1}', now() from generate_series(1, 3000) n`,
   );
-  let killed = false;
-  const onProgress = ({ phase, done }: { phase: Phase; done: number }) => {
-    if (killed || phase !== 'loading' || done < 5_000) return;
-    killed = true;
-    void sql(
-      database.url,
-      `select pg_terminate_backend(pid) from pg_stat_activity
-       where application_name like 'colophon rebuild%' and query like 'copy colophon%'`,
-    );
+  let killed = 0;
+  const readByStream = async function* (to: bigint) {
+    for await (const page of store.readByStream(to)) {
+      yield page;
+      if (killed > 0) continue;
+      const { length } = await sql(
+        database.url,
+        `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+         where application_name like 'colophon rebuild%' and query like 'copy colophon%'`,
+      );
+      killed = length;
+    }
   };
-  await projector.close();
-  await expect(maintenance.rebuild({ onProgress })).rejects.toThrow();
-  expect(killed).toBe(true);
+  const broken = new Maintenance({
+    target: { projection: catalogue, schema: 'catalogue', log: await store.logId() },
+    store: Object.assign(Object.create(store) as PostgresEventStore, { readByStream }),
+    pool,
+    connectionString: database.url,
+  });
+  await expect(broken.rebuild({})).rejects.toThrow();
+  expect(killed).toBeGreaterThan(0);
   expect(await schemas()).toEqual(['catalogue']);
+  expect(await dumpTables(database.url)).toBe(before);
   await maintenance.rebuild({});
-  expect(await sql(database.url, 'select from catalogue.authors')).toHaveLength(30_019);
-  expect(before).not.toBe(await dumpTables(database.url));
+  expect(await sql(database.url, 'select from catalogue.authors')).toHaveLength(3_019);
 });
 
 test('rows of what was skipped differ from nothing', async () => {
