@@ -47,8 +47,7 @@ const PAGE_BYTES = 8 * 1_048_576;
 const MAX_GROWTH = 4;
 /** Positions are places in bytes. A read costs as much as the bytes of some small events that nobody wants. */
 const CLOSE_BYTES = 4_096n;
-/** Largest number of events of one read at given positions: each may have 1 MiB. */
-const GROUP = 8;
+/** Reads at a time, where events are small. Each gives no more events than a first page. */
 const READS_AT_ONCE = 4;
 
 /** Reads streams and the log from the leader, so every acknowledged append is visible. */
@@ -138,7 +137,8 @@ export class Reader {
     if (!rising) groups.reverse();
     for (let next = 0, atOnce = 1; next < groups.length;) {
       const found: RecordedEvent[] = [];
-      for (let bytes = 0; next < groups.length && bytes < PAGE_BYTES; atOnce = READS_AT_ONCE) {
+      for (let bytes = 0; next < groups.length && bytes < PAGE_BYTES;) {
+        const before = bytes;
         const together = groups.slice(next, next + atOnce);
         const read = () => Promise.all(together.map((group) => this.group(group)));
         for (const page of await this.limiter.run(caller, read)) {
@@ -146,6 +146,7 @@ export class Reader {
           bytes += page.bytes;
         }
         next += together.length;
+        atOnce = (bytes - before) / together.length < PAGE_BYTES / READS_AT_ONCE ? READS_AT_ONCE : 1;
       }
       if (found.length > 0) yield found;
     }
@@ -298,7 +299,7 @@ function groupsOf(positions: readonly Position[]): Position[][] {
   for (const position of positions) {
     const group = groups.at(-1);
     const last = group?.at(-1);
-    if (group && last !== undefined && group.length < GROUP && position - last <= CLOSE_BYTES)
+    if (group && last !== undefined && group.length < FIRST_PAGE && position - last <= CLOSE_BYTES)
       group.push(position);
     else groups.push([position]);
   }
