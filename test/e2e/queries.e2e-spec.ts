@@ -255,8 +255,8 @@ test('the projection tells where it stands', async () => {
   expect(items).toEqual([
     {
       name: 'catalogue',
-      version: 5,
-      tables: 5,
+      version: 6,
+      tables: 6,
       position: expect.stringMatching(/^\d+\.[\da-f]{8}$/),
       head: items[0].position,
       lag: 0,
