@@ -169,7 +169,7 @@ test('readers see one catalogue at every moment of rebuilds under load, and thei
   await caughtUp(service);
   expect(await colophon('verify')).toMatchObject({
     code: 0,
-    output: expect.stringMatching(/catalogue: the tables match the log.*\nchanges: the tables match the log/),
+    output: expect.stringMatching(/catalogue: the tables match the log[^]*\nchanges: the tables match the log/),
   });
   const { output } = await colophon('verify', 'changes');
   expect(output).toMatch(/changes: the tables match the log/);
@@ -458,7 +458,8 @@ test('an event that can’t be applied is parked, what it is about is stale, and
   expect(reasons.row).toMatchObject(skipped);
   expect(reasons.changes.at(-1).event).toEqual(items[0]);
   const { events } = (await get(`/audit/authors/${bad.id}`)).body;
-  expect((await get(`/authors/${bad.id}?asOf=${events.at(-1).position}`)).body).toMatchObject({
+  expect(events.at(-1)).toEqual(items[0]);
+  expect((await get(`/authors/${bad.id}?asOf=${events.at(-2).position}`)).body).toMatchObject({
     name: 'Bad',
     stale: true,
   });
