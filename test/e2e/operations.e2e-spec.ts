@@ -169,7 +169,9 @@ test('readers see one catalogue at every moment of rebuilds under load, and thei
   await caughtUp(service);
   expect(await colophon('verify')).toMatchObject({
     code: 0,
-    output: expect.stringMatching(/catalogue: the tables match the log[^]*\nchanges: the tables match the log/),
+    output: expect.stringMatching(
+      /catalogue: the tables match the log[^]*\nchanges: the tables match the log/,
+    ),
   });
   const { output } = await colophon('verify', 'changes');
   expect(output).toMatch(/changes: the tables match the log/);

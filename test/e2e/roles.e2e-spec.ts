@@ -332,7 +332,10 @@ describe('the login of the service', () => {
     };
     const reads = (schema: string) =>
       sql(printedUrl(service), `select count(*) > 0 as rows from ${schema}.author_book`);
-    expect(await run('rebuild')).toEqual([0, expect.stringMatching(/catalogue: \d+ events[^]*\nchanges: \d+ events/)]);
+    expect(await run('rebuild')).toEqual([
+      0,
+      expect.stringMatching(/catalogue: \d+ events[^]*\nchanges: \d+ events/),
+    ]);
     expect(await reads('catalogue')).toEqual([{ rows: true }]);
     await sql(owner(), `update catalogue.authors set name = 'Wrong' where name like 'Doré%'`);
     expect(await run('verify', '--repair')).toEqual([1, expect.stringContaining('1 repaired')]);
