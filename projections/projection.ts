@@ -24,7 +24,7 @@ export interface Projection {
   readonly keys: () => string;
   readonly references: () => string;
   /** Names of the indexes that {@link apply} needs in addition to the primary keys. */
-  readonly lookups: readonly string[];
+  readonly lookups?: readonly string[];
   /** A query for the number of events in the tables, by the revisions in the tables. */
   readonly accounted: string;
   /** Applies events to the tables, in order. The caller holds the transaction. */
