@@ -28,7 +28,7 @@ export interface Projection {
   readonly keys: () => string;
   readonly references: () => string;
   /** Names of the indexes that {@link apply} needs in addition to the primary keys. */
-  readonly lookups: readonly string[];
+  readonly lookups?: readonly string[];
   /** A query for the number of events in the tables, by the revisions in the tables. */
   readonly accounted: string;
   /** A query for the revision that the tables have of a stream, by category (`$1`) and id (`$2`); no row if none. */

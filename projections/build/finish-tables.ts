@@ -27,7 +27,7 @@ export async function finishTables(
     const needed = (statement: string) =>
       forReaders ||
       /^create unique index/.test(statement) ||
-      projection.lookups.includes(indexOf(statement) ?? '');
+      projection.lookups?.includes(indexOf(statement) ?? '');
     const indexes = keys(target).filter((statement) => statement.startsWith('create') && needed(statement));
     const total = indexes.length;
     await Promise.all(
