@@ -25,7 +25,7 @@ import type { Projection } from './projection.js';
 import { newRebuildId } from './build/rebuild-record.js';
 import { RebuildRunning, type RebuildContext } from './build/build.js';
 import { rebuild } from './build/rebuild.js';
-import { isOurWork, patiently } from './build/holders.js';
+import { isBeingWritten, isOurWork, patiently } from './build/holders.js';
 import { isUnfinished, trim } from './build/reshape.js';
 import { ensureTables } from './build/tables.js';
 
@@ -186,7 +186,7 @@ export class Projector {
       const head = await this.store.head();
       const follows = version === this.projection.version && head !== undefined;
       if (!follows || (position !== undefined && position >= head)) this.behind = undefined;
-      else if (this.behind?.at !== position || !this.behind)
+      else if (this.behind?.at !== position || !this.behind || (await isBeingWritten(this.pool, this.schema)))
         this.behind = { at: position, since: Date.now() };
     } catch {
       // Whoever needs a database that is away tells of it.

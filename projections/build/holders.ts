@@ -42,6 +42,17 @@ export async function patiently<T>(
 export const isOurWork = (sessions: string): boolean =>
   /^pid \d+ \(colophon (rebuild|verification|upgrade) of [^)]*\)$/.test(sessions);
 
+/** Whether such a session writes the live tables at this moment, so that the projection waits. */
+export async function isBeingWritten(pool: Pool, schema: string): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `select from pg_locks l join pg_class c on c.oid = l.relation join pg_stat_activity a on a.pid = l.pid
+     where c.relnamespace = $1::regnamespace and l.granted and l.mode in ('ExclusiveLock', 'AccessExclusiveLock')
+       and a.application_name ~ '^colophon (rebuild|verification|upgrade) of ' limit 1`,
+    [schema],
+  );
+  return rowCount === 1;
+}
+
 /** The sessions that hold tables of a schema for longer than a moment, as text for a person. */
 export async function holdersOf(pool: Pool, schema: string): Promise<string> {
   const { rows } = await pool.query<{ holder: string; reads: boolean }>(
