@@ -21,14 +21,25 @@ import type { Resources } from './resources.js';
 @Module({})
 export class ResourcesModule {
   static of(resources: Resources): DynamicModule {
-    const { config, store, tokens, pool, maintenance, projector, changesProjector, keys, reads, lists } =
-      resources;
+    const {
+      config,
+      store,
+      tokens,
+      pool,
+      maintenance,
+      projector,
+      changesProjector,
+      keys,
+      reads,
+      lists,
+      searches,
+    } = resources;
     const booksOfAuthor: BooksOfAuthor = { count: (id) => countBooksOfAuthor(id, pool, store, projector) };
     const rowChanges: RowChanges = {
       of: (table, key, caller) => explain(store, table, key, undefined, caller),
     };
     const patienceMs = config.minPositionWaitMs;
-    const eventSearch: EventSearch = new FindEvents(lists, store, changesProjector, patienceMs);
+    const eventSearch: EventSearch = new FindEvents(searches, store, changesProjector, patienceMs);
     const projections = new Projections(
       [projector, changesProjector].flatMap((one) => {
         const found = maintenance.find(({ name }) => name === one.projection.name);

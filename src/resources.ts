@@ -47,6 +47,8 @@ export interface Resources extends Tables {
   readonly reads: Pool;
   /** For lists. */
   readonly lists: Pool;
+  /** For filtered feeds. */
+  readonly searches: Pool;
 }
 
 /** All categories of streams that the log may have. */
@@ -205,8 +207,9 @@ export async function openResources(config: Config, signal?: AbortSignal): Promi
   const searchPath = `${config.catalogueSchema},public`;
   const reads = createPool(databaseUrl, { ...POOLS.reads, searchPath });
   const lists = createPool(databaseUrl, { ...POOLS.lists, searchPath });
+  const searches = createPool(databaseUrl, POOLS.searches);
   const keysPool = createPool(databaseUrl, POOLS.keys);
-  const endPools = () => Promise.all([reads, lists, keysPool].map((one) => one.end()));
+  const endPools = () => Promise.all([reads, lists, searches, keysPool].map((one) => one.end()));
   const close = () =>
     closeAll([
       tables.close,
@@ -219,7 +222,7 @@ export async function openResources(config: Config, signal?: AbortSignal): Promi
     for (const one of projectors) await one.start();
     signal?.throwIfAborted();
     const keys = new IdempotencyKeys(keysPool);
-    return { ...tables, config, projector, changesProjector, keys, reads, lists, close };
+    return { ...tables, config, projector, changesProjector, keys, reads, lists, searches, close };
   } catch (error) {
     await close().catch(() => undefined);
     signal?.throwIfAborted();

@@ -137,6 +137,10 @@ interface Step extends Range {
 
 /** Finds the positions of events in the tables of the projection `changes`. */
 export class FindEvents {
+  /** The read of the head that is under way, or was the last; and the one that follows. */
+  private heading: Promise<unknown> = Promise.resolve();
+  private nextHead: Promise<Position | undefined> | undefined;
+
   constructor(
     private readonly pool: Pool,
     private readonly store: EventStore,
@@ -166,13 +170,29 @@ export class FindEvents {
         projector.refusal ??
         unavailable('The tables of changes do not follow the log: GET /projections shows the error.')
       );
-    const wanted = position ?? (await this.store.head());
+    const wanted = position ?? (await this.head());
     if (wanted === undefined) return undefined;
     const current = await projector.reached(wanted, this.patienceMs);
     if (!current && position !== undefined)
       throw unavailable('The tables of changes have not reached this position yet.');
     const upTo = projector.position ?? (await projector.status()).position;
     return upTo === undefined ? undefined : { upTo, current };
+  }
+
+  /**
+   * The head of the log as of the call, or later. Callers share a read, because the read takes a connection of commands.
+   * A read that is under way may miss the last append, so a caller waits for the next one.
+   */
+  private head(): Promise<Position | undefined> {
+    this.nextHead ??= this.heading
+      .catch(() => undefined)
+      .then(() => {
+        this.nextHead = undefined;
+        const reading = this.store.head();
+        this.heading = reading;
+        return reading;
+      });
+    return this.nextHead;
   }
 
   /** The positions of at most `limit` events, in order. Fewer if it takes long to find events that meet all conditions. */

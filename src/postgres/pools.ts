@@ -43,6 +43,8 @@ export const POOLS = {
   reads: { max: 6, waiting: 1_000, statement_timeout: 5_000 },
   /** Lists. */
   lists: { max: 3, waiting: 500, statement_timeout: 5_000, settings: BY_INDEX },
+  /** What a filtered feed asks the tables of changes. A stream of lines asks again and again, as in a feed. */
+  searches: { max: 2, waiting: 256, statement_timeout: 5_000, rest: 20, settings: BY_INDEX },
   /** The state of the tables, and operators' work on them. */
   operations: { max: 3 },
 } satisfies Record<string, PoolLimits>;
