@@ -249,7 +249,9 @@ export class Projector {
       // in tables of an early version.
       const allowParked = parked > 0 || found < SKIPS_SINCE;
       const onHeldUp = (holders: string) => this.logger.warn(`the rebuild waits for ${holders}`);
-      await rebuild(context, newRebuildId(), { allowParked, signal, onHeldUp });
+      // A process of version 0.1 turns plain tables into partitions.
+      await ensureTables(this.pool, this.target, true);
+      await rebuild(context, newRebuildId(), { allowParked, signal, onHeldUp, finish: false });
       this.failed = undefined;
       return 'rebuilt';
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import { StreamDeleted, type EventStore } from '../src/event-store/event-store.js';
-import { applyOrPark } from './apply-or-park.js';
+import { applyOrPark, isOwnFault } from './apply-or-park.js';
 import { moveCheckpoint, readCheckpoint, type Checkpoint, type Target } from './checkpoint.js';
 import { park, unpark } from './parking.js';
 import { concerns } from './projection.js';
@@ -32,18 +32,28 @@ export async function takeSkip(
   await client.query('begin isolation level read committed');
   try {
     await moveCheckpoint(client, target, from, act);
-    if (concerns(projection, { stream })) {
-      const parked = await unpark(client, target, stream);
-      const applied = !parked.has(eventId) && history.some(({ id }) => id === eventId);
-      if (applied) await projection.forget(client, stream);
-      const left = applied ? events : events.filter(({ id }) => parked.has(id));
-      await park(client, target, await applyOrPark(client, target, left));
-    }
+    if (concerns(projection, { stream })) await apply();
     const after = await readCheckpoint(client, schema, projection);
     await client.query('commit');
     return { ...from, ...after };
   } catch (error) {
     await client.query('rollback').catch(() => undefined);
     throw error;
+  }
+
+  async function apply(): Promise<void> {
+    await client.query('savepoint skip');
+    try {
+      const parked = await unpark(client, target, stream);
+      const applied = !parked.has(eventId) && history.some(({ id }) => id === eventId);
+      if (applied) await projection.forget(client, stream);
+      const left = applied ? events : events.filter(({ id }) => parked.has(id));
+      await park(client, target, await applyOrPark(client, target, left));
+    } catch (error) {
+      if (!isOwnFault(error)) throw error;
+      // Something of others keeps the row, such as a foreign key. The next rebuild names it.
+      await client.query('rollback to savepoint skip');
+      await projection.mark(client, [stream], true);
+    }
   }
 }

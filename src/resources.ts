@@ -61,10 +61,9 @@ interface Placed {
 
 /** The projections, each with the schema of its tables. Services with tables of their own share no tables. */
 function projectionsOf({ catalogueSchema }: Config): { catalogue: Placed; changes: Placed } {
-  const others = catalogueSchema === catalogue.name ? changes.name : `${catalogueSchema}_${changes.name}`;
   return {
     catalogue: { projection: catalogue, schema: catalogueSchema },
-    changes: { projection: changes, schema: others },
+    changes: { projection: changes, schema: `${catalogueSchema}_${changes.name}` },
   };
 }
 

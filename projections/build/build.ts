@@ -18,6 +18,8 @@ export interface RebuildProgress {
 export interface RebuildOptions {
   /** Parks events that can't be applied, and goes on. Otherwise such events fail the verification. */
   readonly allowParked?: boolean | undefined;
+  /** False leaves it to the leader to drop what only an older version had, and to make new indexes: see `isUnfinished`. */
+  readonly finish?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: RebuildProgress) => void;
   /** Called when the work has to wait for a lock, with a list of the sessions that hold a table. */

@@ -46,7 +46,7 @@ export const isOurWork = (sessions: string): boolean =>
 export async function isBeingWritten(pool: Pool, schema: string): Promise<boolean> {
   const { rowCount } = await pool.query(
     `select from pg_locks l join pg_class c on c.oid = l.relation join pg_stat_activity a on a.pid = l.pid
-     where c.relnamespace = $1::regnamespace and l.granted and l.mode in ('ExclusiveLock', 'AccessExclusiveLock')
+     where c.relnamespace = $1::regnamespace and l.granted and l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
        and a.application_name ~ '^colophon (rebuild|verification|upgrade) of ' limit 1`,
     [schema],
   );

@@ -28,7 +28,7 @@ export async function rebuild(
   const { target, store, pool } = context;
   const { schema, projection } = target;
   const aside = schemaFor('rebuild', schema);
-  const { signal } = options;
+  const { signal, finish = true } = options;
   let progress: RebuildRecord | undefined;
   try {
     return await withWorkers(context, rebuildOf(schema), aside, signal, async (holder, open) => {
@@ -57,7 +57,8 @@ export async function rebuild(
       }
       // A new version may have new tables.
       await admitReaders(holder, target);
-      if (await isUnfinished(holder, target)) await locked((lockMs) => trim(holder, context, lockMs));
+      if (finish && (await isUnfinished(holder, target)))
+        await locked((lockMs) => trim(holder, context, lockMs));
       await record.end();
       const { parked, position } = shadow.checkpoint;
       return { events: shadow.events, parked, position, rows };

@@ -140,10 +140,11 @@ export async function rekey(holder: Client, schema: string, tables: readonly Tab
   const live = await describeTables(holder, schema);
   for (const { name, key } of tables) {
     const before = live.get(name);
-    if (before?.key.join() === key.join()) continue;
+    if (!before) throw new Error(`${schema}.${name} is no plain table`);
+    if (before.key.join() === key.join()) continue;
     const table = `${schema}.${name}`;
     await holder.query(`lock table ${table} in access exclusive mode; delete from ${table}`);
-    if (before?.constraint) await holder.query(`alter table ${table} drop constraint ${before.constraint}`);
+    if (before.constraint) await holder.query(`alter table ${table} drop constraint ${before.constraint}`);
     await holder.query(`alter table ${table} add primary key (${key.join()})`);
   }
 }

@@ -1,5 +1,6 @@
 import type { QueryConfig } from 'pg';
 import type { CopyValue } from '../../src/postgres/copy.js';
+import { arrayLiteral } from '../../src/postgres/array-literal.js';
 import type { AuthorRow, BookRow, LinkRow, Removed } from './rows.js';
 import { searchWords, sortKey } from './search-text.js';
 
@@ -123,13 +124,6 @@ export function upsert<Row>(
            select ${read.join(', ')} from unnest(${arrays.join(', ')}) new (${names}) where ${where}
            on conflict (${key.join(', ')}) do update
              set ${others.map(({ name }) => `${name} = excluded.${name}`).join(', ')}`,
-    values: columns.map(({ value }) => rows.map((row) => parameter(value(row)))),
+    values: columns.map(({ value }) => arrayLiteral(rows.map((row) => value(row)))),
   };
-}
-
-/** A value inside an array parameter. PostgreSQL requires all inner arrays of an array to have the same length. */
-function parameter(value: CopyValue): string | number | boolean | null {
-  if (typeof value === 'bigint') return value.toString();
-  if (value instanceof Date) return value.toISOString();
-  return typeof value === 'object' && value !== null ? value.join() : value;
 }

@@ -11,6 +11,7 @@ import {
   type RecordedEvent,
 } from '../../src/event-store/event-store.js';
 import { OPERATIONS } from '../../src/operations/operations.events.js';
+import { arrayLiteral } from '../../src/postgres/array-literal.js';
 import type { CopyValue } from '../../src/postgres/copy.js';
 import { concerns, type Bulk, type Projection, type RowChange } from '../projection.js';
 import { concernedElsewhere, link, LINKING, removesBook, rowOf, type EventRow } from './rows.js';
@@ -126,7 +127,7 @@ async function apply(client: ClientBase, recorded: readonly RecordedEvent[]): Pr
     name: 'insert-events',
     text: INSERT,
     values: [
-      ...VALUES.map(({ value }) => rows.map((row) => parameter(value(row)))),
+      ...VALUES.map(({ value }) => arrayLiteral(rows.map((row) => value(row)))),
       elsewhere.map(({ id }) => id),
       elsewhere.map(({ at }) => at.toString()),
     ],
@@ -171,13 +172,6 @@ async function linkedBefore(
   for (const { stream, type, authors } of rows)
     link(linked.get(stream) ?? new Set(), { type, authors: authors === '' ? [] : authors.split(',') });
   return linked;
-}
-
-/** A value inside an array parameter. PostgreSQL requires all inner arrays of an array to have the same length. */
-function parameter(value: CopyValue): string | null {
-  if (value === null) return null;
-  if (value instanceof Date) return value.toISOString();
-  return typeof value === 'object' ? value.join() : String(value);
 }
 
 async function explain(

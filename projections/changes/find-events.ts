@@ -176,7 +176,8 @@ export class FindEvents {
     if (!current && position !== undefined)
       throw unavailable('The tables of changes have not reached this position yet.');
     const upTo = projector.position ?? (await projector.status()).position;
-    return upTo === undefined ? undefined : { upTo, current };
+    if (upTo === undefined) throw unavailable('The tables of changes have not reached this position yet.');
+    return { upTo, current };
   }
 
   /**

@@ -112,7 +112,7 @@ async function withProjections<T>(url: string, which: Projections, work: () => P
   const holder = new Client({ connectionString: url });
   await holder.connect();
   await holder.query('select pg_advisory_lock(hashtextextended($1, $2))', [
-    `colophon projector ${changes.name}`,
+    `colophon projector catalogue_${changes.name}`,
     changes.version,
   ]);
   try {
@@ -126,7 +126,7 @@ const newStore = () =>
   eventStoreDb ? { EVENTSTOREDB_URL: eventStoreDb, EVENTSTOREDB_PREFIX: `bench-${Date.now()}-` } : undefined;
 
 type Projections = 'catalogue' | 'both';
-const LAGS = { catalogue: ['catalogue'], both: ['catalogue', 'changes'] };
+const LAGS = { catalogue: ['catalogue'], both: ['catalogue', 'catalogue_changes'] };
 
 /** From a command to its answer, and from the answer to the rows of each projection. */
 async function steadyCommands(databaseUrl: string, which: Projections) {
@@ -200,7 +200,7 @@ async function importing(databaseUrl: string, file: string, which: Projections) 
       databaseUrl,
       `select (select sum(revision + 1)::integer from (select revision from catalogue.authors
                union all select revision from catalogue.books) one) as events,
-              (select count(*)::integer from changes.events) as listed`,
+              (select count(*)::integer from catalogue_changes.events) as listed`,
     );
     return { seconds, events: rows?.events ?? 0, listed: rows?.listed ?? 0 };
   });

@@ -53,7 +53,7 @@ test('a reader who holds a row that the projection needs is named, until the row
   await reader.query(`begin; select from catalogue.authors for update`);
   const auditor = new Client({ connectionString: service.database.url, application_name: 'an audit' });
   await auditor.connect();
-  await auditor.query(`begin; select from changes.checkpoint for update`);
+  await auditor.query(`begin; select from catalogue_changes.checkpoint for update`);
   await service.request('PATCH', `/authors/${id}`, { body: { name: 'Berta' } });
   const get = (path: string) => service.request('GET', path);
   const status = async () => projectionOf(service.url);

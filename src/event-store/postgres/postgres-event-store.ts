@@ -145,31 +145,35 @@ export class PostgresEventStore extends EventStore {
     let troubledSince: number | undefined;
     const size = new PageSize(SUBSCRIBE_BATCH, FIRST_BATCH);
     const appends = new WholeAppends();
+    const read = () => ({
+      ticket: this.wakeUp.ticket,
+      page: readPageAfter(this.followers, from, lastId, size),
+    });
     /** The next page, read while the follower works on the one before. */
-    let ahead: Promise<Page> | undefined;
+    let ahead: ReturnType<typeof read> | undefined;
     while (!signal.aborted) {
       // Behind the head, pages are full, so read the next page at once.
       if (caughtUp) await pause(lastRead + GATHER_MS - Date.now(), signal);
       lastRead = Date.now();
-      const ticket = this.wakeUp.ticket;
+      // Taken before the page is read: an append that the page misses wakes the wait below.
+      const { ticket, page: reading } = ahead ?? read();
+      ahead = undefined;
       let page: Page;
       try {
-        page = await (ahead ?? readPageAfter(this.followers, from, lastId, size));
+        page = await reading;
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         troubledSince ??= Date.now();
         if (Date.now() - troubledSince >= TROUBLE_MS) throw new EventStoreUnavailable(error);
         await pause(RETRY_MS, signal);
         continue;
-      } finally {
-        ahead = undefined;
       }
       troubledSince = undefined;
       ({ position: from, id: lastId } = page.events.at(-1) ?? { position: from, id: lastId });
       const atHead = !page.more;
       if (page.more) {
-        ahead = readPageAfter(this.followers, from, lastId, size);
-        ahead.catch(() => undefined);
+        ahead = read();
+        ahead.page.catch(() => undefined);
       }
       const events = appends.take(page.events, atHead);
       if (events.length > 0 || (atHead && !caughtUp)) yield { events, caughtUp: atHead };
