@@ -6,7 +6,7 @@ import { fillColumns } from './fill-columns.js';
 import { patiently } from './holders.js';
 import { admitReaders } from './readers.js';
 import { RebuildRecord, rebuildOf } from './rebuild-record.js';
-import { isUnfinished, trim, widen } from './reshape.js';
+import { isUnfinished, isWidened, trim, widen } from './reshape.js';
 import { schemaFor } from './schemas.js';
 import { Shadow } from './shadow.js';
 import { withWorkers } from './workers.js';
@@ -57,7 +57,7 @@ export async function rebuild(
       }
       // A new version may have new tables.
       await admitReaders(holder, target);
-      if (finish && (await isUnfinished(holder, target)))
+      if (finish && ((await isUnfinished(holder, target)) || (await isWidened(holder, target))))
         await locked((lockMs) => trim(holder, context, lockMs));
       await record.end();
       const { parked, position } = shadow.checkpoint;

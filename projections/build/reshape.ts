@@ -34,6 +34,11 @@ export async function isUnfinished(client: ClientBase, { schema, projection }: T
   return (await readMade(client, schema)).version !== projection.version;
 }
 
+/** Whether another version added columns, and has not finished. A rebuild of this version then takes them away. */
+export async function isWidened(client: ClientBase, { schema }: Target): Promise<boolean> {
+  return ((await readMade(client, schema)).coming ?? []).length > 0;
+}
+
 const declaration = ({ name, type, fallback }: Column): string =>
   `${name} ${type}${fallback === null ? '' : ` default ${fallback}`}`;
 
