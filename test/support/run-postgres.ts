@@ -23,7 +23,7 @@ const QUICK = [
   'test/commands/',
   'test/event-store/postgres-event-store',
   'test/postgres/',
-  ...['changes', 'order', 'queries', 'rebuild', 'search', 'unreadable'].map(
+  ...['changes', 'queries', 'rebuild', 'search', 'unreadable'].map(
     (name) => `test/projections/${name}`,
   ),
   'test/e2e/imports',
