@@ -17,15 +17,13 @@ const ALL = [
 ];
 /**
  * Meets nearly every statement, in less than a fifth of the time. `catalogue.spec` stops a projection between any two
- * statements, which takes long, and depends least on the server.
+ * statements, and `order` tries random histories: both take long, and depend least on the server.
  */
 const QUICK = [
   'test/commands/',
   'test/event-store/postgres-event-store',
   'test/postgres/',
-  ...['changes', 'queries', 'rebuild', 'search', 'unreadable'].map(
-    (name) => `test/projections/${name}`,
-  ),
+  ...['changes', 'queries', 'rebuild', 'search', 'unreadable'].map((name) => `test/projections/${name}`),
   'test/e2e/imports',
 ];
 
