@@ -6,15 +6,15 @@ import { FindEvents } from '../projections/changes/find-events.js';
 import { ReadYourWrites } from '../projections/min-position.guard.js';
 import { Projections } from '../projections/projections.js';
 import { Projector } from '../projections/projector.js';
-import { EventSearch } from './audit/event-search.js';
+import { EventSearch } from './event-store/event-search.js';
 import { RowChanges } from './audit/row-changes.js';
 import { BooksOfAuthor } from './authors/books-of-author.js';
 import { IdempotencyKeys } from './commands/idempotency-keys.js';
 import { EventStore } from './event-store/event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { Dependencies } from './http/health.controller.js';
-import { onAnotherLog, unavailable } from './http/problem.js';
 import { Schemas } from './http/schemas.js';
+import { checkReady } from './readiness.js';
 import type { Resources } from './resources.js';
 
 /** Offers resources that outlive requests to every module. Also wires the questions of `src/` to the read side. */
@@ -64,26 +64,4 @@ export class ResourcesModule {
     ];
     return { module: ResourcesModule, global: true, providers, exports: providers };
   }
-}
-
-/**
- * Checks that a command and a query would work.
- * @throws Problem 503 with the reason.
- */
-async function checkReady({ store, reads, projector }: Resources): Promise<void> {
-  const [obstacle] = await Promise.all([
-    store.checkAppends?.(),
-    projector.status(),
-    reads.query('select from checkpoint limit 1'),
-  ]);
-  if (obstacle === 'read-only')
-    throw unavailable('Commands do not work: the database of the events is read-only.');
-  if (obstacle === 'disk-full')
-    throw unavailable('Commands do not work: the disk of the database of the events is full.');
-  if (projector.onAnotherLog) throw onAnotherLog();
-  if (!projector.readable) throw unavailable('The tables are being rebuilt for this version.');
-  if (projector.standsStill)
-    throw (
-      projector.refusal ?? unavailable('The tables do not follow the log: GET /projections shows the error.')
-    );
 }

@@ -26,7 +26,7 @@ const ALIGN_EVENTS = 500;
  * @param lockMs how long the transaction waits for each lock.
  * @returns the live tables' checkpoint.
  */
-export async function stopProjector(
+async function stopProjector(
   holder: Client,
   { target: { schema, projection } }: RebuildContext,
   lockMs: number,

@@ -104,9 +104,9 @@ export async function apply(
 }
 
 async function areEmpty(holder: Client, schema: string, names: readonly string[]): Promise<boolean> {
-  const any = names.map((name) => `exists (select from ${schema}.${name})`);
-  const { rows } = await holder.query<{ any: boolean }>(`select ${any.join(' or ')} as any`);
-  return rows[0]?.any === false;
+  const filled = names.map((name) => `exists (select from ${schema}.${name})`);
+  const { rows } = await holder.query<{ filled: boolean }>(`select ${filled.join(' or ')} as filled`);
+  return rows[0]?.filled === false;
 }
 
 /** Deletes surplus rows first, from the tables that refer to others. Inserts rows of those tables last. */

@@ -48,7 +48,7 @@ export const AUTHOR_COLUMNS: readonly Column<AuthorRow>[] = [
   fact('updatedAt', 'timestamptz'),
 ];
 
-const titleSort = ({ title, filedAs }: BookRow): string => sortKey(filedAs ?? title);
+export const titleSort = ({ title, filedAs }: BookRow): string => sortKey(filedAs ?? title);
 
 export const BOOK_COLUMNS: readonly Column<BookRow>[] = [
   fact('id', 'uuid'),

@@ -12,10 +12,11 @@ import { isUuid } from '../../src/stored-data.js';
 import type { RowChange } from '../projection.js';
 import { readSkips, type Skip } from '../skips.js';
 import { bookWords, ownWords } from './book-words.js';
+import { titleSort } from './columns.js';
 import { CATALOGUE, foldAuthor, foldBook } from './fold.js';
 import { foldStream, type Fold } from './fold-stream.js';
 import type { AuthorRow, BookRow, Standing } from './rows.js';
-import { searchWords, sortKey } from './search-text.js';
+import { searchWords } from './search-text.js';
 
 type Key = Readonly<Record<string, string>>;
 type Row = Readonly<Record<string, unknown>>;
@@ -39,11 +40,11 @@ const ROWS: Record<string, (standings: Standings, key: Key) => Row | null> = {
   book_words: ({ authors, book }) => {
     const row = rowOf(book);
     if (!row) return null;
-    const { id: bookId, title, createdAt, links } = row;
+    const { id: bookId, createdAt, links } = row;
     const names = links.flatMap(({ authorId }) => rowOf(authors.get(authorId))?.name ?? []);
     return {
       bookId,
-      titleSort: sortKey(title),
+      titleSort: titleSort(row),
       createdAt,
       words: bookWords(ownWords(row), names.map(searchWords)),
     };

@@ -25,7 +25,7 @@ interface Step {
 }
 
 /** Rows of the list that an index has in their order, and the filter's condition on such a row. */
-export interface Walk {
+interface Walk {
   readonly rows: string;
   readonly condition: string;
 }

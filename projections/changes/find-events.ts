@@ -1,4 +1,11 @@
 import type { Pool } from 'pg';
+import type {
+  EventFilter,
+  EventSearch,
+  Found,
+  FindOptions,
+  Reached,
+} from '../../src/event-store/event-search.js';
 import type { EventStore, Position } from '../../src/event-store/event-store.js';
 import type { Moment } from '../../src/event-store/moment.js';
 import { onAnotherLog, unavailable } from '../../src/http/problem.js';
@@ -8,46 +15,6 @@ import { bookStream } from '../../src/books/book.events.js';
 import { Parameters } from '../page.js';
 import type { Projector } from '../projector.js';
 import { BLOCK_BITS } from './changes.projection.js';
-
-/** Which events to find: those that meet all conditions. */
-export interface EventFilter {
-  readonly types?: readonly string[] | undefined;
-  readonly stream?: string | undefined;
-  readonly actor?: string | undefined;
-  /** Id of a change. */
-  readonly change?: string | undefined;
-  /** Ids of an author and of a book that the event concerns. */
-  readonly author?: string | undefined;
-  readonly book?: string | undefined;
-  /** The event at the moment is included. */
-  readonly since?: Moment | undefined;
-  readonly until?: Moment | undefined;
-}
-
-/** A part of the events that a filter finds. */
-export interface FindOptions {
-  readonly after?: Position | undefined;
-  readonly backward?: boolean | undefined;
-  readonly limit: number;
-  /** Later events are left out. */
-  readonly upTo: Position;
-  readonly caller?: AbortSignal | undefined;
-}
-
-/** Events that were found, in order. */
-export interface Found {
-  readonly positions: readonly Position[];
-  /** The place to go on from; undefined if no more events can be found. */
-  readonly next: Position | undefined;
-}
-
-/** How far the tables are. */
-export interface Reached {
-  /** Position of the last event in the tables. */
-  readonly upTo: Position;
-  /** Whether the tables have every event that the log had at the time of the question. */
-  readonly current: boolean;
-}
 
 /** Events to look at by the first statement, if a second condition leaves some of them out, and by any statement. */
 const FIRST_LOOK = 1_000;
@@ -136,7 +103,7 @@ interface Step extends Range {
 }
 
 /** Finds the positions of events in the tables of the projection `changes`. */
-export class FindEvents {
+export class FindEvents implements EventSearch {
   /** The read of the head that is under way, or was the last; and the one that follows. */
   private heading: Promise<unknown> = Promise.resolve();
   private nextHead: Promise<Position | undefined> | undefined;

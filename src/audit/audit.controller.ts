@@ -26,7 +26,7 @@ import {
   upTo,
   type AuditEvent,
 } from './audit-event.js';
-import { EventSearch, type FindOptions } from './event-search.js';
+import { EventSearch, type FindOptions } from '../event-store/event-search.js';
 import { Feed } from './feed.js';
 import { replay } from './replay.js';
 

@@ -9,7 +9,7 @@ import { Problem, unavailable } from '../http/problem.js';
 import { pageSize, type Schemas, type Valid } from '../http/schemas.js';
 import { ValidParam, ValidQuery } from '../http/validate.js';
 import { auditEvent, changeId, toAuditEvent, tokenOf, upTo } from './audit-event.js';
-import { EventSearch } from './event-search.js';
+import { EventSearch } from '../event-store/event-search.js';
 import { Feed } from './feed.js';
 
 const change = z.object({

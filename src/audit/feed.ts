@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { EventStore, type Position, type RecordedEvent } from '../event-store/event-store.js';
 import { PositionTokens } from '../event-store/position-token.js';
 import { toLines } from './audit-event.js';
-import { EventSearch, type EventFilter, type FindOptions } from './event-search.js';
+import { EventSearch, type EventFilter, type FindOptions } from '../event-store/event-search.js';
 
 /** A page of events, in order. */
 export interface EventPage {

@@ -76,7 +76,7 @@ const APPEND_LOCK = '4859221748839116654';
 /** What no login but the owner's may do: reach out of the database, or become another role. */
 const BEYOND = [
   `copy (select 1) to program 'true'`,
-  `copy (select 1) to '/tmp/colophon-out'`,
+  `copy (select 1) to '/colophon-out'`,
   `create temporary table t (line text); copy t from program 'id'`,
   `do $$ begin execute 'copy (select 1) to program ''true'''; end $$`,
   `select pg_read_file('PG_VERSION')`,

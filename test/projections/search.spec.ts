@@ -150,6 +150,17 @@ test('a book of very many words keeps the first ones, however the tables came to
   await close();
 }, 60_000);
 
+test('the event that changed how a book is filed explains the row of its words', async () => {
+  const store = new MemoryEventStore();
+  await store.append(bookStream(id('b', 1)), 'no-stream', [
+    newEvent('BookAdded', { title: 'Das Parfum' }),
+    newEvent('BookRetitled', { title: 'Das Parfum', filedAs: 'Parfum' }),
+  ]);
+  const changed = await catalogue.explain(store, 'book_words', { book_id: id('b', 1) });
+  expect(changed.map(({ event }) => event.type)).toEqual(['BookAdded', 'BookRetitled']);
+  expect(changed.at(-1)?.row).toMatchObject({ titleSort: 'parfum\tParfum' });
+});
+
 describe('pages of a search, however rare its words are and wherever its rows stand', () => {
   const AUTHORS = 300;
   const BOOKS = 1_500;

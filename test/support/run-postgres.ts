@@ -23,7 +23,9 @@ const QUICK = [
   'test/commands/',
   'test/event-store/postgres-event-store',
   'test/postgres/',
-  ...['changes', 'queries', 'rebuild', 'search', 'unreadable'].map((name) => `test/projections/${name}`),
+  ...['changes', 'queries', 'rebuild', 'search', 'unreadable', 'upgrade'].map(
+    (name) => `test/projections/${name}`,
+  ),
   'test/e2e/imports',
 ];
 

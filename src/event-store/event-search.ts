@@ -1,5 +1,5 @@
-import type { Position } from '../event-store/event-store.js';
-import type { Moment } from '../event-store/moment.js';
+import type { Position } from './event-store.js';
+import type { Moment } from './moment.js';
 
 /** Which events to show: those that meet all conditions. */
 export interface EventFilter {
