@@ -9,6 +9,7 @@ import type { RebuildCommandOptions } from './cli/rebuild.js';
 import type { ReplayOptions } from './cli/replay.js';
 import type { TransferOptions } from './cli/transfer.js';
 import { stop } from './cli/stop.js';
+import { DomainError } from './domain-error.js';
 import { OperatorError } from './errors.js';
 import { Interrupted } from './program.js';
 
@@ -149,7 +150,8 @@ if (stop.signal.aborted) process.exit();
 
 /** One line if the operator can mend the error, otherwise the stack. */
 async function inWords(error: unknown): Promise<string> {
-  if (error instanceof OperatorError || error instanceof Interrupted) return error.message;
+  if ([OperatorError, Interrupted, DomainError].some((one) => error instanceof one))
+    return (error as Error).message;
   const { refusalOf } = await import('./postgres/refusal.js');
   const { EventStoreUnavailable, NoSuchPosition, StreamDeleted } =
     await import('./event-store/event-store.js');

@@ -71,7 +71,7 @@ export class RowsController {
 
   private show(what: string, changes: readonly RowChange[]): RowHistory {
     if (changes.length === 0)
-      throw new Problem(404, `${what}-not-found`, `The log has no events of such a ${what}.`);
+      throw new Problem(404, `${what}-not-found`, `No event of the log made a row of this ${what}.`);
     const shown = changes.map(({ event, row: made }) => ({
       event: toAuditEvent(event, this.tokens),
       row: toJson(made),

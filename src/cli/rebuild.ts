@@ -36,7 +36,9 @@ export async function rebuildTables(name: string | undefined, options: RebuildCo
       const up = position === undefined ? 'an empty log' : `up to ${tokens.format(position)}`;
       progress.end(
         `${schema ?? maintenance.name}: ${events} events, ${up}, in ${progress.seconds} s${written}` +
-          (parked > 0 ? `; ${parked} parked, see \`colophon parked list\`` : ''),
+          (parked > 0
+            ? `; ${parked} parked${asOf === undefined ? ', see `colophon parked list`' : ' at that moment'}`
+            : ''),
       );
     }
   });

@@ -19,6 +19,8 @@ export interface StreamOf<State extends Standing, Event extends DecidedEvent> {
   readonly evolve: (state: State, event: Event) => State;
   /** Why an event can't be one of such a stream; undefined if the event can be one. */
   readonly flawOf: (event: DecidedEvent) => string | undefined;
+  /** Whether `evolve` also takes what can't be read, and events behind a gap. */
+  readonly tolerant?: boolean;
 }
 
 /** A stream's state, and the last event in it. */
@@ -88,7 +90,7 @@ export const begun = <State>({ initial }: { readonly initial: State }): Folded<S
  * @throws StreamNotUnderstood
  */
 export function foldOn<State extends Standing, Event extends DecidedEvent>(
-  { evolve, flawOf }: StreamOf<State, Event>,
+  { evolve, flawOf, tolerant = false }: StreamOf<State, Event>,
   { state, last }: Folded<State>,
   events: readonly RecordedEvent[],
 ): Folded<State> {
@@ -96,7 +98,7 @@ export function foldOn<State extends Standing, Event extends DecidedEvent>(
   for (const event of events) {
     const gap = event.revision === next ? undefined : 'events before it were deleted from the store';
     const flaw = event.unreadable ?? gap ?? flawOf(event);
-    if (flaw !== undefined) throw new StreamNotUnderstood(event, flaw);
+    if (flaw !== undefined && !tolerant) throw new StreamNotUnderstood(event, flaw);
     state = evolve(state, event as unknown as Event);
     next += 1n;
   }

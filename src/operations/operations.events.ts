@@ -22,7 +22,7 @@ export const operationsStream = (projection: string): string => `${OPERATIONS}-$
 
 /** What an event of such a stream skips; undefined for any other act, and for what no Colophon wrote. */
 export function skippedBy({ type, data }: UnknownEvent): SkippedEvent | undefined {
-  const { stream, revision, eventId } = data as Record<keyof SkippedEvent, unknown>;
+  const { stream, revision, eventId } = Object(data) as Record<keyof SkippedEvent, unknown>;
   return type === ('EventSkipped' satisfies OperationEvent['type']) &&
     isStorableText(stream) &&
     typeof revision === 'string' &&

@@ -1,5 +1,7 @@
 import { scenarios } from '../../test/support/given.js';
-import { evolveOperations, MAX_SKIPPED, noOperations, skipEvent } from './operations.js';
+import { begun, foldOn } from '../commands/streams.js';
+import type { RecordedEvent } from '../event-store/event-store.js';
+import { evolveOperations, MAX_SKIPPED, noOperations, operationsOf, skipEvent } from './operations.js';
 import { skippedBy, type OperationEvent } from './operations.events.js';
 
 const given = scenarios(noOperations, evolveOperations);
@@ -27,6 +29,15 @@ test('an act that only a newer version knows is no skip, and is in nobody’s wa
   given(newer)
     .when((state) => skipEvent(state, event(1)))
     .then(skipped(1));
+});
+
+test('what another program wrote into the stream, or deleted from the stream, is in nobody’s way', () => {
+  const foreign = { type: 'EventSkipped', data: { nonsense: true }, revision: 3n, unreadable: 'no metadata' };
+  const events = [foreign, { ...skipped(1), revision: 7n }] as unknown as RecordedEvent[];
+  const of = operationsOf('catalogue');
+  const { state, last } = foldOn(of, begun(of), events);
+  expect(state.skipped).toEqual([event(1).eventId]);
+  expect(last?.revision).toBe(7n);
 });
 
 test('the number of skipped events is bounded', () => {

@@ -1,5 +1,5 @@
 import { DomainError } from '../domain-error.js';
-import { skippedBy, type OperationEvent, type SkippedEvent } from './operations.events.js';
+import { operationsStream, skippedBy, type OperationEvent, type SkippedEvent } from './operations.events.js';
 
 /** What operators did to a projection, as later acts need it. */
 export interface Operations {
@@ -9,6 +9,17 @@ export interface Operations {
 }
 
 export const noOperations: Operations = { status: 'unknown', skipped: [] };
+
+/** The stream of a projection's acts. What another program wrote there must not keep an operator from the next act. */
+export const operationsOf = (projection: string) =>
+  ({
+    id: projection,
+    stream: operationsStream(projection),
+    initial: noOperations,
+    evolve: evolveOperations,
+    flawOf: () => undefined,
+    tolerant: true,
+  }) as const;
 
 /** Readers of the tables' history hold the skipped events in memory. With more of them, the events are not the cause. */
 export const MAX_SKIPPED = 10_000;

@@ -1,8 +1,8 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { CommandHandling } from '../commands/handle-command.js';
-import { evolveOperations, noOperations, skipEvent } from './operations.js';
-import { operationsStream, type SkippedEvent } from './operations.events.js';
+import { operationsOf, skipEvent, type Operations } from './operations.js';
+import type { SkippedEvent } from './operations.events.js';
 
 /** An operator lets a parked event have no effect on a projection. Its tables follow when they reach the skip. */
 export class SkipEvent extends Command<CommandResult> {
@@ -20,14 +20,7 @@ export class SkipEventHandler implements ICommandHandler<SkipEvent> {
   constructor(private readonly handling: CommandHandling) {}
 
   execute({ projection, event, context }: SkipEvent): Promise<CommandResult> {
-    const operations = {
-      id: projection,
-      stream: operationsStream(projection),
-      initial: noOperations,
-      evolve: evolveOperations,
-      flawOf: () => undefined,
-      decide: (state: typeof noOperations) => skipEvent(state, event),
-    };
-    return this.handling.handle(operations, context);
+    const decide = (state: Operations) => skipEvent(state, event);
+    return this.handling.handle({ ...operationsOf(projection), decide }, context);
   }
 }
