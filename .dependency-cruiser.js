@@ -1,13 +1,13 @@
 // Import rules, each a sentence. `npm run lint` holds them; `test/import-rules.spec.ts` shows that each of them fires.
 
-const FEATURES = '^src/(authors|books|operations|imports|audit|policies|access|telemetry)/';
+const FEATURES = '^src/(authors|books|changes|operations|imports|audit|policies|access|telemetry)/';
 /** Files that join the two sides: what opens both, what lists both, and the commands of operators. */
 const COMPOSITION = '^src/(app\\.module|resources|resources\\.module)\\.ts$|^src/cli/';
 const EVENT_TYPES =
-  '^src/(authors|books|operations)/[a-z-]+\\.events\\.ts$|^src/books/(roles|role-schemas)\\.ts$|^src/(ids|stored-data)\\.ts$';
+  '^src/(authors|books|changes|operations)/[a-z-]+\\.events\\.ts$|^src/books/(roles|role-schemas)\\.ts$|^src/(ids|stored-data)\\.ts$';
 const PORT = '^src/event-store/[a-z-]+\\.ts$';
 const DECISIONS =
-  '^src/(authors/author|books/book|books/roles|operations/operations|text|domain-error|stored-data)\\.ts$|^src/.*\\.events\\.ts$';
+  '^src/(authors/author|books/book|books/roles|operations/operations|changes/reversal|text|domain-error|stored-data)\\.ts$|^src/.*\\.events\\.ts$';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {

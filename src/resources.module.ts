@@ -9,6 +9,7 @@ import { Projector } from '../projections/projector.js';
 import { EventSearch } from './event-store/event-search.js';
 import { RowChanges } from './audit/row-changes.js';
 import { BooksOfAuthor } from './authors/books-of-author.js';
+import { ChangeProgress } from './changes/change-progress.js';
 import { IdempotencyKeys } from './commands/idempotency-keys.js';
 import { EventStore } from './event-store/event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
@@ -60,6 +61,7 @@ export class ResourcesModule {
       { provide: BooksOfAuthor, useValue: booksOfAuthor },
       { provide: RowChanges, useValue: rowChanges },
       { provide: EventSearch, useValue: eventSearch },
+      { provide: ChangeProgress, useValue: { ended: async () => true } },
       { provide: Dependencies, useValue: dependencies },
     ];
     return { module: ResourcesModule, global: true, providers, exports: providers };

@@ -10,6 +10,7 @@ import {
   type Position,
   type RecordedEvent,
 } from '../../src/event-store/event-store.js';
+import { CHANGE } from '../../src/changes/change.events.js';
 import { OPERATIONS } from '../../src/operations/operations.events.js';
 import { arrayLiteral } from '../../src/postgres/array-literal.js';
 import type { CopyValue } from '../../src/postgres/copy.js';
@@ -88,7 +89,7 @@ export const changes: Projection = {
   version: 1,
   readable: 1,
   gatherMs: GATHER_MS,
-  categories: [AUTHOR, BOOK, OPERATIONS],
+  categories: [AUTHOR, BOOK, CHANGE, OPERATIONS],
   tables: ['events', 'concerned', 'times'],
   columns: sql('tables.sql'),
   keys: sql('keys.sql'),

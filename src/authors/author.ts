@@ -4,7 +4,12 @@ import type { AuthorEvent, FromSource } from './author.events.js';
 /** The state of an author, as commands on that author need it. */
 export type Author =
   | { readonly status: 'unknown' }
-  | ({ readonly status: 'live' | 'removed'; readonly name: string } & FromSource);
+  | ({
+      readonly status: 'live' | 'removed';
+      readonly name: string;
+      /** The author whom this one was merged into. Such an author is not live. */
+      readonly mergedInto?: string;
+    } & FromSource);
 
 export const unknownAuthor: Author = { status: 'unknown' };
 
@@ -13,10 +18,17 @@ export function evolveAuthor(author: Author, event: AuthorEvent): Author {
     case 'AuthorAdded':
       return { status: 'live', name: event.data.name, key: event.data.key };
     case 'AuthorRenamed':
-    case 'AuthorRestored':
       return { ...author, status: 'live', name: event.data.name };
+    case 'AuthorRestored': {
+      const { name, key = author.status === 'unknown' ? undefined : author.key } = event.data;
+      return { status: 'live', name, key };
+    }
     case 'AuthorRemoved':
       return author.status === 'unknown' ? author : { ...author, status: 'removed' };
+    case 'AuthorMerged':
+      return author.status === 'unknown'
+        ? author
+        : { ...author, status: 'removed', mergedInto: event.data.into };
   }
 }
 

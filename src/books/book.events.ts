@@ -22,6 +22,14 @@ export type BookEvent =
   | { readonly type: 'AuthorsReordered'; readonly data: { readonly authorIds: readonly string[] } }
   /** The author leaves the list. Authors after the gap move up by one. */
   | { readonly type: 'BookUnlinked'; readonly data: { readonly authorId: string } }
+  /**
+   * The author `from` leaves the list. The author `authorId`, who may be in the list already, has this link afterwards, at
+   * this position of the list that results. All others keep their order.
+   */
+  | {
+      readonly type: 'BookRelinked';
+      readonly data: Link & { readonly from: string; readonly position: number };
+    }
   | { readonly type: 'BookRemoved'; readonly data: Record<string, never> }
   /** Carries the book as of its removal. An older version left out links to authors that had been removed since. */
   | {
@@ -34,12 +42,15 @@ export const bookStream = (id: string): string => `${BOOK}-${id}`;
 
 /** Why an event can't be one of a book's stream; undefined if the event can be one. */
 export function flawOfBookEvent({ type, data }: UnknownEvent): string | undefined {
-  const { authorId, authorIds, authors, position } = data as Record<string, unknown>;
+  const { authorId, authorIds, authors, position, from } = data as Record<string, unknown>;
   switch (type as BookEvent['type']) {
     case 'BookAdded':
     case 'BookRetitled':
       return flawOfTitle(data);
     case 'BookLinked':
+      return isPosition(position) ? flawOfLink(data) : 'its position is not a whole number from 1';
+    case 'BookRelinked':
+      if (!isUuid(from)) return 'its from is not a UUID';
       return isPosition(position) ? flawOfLink(data) : 'its position is not a whole number from 1';
     case 'BookLinkChanged':
       return flawOfLink(data);

@@ -50,6 +50,11 @@ export function evolveBook(book: Book, event: BookEvent): Book {
     }
     case 'BookUnlinked':
       return { ...book, links: book.links.filter((link) => link.authorId !== event.data.authorId) };
+    case 'BookRelinked': {
+      const { from, position, ...link } = event.data;
+      const others = book.links.filter(({ authorId }) => authorId !== from && authorId !== link.authorId);
+      return { ...book, links: others.toSpliced(position - 1, 0, link) };
+    }
     case 'BookRemoved':
       return { ...book, status: 'removed' };
     case 'BookRestored':

@@ -20,6 +20,8 @@ export interface EventMetadata {
   readonly reason?: string;
   readonly correlationId: string;
   readonly causationId: string;
+  /** Only in an event of a revert: id of the change that the event undoes. */
+  readonly reverts?: string;
   /** W3C `traceparent` of the request. */
   readonly traceParent?: string;
   readonly schemaVersion: number;
