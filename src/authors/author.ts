@@ -11,6 +11,13 @@ export type Author =
       readonly mergedInto?: string;
     } & FromSource);
 
+/** Whether an author can be linked. A merged author's place is taken by the last survivor. */
+export interface AuthorStanding {
+  /** Id of the author, or of the last survivor. */
+  readonly id: string;
+  readonly status: Author['status'];
+}
+
 export const unknownAuthor: Author = { status: 'unknown' };
 
 export function evolveAuthor(author: Author, event: AuthorEvent): Author {
