@@ -7,7 +7,7 @@ import { migrate } from '../../src/postgres/migrate.js';
 import { sql } from '../support/database.js';
 import { start, startService } from '../support/process.js';
 import { writeLog } from './log.js';
-import { median, quantiles, report, round, seconds, withServer } from './support.js';
+import { median, quantiles, report, round, seconds, steadily, withServer } from './support.js';
 import { prepareTables, TABLE_STATES, type Tables } from './tables.js';
 
 // `colophon rebuild` of logs of several sizes, onto tables that are right, empty, or different in every row. Beside it what
@@ -140,20 +140,4 @@ async function besideService(url: string): Promise<Record<string, string | numbe
   service.process.kill('SIGTERM');
   await service.ended;
   return rows;
-}
-
-/** Calls by the clock, whether or not the calls before are done. */
-async function steadily(
-  perSecond: number,
-  goOn: () => boolean,
-  one: (n: number) => Promise<void>,
-): Promise<void> {
-  const started = performance.now();
-  const calls: Promise<void>[] = [];
-  for (let n = 0; goOn(); n += 1) {
-    const wait = started + (n * 1_000) / perSecond - performance.now();
-    if (wait > 0) await new Promise((later) => setTimeout(later, wait));
-    calls.push(one(n));
-  }
-  await Promise.all(calls);
 }

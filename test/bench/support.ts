@@ -31,3 +31,19 @@ export async function withServer(
 ): Promise<void> {
   await withPostgres(process.env['PG'], work);
 }
+
+/** Calls by the clock, whether or not the calls before are done. */
+export async function steadily(
+  perSecond: number,
+  goOn: () => boolean,
+  one: (n: number) => Promise<void>,
+): Promise<void> {
+  const started = performance.now();
+  const calls: Promise<void>[] = [];
+  for (let n = 0; goOn(); n += 1) {
+    const wait = started + (n * 1_000) / perSecond - performance.now();
+    if (wait > 0) await new Promise((later) => setTimeout(later, wait));
+    calls.push(one(n));
+  }
+  await Promise.all(calls);
+}
