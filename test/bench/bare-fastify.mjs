@@ -3,7 +3,8 @@ import { fastify } from 'fastify';
 import { Pool } from 'pg';
 import { statementOf as statementOfAuthors } from '../../dist/projections/catalogue/list-authors.js';
 import { statementOf as statementOfBooks } from '../../dist/projections/catalogue/list-books.js';
-import { createPool, POOLS, prepared } from '../../dist/src/postgres/database.js';
+import { createPool, prepared } from '../../dist/src/postgres/database.js';
+import { POOLS } from '../../dist/src/postgres/pools.js';
 
 // The peers: a process that answers GET /n with n constant bytes of JSON, takes a POST without doing anything, and
 // gives pages of lists with the least work: without checks, limits, or a thought of other callers.
