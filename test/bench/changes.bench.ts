@@ -90,7 +90,7 @@ async function revert(service: RunningService, client: Client, file: string) {
     },
     body: createReadStream(file),
     duplex: 'half',
-  } as RequestInit);
+  });
   const lines = (await answer.text()).trim().split('\n').length;
   const count = async () =>
     (await client.query<{ count: number }>('select count(*)::integer as count from catalogue.books')).rows[0]

@@ -46,7 +46,8 @@ export class Callers {
     const book = any(this.recentBooks);
     const dice = randomInt(100);
     const has = author !== undefined && book !== undefined;
-    if (!has || dice < 10) await this.command(actor, 'POST', '/authors', { name: text('Author') }, 'add author');
+    if (!has || dice < 10)
+      await this.command(actor, 'POST', '/authors', { name: text('Author') }, 'add author');
     else if (dice < 20)
       await this.command(
         actor,
@@ -58,26 +59,47 @@ export class Callers {
         },
         'add book',
       );
-    else if (dice < 28) await this.command(actor, 'PATCH', `/authors/${author}`, { name: text('Author') }, 'rename');
-    else if (dice < 34) await this.command(actor, 'PATCH', `/books/${book}`, { title: text('Book') }, 'retitle');
+    else if (dice < 28)
+      await this.command(actor, 'PATCH', `/authors/${author}`, { name: text('Author') }, 'rename');
+    else if (dice < 34)
+      await this.command(actor, 'PATCH', `/books/${book}`, { title: text('Book') }, 'retitle');
     else if (dice < 54)
       await this.command(
         actor,
         'PUT',
         `/books/${book}/authors/${author}`,
-        { roles: roles(), creditedAs: randomInt(3) ? null : text('Credit'), ...(randomInt(2) && { position: 1 }) },
+        {
+          roles: roles(),
+          creditedAs: randomInt(3) ? null : text('Credit'),
+          ...(randomInt(2) && { position: 1 }),
+        },
         'link',
       );
-    else if (dice < 60) await this.command(actor, 'DELETE', `/books/${book}/authors/${author}`, undefined, 'unlink');
+    else if (dice < 60)
+      await this.command(actor, 'DELETE', `/books/${book}/authors/${author}`, undefined, 'unlink');
     else if (dice < 64) await this.reorder(actor, book);
     else if (dice < 73) {
       const mode = any(['refuse', 'unlink', 'remove-sole-authored', 'remove-all']);
-      await this.command(actor, 'DELETE', `/authors/${author}?books=${mode}`, undefined, `remove author, ${mode}`);
-    } else if (dice < 76) await this.command(actor, 'POST', `/authors/${author}/restore`, undefined, 'restore author');
+      await this.command(
+        actor,
+        'DELETE',
+        `/authors/${author}?books=${mode}`,
+        undefined,
+        `remove author, ${mode}`,
+      );
+    } else if (dice < 76)
+      await this.command(actor, 'POST', `/authors/${author}/restore`, undefined, 'restore author');
     else if (dice < 78) await this.command(actor, 'DELETE', `/books/${book}`, undefined, 'remove book');
-    else if (dice < 82) await this.command(actor, 'POST', `/books/${book}/restore`, undefined, 'restore book');
+    else if (dice < 82)
+      await this.command(actor, 'POST', `/books/${book}/restore`, undefined, 'restore book');
     else if (dice < 90)
-      await this.command(actor, 'POST', `/authors/${author}/merge`, { into: any(this.recentAuthors) }, 'merge');
+      await this.command(
+        actor,
+        'POST',
+        `/authors/${author}/merge`,
+        { into: any(this.recentAuthors) },
+        'merge',
+      );
     else if (dice < 98) {
       const change = any(this.recentChanges);
       if (change) await this.command(actor, 'POST', `/changes/${change}/revert`, undefined, 'revert');
@@ -109,7 +131,12 @@ export class Callers {
       try {
         const url = `${any(this.urls())}/imports`;
         const body = lines.map((line) => JSON.stringify(line)).join('\n');
-        const answer = await fetch(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(TIMEOUT_MS) });
+        const answer = await fetch(url, {
+          method: 'POST',
+          headers,
+          body,
+          signal: AbortSignal.timeout(TIMEOUT_MS),
+        });
         const results = (await answer.text()).trim().split('\n');
         // An import is repeated as a whole until every line has its result.
         if (answer.status === 200 && results.length >= lines.length) break;
@@ -152,7 +179,8 @@ export class Callers {
         continue;
       }
       this.counted(kind);
-      if (answer.status >= 500) this.wrong.push(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+      if (answer.status >= 500)
+        this.wrong.push(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
       if (answer.status >= 300) {
         this.counts.refused += 1;
         return;

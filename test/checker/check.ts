@@ -5,7 +5,9 @@ import { Feed, type FeedEvent } from './feed.js';
 /** Waits until projections and policies have nothing left to do. */
 export async function settled(url: string): Promise<void> {
   for (;;) {
-    const [projections, policies] = await Promise.all(['/projections', '/policies'].map((path) => json(url, path)));
+    const [projections, policies] = await Promise.all(
+      ['/projections', '/policies'].map((path) => json(url, path)),
+    );
     const behind = (projections as { lag: { events: number } | number }[]).some(({ lag }) => lagOf(lag) > 0);
     const { tasks, lag } = policies as { tasks: unknown[]; lag: unknown };
     if (!behind && tasks.length === 0 && lagOf(lag) === 0) return;
@@ -61,7 +63,9 @@ async function compareTables(databaseUrl: string, { authors, books }: Feed): Pro
     status === 'live'
       ? list.map((link, index) => ({
           waits: authors.get(link.authorId)?.status !== 'live',
-          line: [link.authorId, book, index + 1, [...link.roles].sort().join(), link.creditedAs ?? ''].join('|'),
+          line: [link.authorId, book, index + 1, [...link.roles].sort().join(), link.creditedAs ?? ''].join(
+            '|',
+          ),
         }))
       : [],
   );
@@ -98,7 +102,8 @@ async function compareTables(databaseUrl: string, { authors, books }: Feed): Pro
     const found = new Set((await client.query<{ line: string }>(query)).rows.map(({ line }) => line));
     const wanted = new Set(lines);
     for (const line of wanted) if (!found.has(line)) wrong.push(`${table} has no ${line}`);
-    for (const line of found) if (!wanted.has(line)) wrong.push(`${table} has ${line}, which the feed doesn't say`);
+    for (const line of found)
+      if (!wanted.has(line)) wrong.push(`${table} has ${line}, which the feed doesn't say`);
   }
   await client.end();
   return wrong;
@@ -107,7 +112,11 @@ async function compareTables(databaseUrl: string, { authors, books }: Feed): Pro
 function survivorIn(authors: Feed['authors'], id: string): string {
   let last = id;
   const seen = new Set<string>();
-  for (let into = authors.get(last)?.into; into !== undefined && !seen.has(into); into = authors.get(last)?.into) {
+  for (
+    let into = authors.get(last)?.into;
+    into !== undefined && !seen.has(into);
+    into = authors.get(last)?.into
+  ) {
     seen.add(into);
     last = into;
   }

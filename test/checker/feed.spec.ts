@@ -50,8 +50,17 @@ const effect = (n: number, more = {}) => ({
   commandId: `effect of ${n}`,
   ...more,
 });
-const renamed = (name: string, more = {}): Given => ({ stream: A, type: 'AuthorRenamed', data: { name }, ...more });
-const reverted = (change: string): Given => ({ stream: `change-${change}`, type: 'ChangeReverted', data: { change } });
+const renamed = (name: string, more = {}): Given => ({
+  stream: A,
+  type: 'AuthorRenamed',
+  data: { name },
+  ...more,
+});
+const reverted = (change: string): Given => ({
+  stream: `change-${change}`,
+  type: 'ChangeReverted',
+  data: { change },
+});
 
 const merged: Given[] = [
   added(A),
@@ -72,9 +81,18 @@ test.each<[string, Given[]]>([
   ['a merge', [...merged, relinked()]],
   [
     'a removal with its books',
-    [added(A), book, linked(A), { stream: A, type: 'AuthorRemoved', data: { books: 'remove-all' } }, { stream: BOOK, type: 'BookRemoved', ...effect(3) }],
+    [
+      added(A),
+      book,
+      linked(A),
+      { stream: A, type: 'AuthorRemoved', data: { books: 'remove-all' } },
+      { stream: BOOK, type: 'BookRemoved', ...effect(3) },
+    ],
   ],
-  ['a revert', [added(A), renamed('new'), reverted('command 1'), renamed(A, effect(2, { reverts: 'command 1' }))]],
+  [
+    'a revert',
+    [added(A), renamed('new'), reverted('command 1'), renamed(A, effect(2, { reverts: 'command 1' }))],
+  ],
   [
     'a revert that is reverted',
     [
@@ -99,28 +117,56 @@ test.each<[string, Given[], RegExp]>([
   ['a merge moves an author down', [...merged, relinked({ position: 2 })], /gap|position/],
   [
     'a removal takes a book that it should only unlink',
-    [added(A), book, linked(A), { stream: A, type: 'AuthorRemoved', data: { books: 'unlink' } }, { stream: BOOK, type: 'BookRemoved', ...effect(3) }],
+    [
+      added(A),
+      book,
+      linked(A),
+      { stream: A, type: 'AuthorRemoved', data: { books: 'unlink' } },
+      { stream: BOOK, type: 'BookRemoved', ...effect(3) },
+    ],
     /does not ask/,
   ],
   [
     'a revert takes back somebody’s later name',
-    [added(A), renamed('new'), renamed('later'), reverted('command 1'), renamed(A, effect(3, { reverts: 'command 1' }))],
+    [
+      added(A),
+      renamed('new'),
+      renamed('later'),
+      reverted('command 1'),
+      renamed(A, effect(3, { reverts: 'command 1' })),
+    ],
     /undoes what AuthorRenamed/,
   ],
   [
     'a revert removes a book that somebody else retitled',
-    [book, { stream: BOOK, type: 'BookRetitled', data: { title: 'Mine' } }, reverted('command 0'), { stream: BOOK, type: 'BookRemoved', ...effect(2, { reverts: 'command 0' }) }],
+    [
+      book,
+      { stream: BOOK, type: 'BookRetitled', data: { title: 'Mine' } },
+      reverted('command 0'),
+      { stream: BOOK, type: 'BookRemoved', ...effect(2, { reverts: 'command 0' }) },
+    ],
     /somebody set title/,
   ],
   ['a revert does nothing', [added(A), renamed('new'), reverted('command 1')], /is still what/],
   [
     'a restored book comes back without a link',
-    [added(A), book, linked(A), { stream: BOOK, type: 'BookRemoved' }, { stream: BOOK, type: 'BookRestored', data: { title: 'Book', authors: [] } }],
+    [
+      added(A),
+      book,
+      linked(A),
+      { stream: BOOK, type: 'BookRemoved' },
+      { stream: BOOK, type: 'BookRestored', data: { title: 'Book', authors: [] } },
+    ],
     /links were lost/,
   ],
   [
     'authors were merged in a circle',
-    [added(A), added(B), { stream: A, type: 'AuthorMerged', data: { into: id(B) } }, { stream: B, type: 'AuthorMerged', data: { into: id(A) } }],
+    [
+      added(A),
+      added(B),
+      { stream: A, type: 'AuthorMerged', data: { into: id(B) } },
+      { stream: B, type: 'AuthorMerged', data: { into: id(A) } },
+    ],
     /circle/,
   ],
 ])('it is found if %s', (_, events, expected) => {

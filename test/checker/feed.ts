@@ -192,7 +192,11 @@ export class Feed {
         before.status = type === 'AuthorMerged' ? 'merged' : 'removed';
         if (type === 'AuthorMerged') before.into = data['into'];
         before.by = event;
-        return this.set(event, 'existence', before.into && type === 'AuthorMerged' ? `merged ${before.into}` : NOTHING);
+        return this.set(
+          event,
+          'existence',
+          before.into && type === 'AuthorMerged' ? `merged ${before.into}` : NOTHING,
+        );
       }
       case 'AuthorRestored': {
         if (before.status === 'live') this.say(event, 'the author is live');
@@ -236,7 +240,8 @@ export class Feed {
     if (type === 'BookRestored') {
       if (before.status === 'live') this.say(event, 'the book is live');
       const ids = (data['authors'] as Link[]).map(({ authorId }) => authorId);
-      if (ids.join() !== before.links.map(({ authorId }) => authorId).join()) this.say(event, 'links were lost');
+      if (ids.join() !== before.links.map(({ authorId }) => authorId).join())
+        this.say(event, 'links were lost');
       before.status = 'live';
       before.links = before.links.map((link) => ({ ...link, by: event }));
       return this.set(event, 'existence', 'live');
@@ -256,11 +261,19 @@ export class Feed {
         return this.set(event, `link ${authorId}`, linkValue(roles, creditedAs));
       case 'BookLinkChanged':
         if (at(authorId) < 0) this.say(event, 'the author is not linked');
-        before.links = links.map((link) => (link.authorId === authorId ? { ...link, roles, creditedAs } : link));
+        before.links = links.map((link) =>
+          link.authorId === authorId ? { ...link, roles, creditedAs } : link,
+        );
         return this.set(event, `link ${authorId}`, linkValue(roles, creditedAs));
       case 'AuthorsReordered': {
         const ids = data['authorIds'] as string[];
-        if (!same(ids, links.map((link) => link.authorId))) this.say(event, 'it names other authors');
+        if (
+          !same(
+            ids,
+            links.map((link) => link.authorId),
+          )
+        )
+          this.say(event, 'it names other authors');
         before.links = ids.flatMap((each) => links[at(each)] ?? []);
         return;
       }
@@ -294,7 +307,8 @@ export class Feed {
     const author = idOf(cause.stream);
     const link = book.links.find(({ authorId }) => authorId === author);
     if (cause.type === 'ChangeReverted') {
-      if (event.reverts !== cause.data['change']) this.say(event, 'it undoes another change than its cause says');
+      if (event.reverts !== cause.data['change'])
+        this.say(event, 'it undoes another change than its cause says');
       return;
     }
     if (event.reverts) return this.say(event, 'its cause is no revert');
@@ -307,7 +321,8 @@ export class Feed {
       const fits = removes ? type === 'BookRemoved' : type === 'BookUnlinked' && data['authorId'] === author;
       if (mode === undefined || !fits) this.say(event, `a removal with books=${mode} does not ask for it`);
     } else if (cause.type === 'AuthorMerged') {
-      if (type !== 'BookRelinked' || data['from'] !== author) return this.say(event, 'a merge does not ask for it');
+      if (type !== 'BookRelinked' || data['from'] !== author)
+        return this.say(event, 'a merge does not ask for it');
       const into = book.links.find(({ authorId }) => authorId === data['authorId']);
       if (!this.chainOf(author).includes(data['authorId'] as string))
         this.say(event, 'the author was not merged into this one');
@@ -337,7 +352,9 @@ export class Feed {
   private isInEffect(change: string, seen = new Set<string>()): boolean {
     if (seen.has(change)) return true;
     seen.add(change);
-    return !(this.reverts.get(change) ?? []).some(({ correlationId }) => this.isInEffect(correlationId, seen));
+    return !(this.reverts.get(change) ?? []).some(({ correlationId }) =>
+      this.isInEffect(correlationId, seen),
+    );
   }
 
   /** What must hold when no policy has anything left to do. */

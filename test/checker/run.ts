@@ -58,7 +58,17 @@ await withPostgres(process.env['PG'], async (databaseUrl) => {
   const { commands, refused, repeated } = work.counts;
   const found = work.wrong.length + wrong.length;
   console.log(
-    JSON.stringify({ check: 'changes', minutes, callers, commands, refused, repeated, kills, events: feed.events, found }),
+    JSON.stringify({
+      check: 'changes',
+      minutes,
+      callers,
+      commands,
+      refused,
+      repeated,
+      kills,
+      events: feed.events,
+      found,
+    }),
   );
   if (found > 0) process.exitCode = 1;
 });
