@@ -229,7 +229,7 @@ export function importBook(
  * Refuses events that take a book beyond a limit. An older version may have let the book grow beyond a limit. Such a
  * book may stay as large, or shrink.
  */
-function withinLimits(before: Book, events: BookEvent[]): BookEvent[] {
+export function withinLimits(before: Book, events: BookEvent[]): BookEvent[] {
   const after = events.reduce(evolveBook, before);
   const linksOf = (book: Book) => (book.status === 'unknown' ? 0 : book.links.length);
   if (linksOf(after) > MAX_AUTHORS && linksOf(after) > linksOf(before)) throw new TooManyAuthors();
@@ -250,7 +250,7 @@ function bytesOf(book: Book): number {
     : Buffer.byteLength(JSON.stringify({ ...titleOf(rest), ...keyOf(rest), authors: links }));
 }
 
-const idsOf = (links: readonly Link[]): string[] => links.map(({ authorId }) => authorId);
+export const idsOf = (links: readonly Link[]): string[] => links.map(({ authorId }) => authorId);
 
 function live(book: Book): KnownBook {
   if (book.status === 'unknown') throw new BookNotFound();
@@ -258,7 +258,7 @@ function live(book: Book): KnownBook {
   return book;
 }
 
-const titleOf = ({ title, filedAs }: Title): Title => ({
+export const titleOf = ({ title, filedAs }: Title): Title => ({
   title,
   ...(filedAs !== undefined && { filedAs }),
 });
