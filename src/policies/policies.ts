@@ -204,6 +204,7 @@ export class Policies {
         }
       },
     };
+    const { linksFrom = 0n } = this.checkpoint ?? {};
     const running = new Map<string, Promise<void>>();
     let failure: { readonly error: unknown } | undefined;
     signal.addEventListener('abort', () => this.wake(), { once: true });
@@ -215,7 +216,7 @@ export class Policies {
           const key = keyOf(task);
           if (running.size >= MOST_TASKS || running.has(key)) continue;
           const run = async () => {
-            await new TaskRun(tools, task).run().catch((error: unknown) => (failure ??= { error }));
+            await new TaskRun(tools, task, task.cause <= linksFrom).run().catch((error: unknown) => (failure ??= { error }));
             running.delete(key);
             this.wake();
           };

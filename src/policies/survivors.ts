@@ -1,4 +1,4 @@
-import type { Author, AuthorStanding } from '../authors/author.js';
+import type { Author } from '../authors/author.js';
 import { authorStream, type AuthorEvent } from '../authors/author.events.js';
 import { understoodAuthor } from '../changes/understood.js';
 import type { EventStore, RecordedEvent } from '../event-store/event-store.js';
@@ -50,12 +50,6 @@ export class Survivors {
       const [first, ...rest] = circle;
       if (first) await this.takeBack(rest.reduce((a, b) => (a.position > b.position ? a : b), first));
     }
-  }
-
-  /** Whether an author can be linked, or the last survivor in the author's place. */
-  async standingOf(id: string): Promise<AuthorStanding> {
-    const last = await this.of(id);
-    return { id: last, status: (await this.author(last)).state.status };
   }
 
   /** In the name of whoever merged. The same process or another may do so at the same time: the events are the same. */

@@ -6,12 +6,12 @@ import { isUuid } from '../stored-data.js';
 import type { Gone, Taken, Task } from './policy-tables.js';
 
 /** The events that policies react to, whoever is gone. */
-export const TRIGGERS: readonly (AuthorEvent | ChangeEvent)['type'][] = [
+export const TRIGGERS: readonly string[] = [
   'AuthorRemoved',
   'AuthorRestored',
   'AuthorMerged',
   'ChangeReverted',
-];
+] satisfies (AuthorEvent | ChangeEvent)['type'][];
 
 /** The authors whom an event links to a book. A restored book's link to a removed author waits for the author. */
 function linkedBy(event: RecordedEvent): { readonly removed: readonly string[]; readonly merged: readonly string[] } {

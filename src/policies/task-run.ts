@@ -6,11 +6,12 @@ import type { LinkedBooks } from '../changes/linked-books.js';
 import type { LeftAlone, Undo } from '../changes/reversal.js';
 import { Reverts } from '../changes/reverts.js';
 import { understoodBook } from '../changes/understood.js';
-import { authorComesBack, undoInAuthor, undoInBook } from '../changes/undoing.js';
+import { Undoing } from '../changes/undoing.js';
 import type { DecidedEvent } from '../commands/streams.js';
 import {
   categoryOf,
   idOf,
+  StreamDeleted,
   type EventStore,
   type Position,
   type RecordedEvent,
@@ -22,6 +23,7 @@ import { isOutage, type Patience } from './patience.js';
 import type { Findings, LeftFact, OpenTask, PolicyTables, Progress } from './policy-tables.js';
 import { MOST_STREAMS } from './room.js';
 import type { Survivors } from './survivors.js';
+import { TRIGGERS } from './take-in.js';
 
 /** What tasks work with. */
 export interface Tools {
@@ -62,6 +64,7 @@ const MOST_FINDINGS = 10_000;
 /** Carries out one task, from where it stands. Progress is written about once a second, never for each stream. */
 export class TaskRun {
   private readonly reverts: Reverts;
+  private readonly read: (stream: string) => Promise<readonly RecordedEvent[]>;
   private parked: { stream: string; error: string }[] = [];
   private left: LeftFact[] = [];
   private changed: number;
@@ -71,12 +74,13 @@ export class TaskRun {
   constructor(
     private readonly tools: Tools,
     private readonly task: OpenTask,
+    /** Whether the task may have been done before, by policies that were begun anew since. */
+    private readonly again: boolean,
   ) {
     const { store, patience } = tools;
     this.changed = task.changed;
-    this.reverts = new Reverts({
-      readStream: (stream) => patience.until(() => store.readStream(stream)),
-    });
+    this.read = (stream) => patience.until(() => store.readStream(stream));
+    this.reverts = new Reverts({ readStream: this.read });
   }
 
   /** @throws GivenUp, AnotherLog. Whatever else fails is parked with the stream that it concerns. */
@@ -91,7 +95,7 @@ export class TaskRun {
           (patienceMs) => streams.reached(head, patienceMs),
           'the tables of changes do not follow the log',
         );
-        end = await this.carryOut(this.partsOf(cause), cause);
+        end = await this.carryOut(await this.partsOf(cause), cause);
       } catch (error) {
         if (isOutage(error)) throw error;
         this.park(cause.stream, error);
@@ -175,7 +179,7 @@ export class TaskRun {
     });
   }
 
-  private partsOf(cause: RecordedEvent): Part[] {
+  private async partsOf(cause: RecordedEvent): Promise<Part[]> {
     const event = cause as unknown as AuthorEvent | ChangeEvent;
     switch (event.type) {
       case 'AuthorRemoved':
@@ -226,57 +230,96 @@ export class TaskRun {
    * The streams of a change, as long as this revert of the change is in effect. Authors come back before books that link
    * them. Authors go after their books.
    */
-  private revert(cause: RecordedEvent, change: string): Part[] {
-    const { store, streams, books, patience, survivors } = this.tools;
-    const undo: Undo = { change, before: cause.position, by: cause.metadata.correlationId };
-    const stands = () => this.reverts.stands(cause);
-    const search =
-      (types?: readonly AuthorEvent['type'][]) =>
-      (filter: StreamFilter): Promise<StreamPage> =>
-        streams.ofChange(change, { ...filter, before: cause.position, ...(types && { types }) });
-    /** A stream that was reverted already stays: what was left alone then is found out again. */
-    const once =
-      (decide: Decide): Decide =>
-      async (history) => {
-        const acted = history.findIndex(({ metadata }) => metadata.causationId === cause.id);
-        if (acted < 0) return decide(history);
-        return { ...(await decide(history.slice(0, acted))), events: [] };
-      };
-    const booksSettled = async () => {
-      const head = (await patience.until(() => store.head())) ?? cause.position;
-      await patience.come((patienceMs) => books.reached(head, patienceMs), 'the tables do not follow the log');
+  private async revert(cause: RecordedEvent, change: string): Promise<Part[]> {
+    const { streams } = this.tools;
+    const before = cause.position;
+    const search = (filter: StreamFilter) => streams.ofChange(change, { ...filter, before });
+    const reacted = await this.reactedTo(change, before);
+    const undo: Undo = {
+      change,
+      before,
+      by: cause.metadata.correlationId,
+      causes: new Set(reacted.map(({ id }) => id)),
     };
-    const back: Part = {
-      category: AUTHOR,
-      search: search(['AuthorRemoved', 'AuthorMerged']),
-      begin: async () =>
-        (await stands())
-          ? once((history) =>
-              authorComesBack(history, undo) ? undoInAuthor(history, undo, 0) : { events: [] },
-            )
-          : undefined,
+    const part = (
+      category: string,
+      find: Part['search'],
+      decide: (undoing: Undoing, found: readonly string[]) => Decide | Promise<Decide>,
+    ): Part => ({
+      category,
+      search: find,
+      begin: async (found) =>
+        (await this.reverts.stands(cause)) ? decide(new Undoing(this.read, undo), found) : undefined,
+    });
+    const removers = [...new Set(reacted.map(({ stream }) => stream))];
+    return [
+      part(
+        AUTHOR,
+        async () => ({ streams: removers.filter((stream) => categoryOf(stream) === AUTHOR), next: undefined }),
+        (undoing) => (history) =>
+          undoing.comesBack(history) ? undoing.inAuthor(history, 0) : { events: [] },
+      ),
+      part(BOOK, search, (undoing) => (history) => undoing.inBook(history)),
+      part(AUTHOR, search, async (undoing, found) => {
+        const books = await this.booksOf(found, undoing, cause);
+        return async (history) => undoing.inAuthor(history, await books(idOf(history[0]?.stream ?? '')));
+      }),
+    ];
+  }
+
+  /** The events of a change to which policies react. Without them, no author of the change comes back. */
+  private async reactedTo(change: string, before: Position): Promise<RecordedEvent[]> {
+    const { streams, patience } = this.tools;
+    const found: RecordedEvent[] = [];
+    for (let after: Position | undefined, more = true; more;) {
+      const filter = { after, before, types: TRIGGERS };
+      const page = await patience.until(() => streams.ofChange(change, filter));
+      await inLanes(page.streams, async (stream) => {
+        const history = await this.read(stream).catch(noneIfDeleted);
+        for (const event of history)
+          if (event.position < before && event.metadata.correlationId === change && TRIGGERS.includes(event.type))
+            found.push(event);
+      });
+      after = page.next;
+      more = after !== undefined;
+    }
+    return found;
+  }
+
+  /**
+   * How many live books keep each of these authors in the catalogue. If the revert may have been carried out before, what
+   * was so then counts, and not what the tables say now.
+   */
+  private async booksOf(
+    authors: readonly string[],
+    undoing: Undoing,
+    cause: RecordedEvent,
+  ): Promise<(authorId: string) => Promise<number>> {
+    const { store, books, streams, patience } = this.tools;
+    const head = (await patience.until(() => store.head())) ?? cause.position;
+    await patience.come((patienceMs) => books.reached(head, patienceMs), 'the tables do not follow the log');
+    const counts = await patience.until(() => books.count(authors.map(idOf)));
+    return async (authorId) => {
+      const count = counts.get(authorId) ?? 0;
+      if (count > 0 || !this.again) return count;
+      for (let after: Position | undefined, more = true; more;) {
+        const page = await patience.until(() => streams.ofAuthor(authorId, { category: BOOK, after }));
+        for (const stream of page.streams)
+          if (undoing.holds(await this.read(stream), authorId)) return 1;
+        after = page.next;
+        more = after !== undefined;
+      }
+      return 0;
     };
-    const ofBooks: Part = {
-      category: BOOK,
-      search: search(),
-      begin: async () =>
-        (await stands()) ? once((history) => undoInBook(history, undo, (id) => survivors.standingOf(id))) : undefined,
-    };
-    const gone: Part = {
-      category: AUTHOR,
-      search: search(),
-      begin: async (found) => {
-        if (!(await stands())) return undefined;
-        await booksSettled();
-        const counts = await patience.until(() => books.count(found.map(idOf)));
-        return once((history) => undoInAuthor(history, undo, counts.get(idOf(history[0]?.stream ?? '')) ?? 0));
-      },
-    };
-    return [back, ofBooks, gone];
   }
 }
 
 const nothing: Decide = () => ({ events: [] });
+
+function noneIfDeleted(error: unknown): never[] {
+  if (error instanceof StreamDeleted) return [];
+  throw error;
+}
 
 /** Works on some streams at a time. Each has settled when this ends. */
 async function inLanes(streams: readonly string[], work: (stream: string) => Promise<void>): Promise<void> {
