@@ -6,7 +6,7 @@ import { JSON_TYPE, NDJSON } from './media-types.js';
 import { Offers } from './offer.guard.js';
 import { changeAnswer, MAX_WAIT_S } from './prefer.js';
 import { PROBLEM_JSON } from './problem.js';
-import { schemaFor, Schemas, type Schema } from './schemas.js';
+import { canonicalUuid, schemaFor, Schemas, type Schema } from './schemas.js';
 
 type JsonSchema = Record<string, unknown>;
 
@@ -29,6 +29,7 @@ export const problemSchema = z.object({
   title: z.string(),
   status: z.int(),
   detail: z.string(),
+  survivor: canonicalUuid.optional().describe('of author-merged: the author who took over'),
   errors: z
     .array(z.object({ pointer: z.string(), rule: z.string(), detail: z.string() }))
     .optional()
@@ -111,7 +112,10 @@ export function DescribeCommand(
     position: { description: 'the position of the answer', schema: { type: 'string' as const } },
     etag: REVISION,
     ...(waits && {
-      'preference-applied': { description: 'the preference that was heeded', schema: { type: 'string' as const } },
+      'preference-applied': {
+        description: 'the preference that was heeded',
+        schema: { type: 'string' as const },
+      },
     }),
   };
   const content = { [JSON_TYPE]: { schema: outputSchema(answer) as never } };
@@ -127,7 +131,12 @@ export function DescribeCommand(
     ApiHeader({ name: 'X-Correlation-Id', description: 'the change that the command is part of' }),
     ApiHeader({ name: 'traceparent', description: 'W3C trace context' }),
     ...(waits
-      ? [ApiHeader({ name: 'Prefer', description: `wait=N: wait up to N seconds, ${MAX_WAIT_S} at most, for the end of the change` })]
+      ? [
+          ApiHeader({
+            name: 'Prefer',
+            description: `wait=N: wait up to N seconds, ${MAX_WAIT_S} at most, for the end of the change`,
+          }),
+        ]
       : []),
     ApiHeader({ name: 'If-Match', description: 'the ETag that the resource must have; otherwise 412' }),
     ApiHeader({ name: 'If-None-Match', description: '*: only if the resource is not there; otherwise 412' }),
