@@ -8,6 +8,8 @@ export abstract class DomainError extends Error {
   abstract readonly rule: string;
   /** JSON pointer to the part of the request that breaks the rule. */
   pointer?: string;
+  /** What a program needs to go on, by the names of the problem's members: such as the id of a survivor. */
+  readonly members: Readonly<Record<string, string>> = {};
 
   /** Sets the pointer to the part of the request, and returns this error. */
   at(pointer: string): this {

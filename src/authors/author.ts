@@ -1,5 +1,5 @@
 import { DomainError } from '../domain-error.js';
-import type { AuthorEvent, FromSource } from './author.events.js';
+import type { AuthorEvent, BooksOfRemoved, FromSource } from './author.events.js';
 
 /** The state of an author, as commands on that author need it. */
 export type Author =
@@ -9,6 +9,8 @@ export type Author =
       readonly name: string;
       /** The author whom this one was merged into. Such an author is not live. */
       readonly mergedInto?: string;
+      /** Whether a revert removed the author. Then an import brings the author back. */
+      readonly reverted?: true;
     } & FromSource);
 
 /** Whether an author can be linked. A merged author's place is taken by the last survivor. */
@@ -16,28 +18,39 @@ export interface AuthorStanding {
   /** Id of the author, or of the last survivor. */
   readonly id: string;
   readonly status: Author['status'];
+  /** The name of the author who was asked for, if that author was merged: what a book prints if it says nothing else. */
+  readonly formerName?: string;
 }
 
 export const unknownAuthor: Author = { status: 'unknown' };
 
-export function evolveAuthor(author: Author, event: AuthorEvent): Author {
+/** An event that was recorded has metadata, and an event that a decision returns has none. */
+export function evolveAuthor(author: Author, event: AuthorEvent & MaybeReverting): Author {
+  const key = author.status === 'unknown' ? undefined : author.key;
   switch (event.type) {
     case 'AuthorAdded':
       return { status: 'live', name: event.data.name, key: event.data.key };
     case 'AuthorRenamed':
-      return { ...author, status: 'live', name: event.data.name };
-    case 'AuthorRestored': {
-      const { name, key = author.status === 'unknown' ? undefined : author.key } = event.data;
-      return { status: 'live', name, key };
-    }
+      return { status: 'live', name: event.data.name, key };
+    case 'AuthorRestored':
+      return { status: 'live', name: event.data.name, key: event.data.key ?? key };
     case 'AuthorRemoved':
-      return author.status === 'unknown' ? author : { ...author, status: 'removed' };
+      if (author.status === 'unknown') return author;
+      return { status: 'removed', name: author.name, key, ...revertedBy(event) };
     case 'AuthorMerged':
-      return author.status === 'unknown'
-        ? author
-        : { ...author, status: 'removed', mergedInto: event.data.into };
+      if (author.status === 'unknown') return author;
+      return { status: 'removed', name: author.name, key, mergedInto: event.data.into };
   }
 }
+
+/** The part of a recorded event's metadata that a fold looks at. */
+export interface MaybeReverting {
+  readonly metadata?: { readonly reverts?: string };
+}
+
+/** Part of the state of what an event removed: whether the event was part of a revert. */
+export const revertedBy = ({ metadata }: MaybeReverting): { readonly reverted?: true } =>
+  metadata?.reverts === undefined ? {} : { reverted: true };
 
 export function addAuthor(author: Author, { name, key }: { name: string } & FromSource): AuthorEvent[] {
   if (author.status !== 'unknown') throw new AuthorAlreadyExists();
@@ -49,31 +62,70 @@ export function renameAuthor(author: Author, command: { name: string }): AuthorE
   return name === command.name ? [] : [{ type: 'AuthorRenamed', data: { name: command.name } }];
 }
 
-/** @param command.books how many books are linked to the author. */
-export function removeAuthor(author: Author, command: { books: number }): AuthorEvent[] {
-  if (author.status === 'unknown') throw new AuthorNotFound();
-  if (author.status === 'removed') return [];
-  if (command.books > 0) throw new AuthorHasBooks(command.books);
+/**
+ * @param command.books what the removal does to books; or how many books are linked to the author, who is then removed
+ *        only without books.
+ */
+export function removeAuthor(author: Author, command: { books: BooksOfRemoved | number }): AuthorEvent[] {
+  const { books } = command;
+  if (unmerged(author).status === 'removed') return [];
+  if (typeof books !== 'number') return [{ type: 'AuthorRemoved', data: { books } }];
+  if (books > 0) throw new AuthorHasBooks(books);
   return [{ type: 'AuthorRemoved', data: {} }];
 }
 
 export function restoreAuthor(author: Author): AuthorEvent[] {
-  if (author.status === 'unknown') throw new AuthorNotFound();
-  const { status, name, key } = author;
+  const { status, name, key } = unmerged(author);
   return status === 'live'
     ? []
     : [{ type: 'AuthorRestored', data: { name, ...(key !== undefined && { key }) } }];
 }
 
-/** An imported line states the wanted author: added if unknown, renamed if the name differs. */
-export function importAuthor(author: Author, command: { name: string } & FromSource): AuthorEvent[] {
-  return author.status === 'unknown' ? addAuthor(author, command) : renameAuthor(author, command);
+/**
+ * The author is the same person as another. A merge that was done before changes nothing.
+ * @param command.id of the author.
+ * @param command.into the standing of the author who takes over: a merged author's last survivor takes over.
+ * @param command.survivor the author's own last survivor; undefined unless the author is merged.
+ */
+export function mergeAuthor(
+  author: Author,
+  { id, into, survivor }: { id: string; into: AuthorStanding; survivor?: string | undefined },
+): AuthorEvent[] {
+  if (isMerged(author) && into.id === survivor) return [];
+  live(author);
+  if (into.id === id) throw new MergedIntoItself().at('/into');
+  if (into.status === 'unknown') throw new AuthorNotFound().at('/into');
+  if (into.status === 'removed') throw new AuthorIsRemoved().at('/into');
+  return [{ type: 'AuthorMerged', data: { into: into.id } }];
 }
 
-function live(author: Author): Author & { status: 'live' | 'removed' } {
+/**
+ * An imported line states the wanted author: added if unknown, renamed if the name differs. An author whom a revert
+ * removed is restored. Of a merged author, the line says nothing: the survivor has another name.
+ */
+export function importAuthor(author: Author, command: { name: string } & FromSource): AuthorEvent[] {
+  if (author.status === 'unknown') return addAuthor(author, command);
+  if (isMerged(author)) return [];
+  if (!author.reverted) return renameAuthor(author, command);
+  const restored = restoreAuthor(author);
+  return [...restored, ...renameAuthor(restored.reduce(evolveAuthor, author), command)];
+}
+
+export const isMerged = (author: Author): author is KnownAuthor & { readonly mergedInto: string } =>
+  author.status !== 'unknown' && author.mergedInto !== undefined;
+
+type KnownAuthor = Exclude<Author, { status: 'unknown' }>;
+
+function unmerged(author: Author): KnownAuthor {
   if (author.status === 'unknown') throw new AuthorNotFound();
-  if (author.status === 'removed') throw new AuthorIsRemoved();
+  if (isMerged(author)) throw new AuthorIsMerged(author.mergedInto);
   return author;
+}
+
+function live(author: Author): KnownAuthor {
+  const known = unmerged(author);
+  if (known.status === 'removed') throw new AuthorIsRemoved();
+  return known;
 }
 
 export class AuthorNotFound extends DomainError {
@@ -102,8 +154,18 @@ export class AuthorHasBooks extends DomainError {
   }
 }
 
-export class MergingNotAvailable extends DomainError {
+export class AuthorIsMerged extends DomainError {
   readonly kind = 'conflict';
-  readonly rule = 'merging-not-available';
-  override message = 'Merging authors is not available yet.';
+  readonly rule = 'author-merged';
+  override readonly members: { readonly survivor: string };
+  constructor(survivor: string) {
+    super(`The author was merged into the author ${survivor}; change that author instead.`);
+    this.members = { survivor };
+  }
+}
+
+export class MergedIntoItself extends DomainError {
+  readonly kind = 'unprocessable';
+  readonly rule = 'merged-into-itself';
+  override message = 'An author cannot be merged into itself, nor into an author who was merged into it.';
 }

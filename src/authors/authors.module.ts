@@ -4,6 +4,8 @@ import { CommandAnswers } from '../http/command-answer.js';
 import { AddAuthorHandler } from './add-author.js';
 import { AuthorsController } from './authors.controller.js';
 import { Authors } from './authors.js';
+import { MergeAuthorHandler } from './merge-author.js';
+import { Previews } from './preview.js';
 import { RemoveAuthorHandler } from './remove-author.js';
 import { RenameAuthorHandler } from './rename-author.js';
 import { RestoreAuthorHandler } from './restore-author.js';
@@ -14,9 +16,11 @@ import { RestoreAuthorHandler } from './restore-author.js';
   providers: [
     Authors,
     CommandAnswers,
+    Previews,
     AddAuthorHandler,
     RenameAuthorHandler,
     RemoveAuthorHandler,
+    MergeAuthorHandler,
     RestoreAuthorHandler,
   ],
   exports: [Authors],

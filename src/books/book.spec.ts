@@ -9,6 +9,8 @@ import {
   importBook,
   linkAuthor,
   MAX_BOOK_BYTES,
+  redirect,
+  redirectsOf,
   removeBook,
   reorderAuthors,
   restoreBook,
@@ -235,6 +237,137 @@ describe('removing and restoring a book', () => {
         type: 'BookRestored',
         data: { title, authors: [{ authorId: 'a', roles: ['editor'], creditedAs: 'A.' }] },
       }));
+});
+
+describe('a request that names a merged author', () => {
+  const old = (rest: Partial<LinkWish> = {}) =>
+    wish('new', { merged: { id: 'old', name: 'Old Name' }, ...rest });
+
+  test('links the survivor, and the book prints the name of the merged author', () =>
+    given(added)
+      .when((book) => linkAuthor(book, old()))
+      .then(linked('new', 1, ['author'], 'Old Name')));
+  test('keeps the credit that the request has', () =>
+    given(added)
+      .when((book) => linkAuthor(book, old({ creditedAs: 'O. Name' })))
+      .then(linked('new', 1, ['author'], 'O. Name')));
+  test('changes the link of a survivor who is on the book already', () => {
+    given(added, linked('new', 1))
+      .when((book) => linkAuthor(book, old()))
+      .nothing();
+    given(added, linked('new', 1))
+      .when((book) => linkAuthor(book, old({ roles: ['editor'] })))
+      .then({ type: 'BookLinkChanged', data: { authorId: 'new', roles: ['editor'], creditedAs: null } });
+  });
+  test('means the link to the merged author as long as the book has that link', () => {
+    given(added, linked('old', 1), linked('new', 2))
+      .when((book) => linkAuthor(book, old({ roles: ['editor'] })))
+      .then({ type: 'BookLinkChanged', data: { authorId: 'old', roles: ['editor'], creditedAs: null } });
+    given(added, linked('old', 1), linked('new', 2))
+      .when((book) => unlinkAuthor(book, old()))
+      .then(unlinked('old'));
+  });
+  test('unlinks the survivor', () =>
+    given(added, linked('new', 1))
+      .when((book) => unlinkAuthor(book, old()))
+      .then(unlinked('new')));
+  test('is refused if the survivor was removed', () => {
+    given(added)
+      .when((book) => linkAuthor(book, old({ author: 'removed' })))
+      .refuses('author-removed');
+    given()
+      .when((book) => addBook(book, { title, authors: [old({ author: 'removed' })] }))
+      .refuses('author-removed', '/authors/0/authorId');
+  });
+  test('and the survivor too unites the entries, and the book prints what the survivor has', () => {
+    const authors = [
+      wish('a'),
+      old({ roles: ['editor'] }),
+      wish('b'),
+      wish('new', { roles: ['translator'] }),
+    ];
+    given()
+      .when((book) => addBook(book, { title, authors }))
+      .then(added, linked('a', 1), linked('new', 2, ['editor', 'translator']), linked('b', 3));
+  });
+  test('and was imported before the merge changes nothing', () => {
+    const relinked: BookEvent = {
+      type: 'BookRelinked',
+      data: { from: 'old', authorId: 'new', position: 1, roles: ['editor'], creditedAs: 'Old Name' },
+    };
+    const authors = [old({ roles: ['editor'], creditedAs: null }), wish('b', { creditedAs: null })];
+    given(added, linked('old', 1, ['editor']), linked('b', 2), relinked)
+      .when((book) => importBook(book, { title, authors }))
+      .nothing();
+    given(added, linked('old', 1, ['editor']), linked('b', 2))
+      .when((book) => importBook(book, { title, authors }))
+      .nothing();
+  });
+  test('is told whose place is taken, except where the book still has the link', () => {
+    const authors = [old(), wish('b'), old({ roles: ['editor'] })];
+    expect(redirectsOf(unknownBook, authors)).toEqual([{ from: 'old', to: 'new' }]);
+    expect(redirectsOf([added, linked('new', 1)].reduce(evolveBook, unknownBook), authors)).toHaveLength(1);
+    expect(redirectsOf([added, linked('old', 1)].reduce(evolveBook, unknownBook), authors)).toEqual([]);
+  });
+  test('orders the survivor, once, at the first place', () => {
+    const redirects = [{ from: 'old', to: 'new' }];
+    expect(redirect(['b', 'old', 'c', 'new'], redirects)).toEqual(['b', 'new', 'c']);
+    expect(redirect(['old', 'old'], redirects)).toEqual(['old', 'old']);
+    expect(redirect(['b', 'b'], [])).toEqual(['b', 'b']);
+  });
+});
+
+describe('relinking a book', () => {
+  const relinked = (from: string, authorId: string, position: number): BookEvent => ({
+    type: 'BookRelinked',
+    data: { from, authorId, position, roles: ['editor'], creditedAs: 'Both' },
+  });
+  const after = (...events: BookEvent[]) => {
+    const book = [added, linked('a', 1), linked('b', 2), linked('c', 3), ...events].reduce(
+      evolveBook,
+      unknownBook,
+    );
+    return book.status === 'unknown' ? [] : book.links.map((link) => link.authorId);
+  };
+
+  test('puts one author in the place of another, who may be in the list already', () => {
+    expect(after(relinked('b', 'x', 2))).toEqual(['a', 'x', 'c']);
+    expect(after(relinked('a', 'c', 1))).toEqual(['c', 'b']);
+    expect(after(relinked('c', 'a', 1))).toEqual(['a', 'b']);
+    expect(after(relinked('a', 'c', 2))).toEqual(['b', 'c']);
+  });
+  test('gives the author the link of the event', () =>
+    given(added, linked('a', 1), linked('b', 2), relinked('b', 'a', 1))
+      .when((book) => linkAuthor(book, wish('a', { roles: ['editor'], creditedAs: 'Both', position: 1 })))
+      .nothing());
+});
+
+describe('an imported line of a book that was removed', () => {
+  const restored: BookEvent = {
+    type: 'BookRestored',
+    data: { title, authors: [{ authorId: 'a', roles: ['author'], creditedAs: null }] },
+  };
+  const reverting = { ...removed, metadata: { reverts: 'import' } };
+
+  test('by a revert brings the book back, then makes the book as the line says', () => {
+    given(added, linked('a', 1), reverting)
+      .when((book) => importBook(book, { title, authors: [wish('a', { creditedAs: null })] }))
+      .then(restored);
+    given(added, linked('a', 1), reverting)
+      .when((book) => importBook(book, { title: 'Mort', authors: [wish('b')] }))
+      .then(restored, { type: 'BookRetitled', data: { title: 'Mort' } }, unlinked('a'), linked('b', 1));
+    given(added, linked('a', 1), reverting)
+      .when((book) => importBook(book, { title, authors: undefined }))
+      .then(restored);
+  });
+  test('by a caller is refused, also after a revert', () => {
+    given(added, removed)
+      .when((book) => importBook(book, { title, authors: undefined }))
+      .refuses('book-removed');
+    given(added, linked('a', 1), reverting, restored, removed)
+      .when((book) => importBook(book, { title, authors: undefined }))
+      .refuses('book-removed');
+  });
 });
 
 describe('a link whose author was removed', () => {

@@ -1,6 +1,13 @@
-import { AuthorIsRemoved, AuthorNotFound, type Author } from '../authors/author.js';
+import {
+  AuthorIsRemoved,
+  AuthorNotFound,
+  revertedBy,
+  type Author,
+  type MaybeReverting,
+} from '../authors/author.js';
 import type { FromSource } from '../authors/author.events.js';
 import { DomainError } from '../domain-error.js';
+import type { Redirect } from '../redirect.js';
 import type { Title } from '../text.js';
 import type { BookEvent, Link } from './book.events.js';
 import { MAX_APPEND_BYTES } from '../stored-data.js';
@@ -9,7 +16,13 @@ import { roleSet, type Role } from './roles.js';
 /** The state of a book, as commands need it. Includes the links, so one revision covers the rules about links. */
 export type Book =
   | { readonly status: 'unknown' }
-  | ({ readonly status: 'live' | 'removed'; readonly links: readonly Link[] } & Title & FromSource);
+  | ({
+      readonly status: 'live' | 'removed';
+      readonly links: readonly Link[];
+      /** Whether a revert removed the book. Then an import brings the book back. */
+      readonly reverted?: true;
+    } & Title &
+      FromSource);
 
 type KnownBook = Exclude<Book, { status: 'unknown' }>;
 
@@ -25,7 +38,8 @@ export const MAX_LISTED = 2 * MAX_AUTHORS;
  */
 export const MAX_BOOK_BYTES = 786_432;
 
-export function evolveBook(book: Book, event: BookEvent): Book {
+/** An event that was recorded has metadata, and an event that a decision returns has none. */
+export function evolveBook(book: Book, event: BookEvent & MaybeReverting): Book {
   if (event.type === 'BookAdded') {
     const { title, filedAs, key } = event.data;
     return { status: 'live', title, filedAs, key, links: [] };
@@ -56,22 +70,25 @@ export function evolveBook(book: Book, event: BookEvent): Book {
       return { ...book, links: others.toSpliced(position - 1, 0, link) };
     }
     case 'BookRemoved':
-      return { ...book, status: 'removed' };
-    case 'BookRestored':
-      return {
-        ...book,
-        status: 'live',
-        title: event.data.title,
-        filedAs: event.data.filedAs,
-        links: event.data.authors,
-      };
+      return { ...book, status: 'removed', ...revertedBy(event) };
+    case 'BookRestored': {
+      const { title, filedAs, authors: links } = event.data;
+      return { status: 'live', title, filedAs, key: book.key, links };
+    }
   }
 }
 
-/** A request to link an author, with the author's current status. */
-export interface LinkWish {
+/** An author as a request names it, with the author's standing. */
+export interface NamedAuthor {
+  /** Of the author who can be linked: of the last survivor, if the author that the request names was merged. */
   readonly authorId: string;
   readonly author: Author['status'];
+  /** The merged author that the request names. */
+  readonly merged?: { readonly id: string; readonly name: string } | undefined;
+}
+
+/** A request to link an author. */
+export interface LinkWish extends NamedAuthor {
   readonly position?: number | undefined;
   readonly roles?: readonly Role[] | undefined;
   readonly creditedAs?: string | null | undefined;
@@ -83,31 +100,54 @@ export function addBook(
 ): BookEvent[] {
   if (book.status !== 'unknown') throw new BookAlreadyExists();
   const events: BookEvent[] = [{ type: 'BookAdded', data: { ...titleOf(command), ...keyOf(command) } }];
-  listed(command.authors).forEach((wish, index) => events.push(linked(wish, index + 1)));
+  listed(command.authors, book).forEach((wish, index) => events.push(linked(wish, index + 1)));
   return withinLimits(book, events);
+}
+
+/**
+ * Whom a request means. A merged author stands for the last survivor. But a merge takes its time, and as long as the book
+ * still links the merged author, the request means that link.
+ */
+function meant<Named extends Pick<NamedAuthor, 'authorId' | 'merged'>>(named: Named, book: Book): Named {
+  const { merged } = named;
+  return merged && linksTo(book, merged.id) ? { ...named, authorId: merged.id, merged: undefined } : named;
+}
+
+/** The authors of a request whose place is taken by others. */
+export function redirectsOf(book: Book, named: readonly NamedAuthor[]): Redirect[] {
+  const redirects = named.flatMap((one) => {
+    const { merged, authorId } = meant(one, book);
+    return merged ? [[merged.id, authorId] as const] : [];
+  });
+  return [...new Map(redirects)].map(([from, to]) => ({ from, to }));
 }
 
 /**
  * The authors of a list, who must be linkable or linked already. An author who is listed several times has one link: at
  * the first place, in all the roles, with the first credit that there is.
- * @param linkedNow ids of the book's authors.
  */
-function listed(authors: readonly LinkWish[], linkedNow: ReadonlySet<string> = new Set()): LinkWish[] {
+function listed(authors: readonly LinkWish[], book: Book): LinkWish[] {
   const wishes = new Map<string, LinkWish>();
-  authors.forEach((wish, index) => {
-    const { authorId, author, roles = AS_AUTHOR, creditedAs } = wish;
-    if (author !== 'live' && !linkedNow.has(authorId))
+  authors.forEach((named, index) => {
+    const wish = meant(named, book);
+    const { authorId, author, roles = AS_AUTHOR, creditedAs, merged } = wish;
+    if (author !== 'live' && !linksTo(book, authorId))
       throw new AuthorNotLinkable(author).at(`/authors/${index}/authorId`);
     const first = wishes.get(authorId);
     const united = first && {
       ...first,
       roles: [...(first.roles ?? AS_AUTHOR), ...roles],
       creditedAs: first.creditedAs ?? creditedAs,
+      // A list that names the survivor too says what the book prints for the survivor.
+      merged: merged && first.merged,
     };
     wishes.set(authorId, united ?? wish);
   });
   return [...wishes.values()];
 }
+
+/** The credit of a new link. A book that names a merged author and no other credit prints the name of that author. */
+const creditOf = ({ creditedAs, merged }: LinkWish): string | null => creditedAs ?? merged?.name ?? null;
 
 export const retitleBook = (book: Book, command: Title): BookEvent[] =>
   withinLimits(book, retitle(book, command));
@@ -126,8 +166,9 @@ function retitle(book: Book, command: Title): BookEvent[] {
  */
 export const linkAuthor = (book: Book, wish: LinkWish): BookEvent[] => withinLimits(book, link(book, wish));
 
-function link(book: Book, wish: LinkWish): BookEvent[] {
+function link(book: Book, named: LinkWish): BookEvent[] {
   const { links } = live(book);
+  const wish = meant(named, book);
   const index = links.findIndex(({ authorId }) => authorId === wish.authorId);
   const current = links[index];
   if (!current && wish.author === 'unknown') throw new AuthorNotFound();
@@ -138,7 +179,7 @@ function link(book: Book, wish: LinkWish): BookEvent[] {
 
   const events: BookEvent[] = [];
   const roles = wish.roles ? roleSet(wish.roles) : current.roles;
-  const creditedAs = wish.creditedAs === undefined ? current.creditedAs : wish.creditedAs;
+  const creditedAs = wish.creditedAs === undefined ? current.creditedAs : creditOf(wish);
   if (roles.join() !== current.roles.join() || creditedAs !== current.creditedAs)
     events.push({ type: 'BookLinkChanged', data: { authorId: wish.authorId, roles, creditedAs } });
   if (wish.position !== undefined && wish.position !== index + 1) {
@@ -150,9 +191,10 @@ function link(book: Book, wish: LinkWish): BookEvent[] {
   return events;
 }
 
-export function unlinkAuthor(book: Book, command: { authorId: string }): BookEvent[] {
-  const linkedNow = idsOf(live(book).links).includes(command.authorId);
-  return linkedNow ? [{ type: 'BookUnlinked', data: { authorId: command.authorId } }] : [];
+export function unlinkAuthor(book: Book, command: Pick<NamedAuthor, 'authorId' | 'merged'>): BookEvent[] {
+  const { links } = live(book);
+  const { authorId } = meant(command, book);
+  return idsOf(links).includes(authorId) ? [{ type: 'BookUnlinked', data: { authorId } }] : [];
 }
 
 /**
@@ -184,6 +226,22 @@ export function leftOutOf(book: Book, authorIds: readonly string[]): string[] {
   return book.status === 'unknown' ? [] : idsOf(book.links).filter((id) => !named.has(id));
 }
 
+/** The authors that a list names, and the book does not link. */
+export function notLinkedBy(book: Book, authorIds: readonly string[]): string[] {
+  const linkedNow = new Set(book.status === 'unknown' ? [] : idsOf(book.links));
+  return authorIds.filter((id) => !linkedNow.has(id));
+}
+
+/**
+ * A list of authors, with survivors in the place of merged authors. Two who were merged are one, at the first place. An id
+ * that the list names twice stays there twice.
+ */
+export function redirect(authorIds: readonly string[], redirects: readonly Redirect[]): readonly string[] {
+  if (new Set(authorIds).size < authorIds.length) return authorIds;
+  const survivors = new Map(redirects.map(({ from, to }) => [from, to]));
+  return [...new Set(authorIds.map((id) => survivors.get(id) ?? id))];
+}
+
 /** A book that no append can carry as a whole could not be restored. Only an older version let a book grow so large. */
 export function removeBook(book: Book): BookEvent[] {
   if (book.status === 'unknown') throw new BookNotFound();
@@ -200,24 +258,26 @@ export function restoreBook(book: Book): BookEvent[] {
 }
 
 /**
- * An imported line states the wanted book. An unknown book is added; a known book is retitled. If the line lists
- * authors, the book is linked to exactly these authors, in this order. Only differences become events.
+ * An imported line states the wanted book. An unknown book is added; a known book is retitled; a book that a revert
+ * removed is restored first. If the line lists authors, the book is linked to exactly these authors, in this order. Only
+ * differences become events.
  */
 export function importBook(
   book: Book,
   command: Title & FromSource & { authors: readonly Omit<LinkWish, 'position'>[] | undefined },
 ): BookEvent[] {
   if (book.status === 'unknown') return addBook(book, { ...command, authors: command.authors ?? [] });
-  const events = retitle(book, command);
-  if (!command.authors) return withinLimits(book, events);
-  const linkedNow = idsOf(live(book).links);
-  const authors = listed(command.authors, new Set(linkedNow));
-
   let state: Book = book;
+  const events: BookEvent[] = [];
   const take = (decided: BookEvent[]) => {
     events.push(...decided);
     state = decided.reduce(evolveBook, state);
   };
+  if (book.reverted) take(restoreBook(book));
+  take(retitle(state, command));
+  if (!command.authors) return withinLimits(book, events);
+  const linkedNow = idsOf(live(state).links);
+  const authors = listed(command.authors, book);
   const wanted = new Set(authors.map((wish) => wish.authorId));
   for (const authorId of linkedNow) if (!wanted.has(authorId)) take(unlinkAuthor(state, { authorId }));
   for (const wish of authors) take(link(state, wish));
@@ -229,7 +289,7 @@ export function importBook(
  * Refuses events that take a book beyond a limit. An older version may have let the book grow beyond a limit. Such a
  * book may stay as large, or shrink.
  */
-function withinLimits(before: Book, events: BookEvent[]): BookEvent[] {
+export function withinLimits(before: Book, events: BookEvent[]): BookEvent[] {
   const after = events.reduce(evolveBook, before);
   const linksOf = (book: Book) => (book.status === 'unknown' ? 0 : book.links.length);
   if (linksOf(after) > MAX_AUTHORS && linksOf(after) > linksOf(before)) throw new TooManyAuthors();
@@ -250,7 +310,10 @@ function bytesOf(book: Book): number {
     : Buffer.byteLength(JSON.stringify({ ...titleOf(rest), ...keyOf(rest), authors: links }));
 }
 
-const idsOf = (links: readonly Link[]): string[] => links.map(({ authorId }) => authorId);
+export const idsOf = (links: readonly Link[]): string[] => links.map(({ authorId }) => authorId);
+
+const linksTo = (book: Book, id: string): boolean =>
+  book.status !== 'unknown' && book.links.some(({ authorId }) => authorId === id);
 
 function live(book: Book): KnownBook {
   if (book.status === 'unknown') throw new BookNotFound();
@@ -258,7 +321,7 @@ function live(book: Book): KnownBook {
   return book;
 }
 
-const titleOf = ({ title, filedAs }: Title): Title => ({
+export const titleOf = ({ title, filedAs }: Title): Title => ({
   title,
   ...(filedAs !== undefined && { filedAs }),
 });
@@ -270,7 +333,7 @@ function linked(wish: LinkWish, position: number): BookEvent {
   const roles = roleSet(wish.roles ?? AS_AUTHOR);
   return {
     type: 'BookLinked',
-    data: { authorId: wish.authorId, position, roles, creditedAs: wish.creditedAs ?? null },
+    data: { authorId: wish.authorId, position, roles, creditedAs: creditOf(wish) },
   };
 }
 

@@ -2,7 +2,7 @@ import { Controller, Delete, HttpCode, Patch, Post, Put, Res } from '@nestjs/com
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { Commands } from '../commands/commands.js';
-import { commandAnswer, CommandAnswers, type CommandAnswer } from '../http/command-answer.js';
+import { commandAnswer, CommandAnswers, linkAnswer, type CommandAnswer } from '../http/command-answer.js';
 import { Context, type HttpCommandContext } from '../http/request-context.js';
 import { DescribeCommand } from '../http/describe.js';
 import { canonicalUuid, list, uuid, type Schemas, type Valid } from '../http/schemas.js';
@@ -44,7 +44,7 @@ const restored = commandAnswer.extend({
     .array(z.object({ id: canonicalUuid, reason: z.enum(WAITING_REASONS) }))
     .optional()
     .describe(
-      `only if links wait for their author: the first ${MAX_WAITING}; such a link is back when its author is`,
+      `only if links wait for their author: the first ${MAX_WAITING}; such a link is back when its author is, or when the survivor has taken the place of a merged author`,
     ),
   moreWaitingAuthors: z.int().optional().describe('how many more links wait'),
 });
@@ -59,6 +59,7 @@ export class BooksController {
   @Post()
   @DescribeCommand({
     summary: 'Add a book, with its authors in one step',
+    answer: linkAnswer,
     body: newBook,
     creates: true,
     problems: {
@@ -128,6 +129,7 @@ export class BooksController {
   @Put(':id/authors/:authorId')
   @DescribeCommand({
     summary: 'Link an author to a book, or change the link; fields that the body leaves out stay unchanged',
+    answer: linkAnswer,
     ids: ['id', 'authorId'],
     body: linkChange,
     problems: {
@@ -148,7 +150,12 @@ export class BooksController {
   }
 
   @Delete(':id/authors/:authorId')
-  @DescribeCommand({ summary: 'Unlink an author from a book', ids: ['id', 'authorId'], problems: LIVE })
+  @DescribeCommand({
+    summary: 'Unlink an author from a book',
+    ids: ['id', 'authorId'],
+    answer: linkAnswer,
+    problems: LIVE,
+  })
   async unlinkAuthor(
     @IdParam('id') id: string,
     @IdParam('authorId') authorId: string,
@@ -166,6 +173,7 @@ export class BooksController {
   @DescribeCommand({
     summary:
       "Put a book's authors in another order; authors whose links wait may be left out and keep their places",
+    answer: linkAnswer,
     ids: ['id'],
     body: order,
     problems: { ...LIVE, 422: ['not-the-books-authors'] },

@@ -1,10 +1,13 @@
 import { Injectable } from '@nestjs/common';
+import { isMerged, type AuthorStanding } from '../authors/author.js';
 import { Authors } from '../authors/authors.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
+import type { Decide } from '../commands/decided.js';
 import { CommandHandling } from '../commands/handle-command.js';
 import { StreamNotUnderstood } from '../commands/streams.js';
 import { StreamDeleted, type Position } from '../event-store/event-store.js';
-import { evolveBook, unknownBook, type Book, type LinkWish } from './book.js';
+import type { Redirect } from '../redirect.js';
+import { evolveBook, notLinkedBy, unknownBook, type Book, type NamedAuthor } from './book.js';
 import { bookStream, flawOfBookEvent, type BookEvent } from './book.events.js';
 import type { Role } from './roles.js';
 
@@ -21,7 +24,8 @@ export interface WaitingAuthor {
   readonly reason: (typeof WAITING_REASONS)[number];
 }
 
-export const WAITING_REASONS = ['author-removed', 'author-not-found'] as const;
+/** A link to a merged author waits until a policy puts the survivor in the author's place. */
+export const WAITING_REASONS = ['author-removed', 'author-not-found', 'author-merged'] as const;
 
 /** Runs commands on the streams of books. */
 @Injectable()
@@ -34,21 +38,48 @@ export class Books {
   change(
     id: string,
     context: CommandContext,
-    decide: (book: Book) => BookEvent[] | Promise<BookEvent[]>,
+    decide: Decide<Book, BookEvent>,
     patienceMs?: number,
   ): Promise<CommandResult> {
-    return this.handling.handle({ id, ...decider(id), decide }, context, patienceMs);
+    return this.handling.handle({ id, ...streamOfBook(id), decide }, context, patienceMs);
   }
 
-  load(id: string): Promise<Book> {
-    return this.handling.load(decider(id));
+  load(id: string, at?: Position): Promise<Book> {
+    return this.handling.load(streamOfBook(id), at);
   }
 
-  /** The same authors, each with the author's current status. */
-  ask(authors: readonly ListedAuthor[]): Promise<LinkWish[]> {
+  /** The same authors, each with the author's standing. */
+  ask<Listed extends ListedAuthor>(authors: readonly Listed[]): Promise<(Listed & NamedAuthor)[]> {
     return Promise.all(
-      authors.map(async (listed) => ({ ...listed, author: await this.authors.statusOf(listed.authorId) })),
+      authors.map(async (listed) => named(listed, await this.authors.standingOf(listed.authorId))),
     );
+  }
+
+  /**
+   * Like {@link change}, for a command that names authors. A repeat gets the redirects that the first try got.
+   * @param authorIds the authors that the command names.
+   */
+  async changeLinks(
+    id: string,
+    authorIds: readonly string[],
+    context: CommandContext,
+    decide: Decide<Book, BookEvent>,
+  ): Promise<CommandResult> {
+    const result = await this.change(id, context, decide);
+    if (!result.repeated) return result;
+    const redirected = await this.redirectsAt(id, authorIds, result.position);
+    return { ...result, ...(redirected.length > 0 && { redirected }) };
+  }
+
+  /** The redirects of a command whose last event is at a position: of authors who were not linked before or after. */
+  private async redirectsAt(id: string, authorIds: readonly string[], at: Position): Promise<Redirect[]> {
+    const [before, after] = await Promise.all([this.load(id, at - 1n), this.load(id, at)]);
+    const strangers = [...new Set(notLinkedBy(before, notLinkedBy(after, authorIds)))];
+    const standings = await Promise.all(strangers.map((one) => this.authors.standingOf(one, at)));
+    return strangers.flatMap((from, index) => {
+      const to = standings[index]?.id;
+      return to === undefined || to === from ? [] : [{ from, to }];
+    });
   }
 
   /**
@@ -56,7 +87,7 @@ export class Books {
    * @param at as of this position of the log; now by default.
    */
   async waiting(id: string, at?: Position): Promise<WaitingAuthor[]> {
-    const book = await this.handling.load(decider(id), at);
+    const book = await this.load(id, at);
     const links = book.status === 'live' ? book.links : [];
     const reasons = await Promise.all(links.map(({ authorId }) => this.whyWaiting(authorId, at)));
     return links.flatMap(({ authorId }, index) => {
@@ -67,8 +98,10 @@ export class Books {
 
   private async whyWaiting(authorId: string, at?: Position): Promise<WaitingAuthor['reason'] | undefined> {
     try {
-      const status = await this.authors.statusOf(authorId, at);
-      return status === 'live' ? undefined : status === 'removed' ? 'author-removed' : 'author-not-found';
+      const author = await this.authors.load(authorId, at);
+      if (author.status === 'live') return undefined;
+      if (author.status === 'unknown') return 'author-not-found';
+      return isMerged(author) ? 'author-merged' : 'author-removed';
     } catch (error) {
       // The command is done. An author whose stream can't be read must not turn the answer into a refusal, and the tables
       // may well have that author.
@@ -78,7 +111,18 @@ export class Books {
   }
 }
 
-const decider = (id: string) => ({
+/** An author as a request names it, once the author's standing is known. */
+export function named<Listed extends ListedAuthor>(
+  listed: Listed,
+  { id, status, formerName }: AuthorStanding,
+): Listed & NamedAuthor {
+  const { authorId } = listed;
+  const merged = formerName === undefined || id === authorId ? undefined : { id: authorId, name: formerName };
+  return { ...listed, authorId: id, author: status, merged };
+}
+
+/** What it takes to fold a book's stream. */
+export const streamOfBook = (id: string) => ({
   stream: bookStream(id),
   initial: unknownBook,
   evolve: evolveBook,

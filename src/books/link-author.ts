@@ -1,6 +1,6 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
-import { linkAuthor, type LinkWish } from './book.js';
+import { linkAuthor, redirectsOf, type LinkWish } from './book.js';
 import { Books, type ListedAuthor } from './books.js';
 
 export class LinkAuthor extends Command<CommandResult> {
@@ -18,9 +18,9 @@ export class LinkAuthorHandler implements ICommandHandler<LinkAuthor> {
   constructor(private readonly books: Books) {}
 
   execute({ bookId, link, context }: LinkAuthor): Promise<CommandResult> {
-    return this.books.change(bookId, context, async (book) => {
-      const [wish] = await this.books.ask([link]);
-      return linkAuthor(book, { ...link, author: wish?.author ?? 'unknown' });
+    return this.books.changeLinks(bookId, [link.authorId], context, async (book) => {
+      const [wish = { ...link, author: 'unknown' as const }] = await this.books.ask([link]);
+      return { events: linkAuthor(book, wish), redirected: redirectsOf(book, [wish]) };
     });
   }
 }

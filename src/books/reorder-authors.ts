@@ -1,6 +1,6 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
-import { leftOutOf, reorderAuthors } from './book.js';
+import { leftOutOf, notLinkedBy, redirect, redirectsOf, reorderAuthors } from './book.js';
 import { Books } from './books.js';
 
 export class ReorderAuthors extends Command<CommandResult> {
@@ -18,10 +18,16 @@ export class ReorderAuthorsHandler implements ICommandHandler<ReorderAuthors> {
   constructor(private readonly books: Books) {}
 
   execute({ bookId, authorIds, context }: ReorderAuthors): Promise<CommandResult> {
-    return this.books.change(bookId, context, async (book) => {
-      const leftOut = await this.books.ask(leftOutOf(book, authorIds).map((authorId) => ({ authorId })));
-      const waiting = leftOut.filter(({ author }) => author !== 'live').map(({ authorId }) => authorId);
-      return reorderAuthors(book, { authorIds, waiting: new Set(waiting) });
+    return this.books.changeLinks(bookId, authorIds, context, async (book) => {
+      const strangers = await this.books.ask(notLinkedBy(book, authorIds).map((authorId) => ({ authorId })));
+      const redirected = redirectsOf(book, strangers);
+      const wanted = redirect(authorIds, redirected);
+      const leftOut = await this.books.ask(leftOutOf(book, wanted).map((authorId) => ({ authorId })));
+      const waiting = leftOut
+        .filter(({ author, merged }) => merged || author !== 'live')
+        .map(({ authorId, merged }) => merged?.id ?? authorId);
+      const events = reorderAuthors(book, { authorIds: wanted, waiting: new Set(waiting) });
+      return { events, redirected };
     });
   }
 }

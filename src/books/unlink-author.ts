@@ -1,6 +1,6 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
-import { unlinkAuthor } from './book.js';
+import { notLinkedBy, redirectsOf, unlinkAuthor } from './book.js';
 import { Books } from './books.js';
 
 export class UnlinkAuthor extends Command<CommandResult> {
@@ -18,6 +18,11 @@ export class UnlinkAuthorHandler implements ICommandHandler<UnlinkAuthor> {
   constructor(private readonly books: Books) {}
 
   execute({ bookId, authorId, context }: UnlinkAuthor): Promise<CommandResult> {
-    return this.books.change(bookId, context, (book) => unlinkAuthor(book, { authorId }));
+    return this.books.changeLinks(bookId, [authorId], context, async (book) => {
+      // Only the id of an author who is not linked may stand for another.
+      const asked = await this.books.ask(notLinkedBy(book, [authorId]).map((id) => ({ authorId: id })));
+      const [author = { authorId }] = asked;
+      return { events: unlinkAuthor(book, author), redirected: redirectsOf(book, asked) };
+    });
   }
 }

@@ -1,4 +1,4 @@
-import { lagOf } from '../../projections/lag.js';
+import { lagOf } from '../event-store/lag.js';
 import type { Position } from '../event-store/event-store.js';
 import { chosen } from './projections.js';
 import { withResources } from './running.js';

@@ -1,4 +1,5 @@
 import type { EventMetadata, Revision } from '../event-store/event-store.js';
+import type { Redirect } from '../redirect.js';
 
 /** The circumstances of a command: who acts, why, under which conditions, as part of which change. */
 export interface CommandContext {
@@ -33,6 +34,12 @@ export interface CommandResult {
   readonly created: boolean;
   /** Whether the command wrote nothing. */
   readonly unchanged: boolean;
+  /** Id of the change that the stream's last event belongs to. */
+  readonly change: string;
+  /** Whether the answer was found in the log: an earlier try of the same command wrote the events. */
+  readonly repeated?: true;
+  /** Authors whose place in the command was taken by others; undefined if there are none, or if `repeated`. */
+  readonly redirected?: readonly Redirect[];
 }
 
 export function metadataOf(context: CommandContext): EventMetadata {

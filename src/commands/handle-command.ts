@@ -13,6 +13,7 @@ import {
 import { within } from '../event-store/within.js';
 import { newId } from '../ids.js';
 import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
+import { partsOf, type Decide } from './decided.js';
 import { IdempotencyKeys, type Claim, type RememberedAnswer } from './idempotency-keys.js';
 import { KeyedQueue, TooMuchContention } from './keyed-queue.js';
 import {
@@ -29,7 +30,7 @@ import {
 /** The parts of a command: the stream, how to fold the stream, and the pure decision. */
 export interface Handling<State extends Standing, Event extends DecidedEvent> extends StreamOf<State, Event> {
   readonly id: string;
-  readonly decide: (state: State) => readonly Event[] | Promise<readonly Event[]>;
+  readonly decide: Decide<State, Event>;
 }
 
 /** `If-Match` or `If-None-Match` doesn't hold for the stream. */
@@ -56,9 +57,12 @@ export class IdempotencyKeyReused extends Error {
 class Refusal extends DomainError {
   readonly kind: RefusalKind;
   readonly rule: string;
+  override readonly members: DomainError['members'];
 
-  constructor({ refusal, rule, message, pointer }: Extract<RememberedAnswer, { kind: 'refused' }>) {
+  constructor(answer: Extract<RememberedAnswer, { kind: 'refused' }>) {
+    const { refusal, rule, message, pointer, members = {} } = answer;
     super(message);
+    this.members = members;
     this.kind = refusal;
     this.rule = rule;
     if (pointer !== null) this.at(pointer);
@@ -69,7 +73,7 @@ class Refusal extends DomainError {
  * How long a command may take, the wait for other commands on its stream included. A store repeats an append for 6
  * seconds at most. Its own answer should come first.
  */
-const PATIENCE_MS = 8_000;
+export const PATIENCE_MS = 8_000;
 /** Commands that wait for one stream. Each holds a body of 1 MiB at most. */
 const MAX_WAITING = 256;
 /**
@@ -115,6 +119,20 @@ export class CommandHandling {
     const result = guessed ?? (await this.change(handling, context, deadline));
     this.remember(handling, context, result);
     return result;
+  }
+
+  /**
+   * What a command would write now. Nothing is written, and no idempotency key is claimed.
+   * @throws what {@link handle} throws if the command is refused.
+   */
+  async preview<State extends Standing, Event extends DecidedEvent>(
+    handling: Handling<State, Event>,
+    context: CommandContext,
+  ): Promise<readonly Event[]> {
+    const decision = await decide(handling, context, await this.streams.fold(handling));
+    if ('events' in decision) return decision.events;
+    resultOf(decision.answer, context);
+    return [];
   }
 
   /**
@@ -209,18 +227,15 @@ export class CommandHandling {
       digest === undefined
         ? decided
         : await this.claim(handling.stream, { commandId, digest, revision, answer: decided });
-    if (answer) return resultOf(answer);
+    if (answer) return resultOf(answer, context);
     // By now the caller has been told that the outcome is unknown.
     if (Date.now() >= deadline) throw new EventStoreUnavailable(new Error('too late to append'));
     const metadata = metadataOf(context);
-    const events = ('events' in decision ? decision.events : []).map(({ type, data }) => ({
-      id: newId(),
-      type,
-      data,
-      metadata,
-    }));
+    const { events: decidedNow, ...redirects } = 'events' in decision ? decision : { events: [] };
+    const events = decidedNow.map(({ type, data }) => ({ id: newId(), type, data, metadata }));
     const result = await this.store.append(handling.stream, before?.revision ?? 'no-stream', events);
-    return { id: handling.id, ...result, created: !before, unchanged: false };
+    const { correlationId: change } = context;
+    return { id: handling.id, ...result, created: !before, unchanged: false, change, ...redirects };
   }
 
   /** @returns the answer, unless the command is to write. A repeat gets the answer that the first try got. */
@@ -235,7 +250,7 @@ export class CommandHandling {
 const seriesOf = (stream: string, { correlationId }: CommandContext): string =>
   `${categoryOf(stream)} ${correlationId}`;
 
-type Decision<Event> = { readonly events: readonly Event[] } | { readonly answer: RememberedAnswer };
+type Decision<Event> = ReturnType<typeof partsOf<Event>> | { readonly answer: RememberedAnswer };
 
 /** What the command does in this state: events to write, or an answer without any. */
 async function decide<State extends Standing, Event extends DecidedEvent>(
@@ -246,21 +261,23 @@ async function decide<State extends Standing, Event extends DecidedEvent>(
   const { status } = state;
   if (before && !holds(context, state, before.revision))
     return { answer: { kind: 'precondition-failed', status, actual: before.revision.toString() } };
-  let events: readonly Event[];
+  let decided: ReturnType<typeof partsOf<Event>>;
   try {
-    events = await handling.decide(state);
+    decided = partsOf(await handling.decide(state));
   } catch (error) {
     // An event that this version can't read is no answer of the domain: a newer version may read it.
     if (!(error instanceof DomainError) || error instanceof StreamNotUnderstood) throw error;
-    const { kind: refusal, rule, message, pointer = null } = error;
-    return { answer: { kind: 'refused', refusal, rule, message, pointer } };
+    const { kind: refusal, rule, message, pointer = null, members } = error;
+    return { answer: { kind: 'refused', refusal, rule, message, pointer, members } };
   }
   // Any `If-Match`, even `*`, requires that the resource exists. An unknown resource (404) comes first.
   if (!before && context.ifMatch) return { answer: { kind: 'precondition-failed', status, actual: null } };
-  if (events.length > 0) return { events };
+  const { events, ...redirects } = decided;
+  if (events.length > 0) return decided;
   if (!before) throw new Error('a decision about an unknown stream must refuse or write');
+  const { change } = before;
   const [revision, position] = [before.revision.toString(), before.position.toString()];
-  return { answer: { kind: 'unchanged', id: handling.id, revision, position } };
+  return { answer: { kind: 'unchanged', id: handling.id, revision, position, change, ...redirects } };
 }
 
 /**
@@ -274,11 +291,12 @@ function holds({ ifMatch, ifNoneMatch }: CommandContext, { status }: Standing, r
 }
 
 /** @throws Refusal, PreconditionFailed */
-function resultOf(answer: RememberedAnswer): CommandResult {
+function resultOf(answer: RememberedAnswer, { correlationId }: CommandContext): CommandResult {
   switch (answer.kind) {
     case 'unchanged': {
-      const { id, revision, position } = answer;
-      return { id, revision: BigInt(revision), position: BigInt(position), created: false, unchanged: true };
+      const { kind: _, change = correlationId, ...rest } = answer;
+      const [revision, position] = [BigInt(answer.revision), BigInt(answer.position)];
+      return { ...rest, revision, position, created: false, unchanged: true, change };
     }
     case 'precondition-failed':
       throw new PreconditionFailed(answer.status, answer.actual === null ? undefined : BigInt(answer.actual));
@@ -299,5 +317,6 @@ function findCommand(
   if (!first || !last) return undefined;
   if (first.metadata.digest !== context.digest) throw new IdempotencyKeyReused();
   const { revision, position } = last;
-  return { id, revision, position, created: first.revision === 0n, unchanged: false };
+  const change = last.metadata.correlationId;
+  return { id, revision, position, created: first.revision === 0n, unchanged: false, change, repeated: true };
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
-import type { RefusalKind } from '../domain-error.js';
+import type { DomainError, RefusalKind } from '../domain-error.js';
+import type { Redirect } from '../redirect.js';
 import type { Standing } from './streams.js';
 import { prepared } from '../postgres/database.js';
 import type { Migrations } from '../postgres/migrate.js';
@@ -19,7 +20,15 @@ const PURGE_EVERY_MS = 3_600_000;
 
 /** The answer of a command that wrote nothing. An answer of a command that wrote is found in the command's events. */
 export type RememberedAnswer =
-  | { readonly kind: 'unchanged'; readonly id: string; readonly revision: string; readonly position: string }
+  | {
+      readonly kind: 'unchanged';
+      readonly id: string;
+      readonly revision: string;
+      readonly position: string;
+      /** An older version did not remember the change. */
+      readonly change?: string;
+      readonly redirected?: readonly Redirect[];
+    }
   | {
       readonly kind: 'precondition-failed';
       readonly status: Standing['status'];
@@ -31,6 +40,8 @@ export type RememberedAnswer =
       readonly rule: string;
       readonly message: string;
       readonly pointer: string | null;
+      /** An older version knew no members. */
+      readonly members?: DomainError['members'];
     };
 
 /** A decision about a command under a key, before the decision takes effect. */

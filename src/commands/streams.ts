@@ -26,7 +26,8 @@ export interface StreamOf<State extends Standing, Event extends DecidedEvent> {
 /** A stream's state, and the last event in it. */
 export interface Folded<State> {
   readonly state: State;
-  readonly last: Pick<RecordedEvent, 'id' | 'revision' | 'position'> | undefined;
+  readonly last:
+    (Pick<RecordedEvent, 'id' | 'revision' | 'position'> & { readonly change: string }) | undefined;
 }
 
 /** An event of the stream can't be folded. Deciding without that event could undo what it did. */
@@ -102,7 +103,9 @@ export function foldOn<State extends Standing, Event extends DecidedEvent>(
     state = evolve(state, event as unknown as Event);
     next += 1n;
   }
-  const end = events.at(-1) ?? last;
+  const end = events.at(-1);
+  if (!end) return { state, last };
   // Only what later commands need: data of the event may be large.
-  return { state, last: end && { id: end.id, revision: end.revision, position: end.position } };
+  const { id, revision, position, metadata } = end;
+  return { state, last: { id, revision, position, change: metadata.correlationId } };
 }

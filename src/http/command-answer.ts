@@ -12,7 +12,15 @@ export const commandAnswer = z.object({
   position: z.string().describe('opaque token; a query with this token as Min-Position sees the change'),
 });
 
-export type CommandAnswer = z.output<typeof commandAnswer>;
+/** The answer to a command that names authors. */
+export const linkAnswer = commandAnswer.extend({
+  redirected: z
+    .array(z.object({ from: canonicalUuid, to: canonicalUuid }))
+    .optional()
+    .describe('only if the command names merged authors: each, and the last survivor, who takes the place'),
+});
+
+export type CommandAnswer = z.output<typeof linkAnswer>;
 
 /** Gives all commands the same form of answer. */
 @Injectable()
@@ -21,7 +29,7 @@ export class CommandAnswers {
 
   /** Sets status and headers of a command's answer, and returns the body. */
   answer(reply: FastifyReply, result: CommandResult, collection: string): CommandAnswer {
-    const { id, created } = result;
+    const { id, created, redirected } = result;
     const revision = result.revision.toString();
     const position = this.tokens.format(result.position);
     reply
@@ -29,6 +37,6 @@ export class CommandAnswers {
       .header('etag', `"${revision}"`)
       .header('position', position);
     if (created) reply.header('location', `/${collection}/${id}`);
-    return { id, revision, position };
+    return { id, revision, position, ...(redirected && { redirected: [...redirected] }) };
   }
 }

@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { commandAnswer } from './command-answer.js';
 import { JSON_TYPE, NDJSON } from './media-types.js';
 import { Offers } from './offer.guard.js';
+import { changeAnswer, MAX_WAIT_S } from './prefer.js';
 import { PROBLEM_JSON } from './problem.js';
-import { schemaFor, Schemas, type Schema } from './schemas.js';
+import { canonicalUuid, schemaFor, Schemas, type Schema } from './schemas.js';
 
 type JsonSchema = Record<string, unknown>;
 
@@ -28,6 +29,7 @@ export const problemSchema = z.object({
   title: z.string(),
   status: z.int(),
   detail: z.string(),
+  survivor: canonicalUuid.optional().describe('of author-merged: the author who took over'),
   errors: z
     .array(z.object({ pointer: z.string(), rule: z.string(), detail: z.string() }))
     .optional()
@@ -99,18 +101,28 @@ export function DescribeCommand(
     body?: Schema;
     query?: Schema<z.ZodObject>;
     creates?: boolean;
+    /** The command's change goes on in other streams, and the answer can wait for its end. */
+    waits?: boolean;
     answer?: z.ZodType;
   },
 ): MethodDecorator {
-  const { summary, ids, body, query, creates, answer = commandAnswer } = description;
+  const { summary, ids, names, body, query, creates, waits } = description;
+  const { answer = waits ? changeAnswer : commandAnswer } = description;
   const headers = {
     position: { description: 'the position of the answer', schema: { type: 'string' as const } },
     etag: REVISION,
+    ...(waits && {
+      'preference-applied': {
+        description: 'the preference that was heeded',
+        schema: { type: 'string' as const },
+      },
+    }),
   };
   const content = { [JSON_TYPE]: { schema: outputSchema(answer) as never } };
   return applyDecorators(
     Offers({ query: namesOf(query), produces: [JSON_TYPE] }),
     ApiOperation({ summary, tags: ['commands'] }),
+    ...parameters(names),
     ...parameters(ids, 'uuid'),
     ...queryParameters(query),
     ...(body ? [ApiBody({ schema: inputSchema(body) as never })] : []),
@@ -118,6 +130,14 @@ export function DescribeCommand(
     ApiHeader({ name: 'Idempotency-Key', description: 'makes the command safe to repeat' }),
     ApiHeader({ name: 'X-Correlation-Id', description: 'the change that the command is part of' }),
     ApiHeader({ name: 'traceparent', description: 'W3C trace context' }),
+    ...(waits
+      ? [
+          ApiHeader({
+            name: 'Prefer',
+            description: `wait=N: wait up to N seconds, ${MAX_WAIT_S} at most, for the end of the change`,
+          }),
+        ]
+      : []),
     ApiHeader({ name: 'If-Match', description: 'the ETag that the resource must have; otherwise 412' }),
     ApiHeader({ name: 'If-None-Match', description: '*: only if the resource is not there; otherwise 412' }),
     ...(creates

@@ -48,6 +48,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (error instanceof Problem) return error;
     if (error instanceof DomainError)
       return new Problem(STATUS[error.kind], error.rule, error.message, {
+        members: error.members,
         ...(error.pointer && {
           errors: [{ pointer: error.pointer, rule: error.rule, detail: error.message }],
         }),

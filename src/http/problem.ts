@@ -14,7 +14,12 @@ export class Problem extends Error {
     /** Stable, in kebab-case. The `type` is `urn:colophon:problem:` followed by the slug. */
     readonly slug: string,
     detail: string,
-    readonly extra: { errors?: readonly RequestError[]; headers?: Record<string, string> } = {},
+    readonly extra: {
+      errors?: readonly RequestError[];
+      headers?: Record<string, string>;
+      /** Further members of the body. */
+      members?: Readonly<Record<string, string>>;
+    } = {},
   ) {
     super(detail);
   }
@@ -64,13 +69,14 @@ export const shorten = (text: string): string =>
   text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 
 /** The JSON body of a problem. Bounded, however large the request was. */
-export function problemBody({ status, slug, message, extra: { errors } }: Problem) {
+export function problemBody({ status, slug, message, extra: { errors, members } }: Problem) {
   const more = (errors?.length ?? 0) - MAX_ERRORS;
   return {
     type: `urn:colophon:problem:${slug}`,
     title: TITLES[status] ?? 'Error',
     status,
     detail: shorten(message),
+    ...members,
     ...(errors && {
       errors: errors.slice(0, MAX_ERRORS).map(({ pointer, rule, detail }) => ({
         pointer: shorten(pointer),

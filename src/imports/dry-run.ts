@@ -1,11 +1,13 @@
-import { evolveAuthor, type Author } from '../authors/author.js';
+import { evolveAuthor, type Author, type AuthorStanding } from '../authors/author.js';
 import type { AuthorEvent } from '../authors/author.events.js';
-import type { Authors } from '../authors/authors.js';
+import { standingOf, type Authors } from '../authors/authors.js';
 import { evolveBook, type Book } from '../books/book.js';
 import type { BookEvent } from '../books/book.events.js';
 import type { Books } from '../books/books.js';
+import { partsOf, type Decide } from '../commands/decided.js';
 import { checkAppend } from '../event-store/check-append.js';
 import { sizeOf } from '../event-store/size.js';
+import type { Redirect } from '../redirect.js';
 
 /** What a line does, or, in a dry run, would do. */
 export interface Outcome {
@@ -14,13 +16,15 @@ export interface Outcome {
   readonly position?: bigint;
   /** Types of the events that a dry run would write to a stream that exists. */
   readonly changes?: readonly string[];
+  /** Merged authors that the line names, and the survivors who take their places; undefined if there are none. */
+  readonly redirected?: readonly Redirect[];
 }
 
 /** Where the decisions about lines go: into the log, or, in a dry run, into memory. */
 export interface Target {
-  readonly author: (id: string, decide: (author: Author) => AuthorEvent[]) => Promise<Outcome>;
-  readonly book: (id: string, decide: (book: Book) => Promise<BookEvent[]>) => Promise<Outcome>;
-  readonly statusOf: (authorId: string) => Promise<Author['status']>;
+  readonly author: (id: string, decide: Decide<Author, AuthorEvent>) => Promise<Outcome>;
+  readonly book: (id: string, decide: Decide<Book, BookEvent>) => Promise<Outcome>;
+  readonly standingOf: (authorId: string) => Promise<AuthorStanding>;
 }
 
 /** A dry run has no room to remember what another line would do. */
@@ -63,16 +67,16 @@ export class DryRun implements Target {
     private readonly room: Room,
   ) {}
 
-  author(id: string, decide: (author: Author) => AuthorEvent[]): Promise<Outcome> {
+  author(id: string, decide: Decide<Author, AuthorEvent>): Promise<Outcome> {
     return this.change(id, this.authorStates, this.authors, evolveAuthor, decide);
   }
 
-  book(id: string, decide: (book: Book) => Promise<BookEvent[]>): Promise<Outcome> {
+  book(id: string, decide: Decide<Book, BookEvent>): Promise<Outcome> {
     return this.change(id, this.bookStates, this.books, evolveBook, decide);
   }
 
-  async statusOf(authorId: string): Promise<Author['status']> {
-    return (this.authorStates.get(authorId) ?? (await this.authors.load(authorId))).status;
+  standingOf(authorId: string): Promise<AuthorStanding> {
+    return standingOf(authorId, async (id) => this.authorStates.get(id) ?? this.authors.load(id));
   }
 
   end(): void {
@@ -86,12 +90,12 @@ export class DryRun implements Target {
     states: Map<string, State>,
     stored: { load: (id: string) => Promise<State> },
     evolve: (state: State, event: Event) => State,
-    decide: (state: State) => Event[] | Promise<Event[]>,
+    decide: Decide<State, Event>,
   ): Promise<Outcome> {
     const remembered = states.get(id);
     const before = remembered ?? (await stored.load(id));
-    const events = await decide(before);
-    if (events.length === 0) return { status: 'unchanged' };
+    const { events, ...redirects } = partsOf(await decide(before));
+    if (events.length === 0) return { status: 'unchanged', ...redirects };
     checkAppend(events);
     const after = events.reduce(evolve, before);
     const more = bytesOf(after) - (remembered ? bytesOf(remembered) : 0);
@@ -99,8 +103,8 @@ export class DryRun implements Target {
     this.taken += more;
     states.set(id, after);
     return before.status === 'unknown'
-      ? { status: 'added' }
-      : { status: 'changed', changes: events.map(({ type }) => type) };
+      ? { status: 'added', ...redirects }
+      : { status: 'changed', changes: events.map(({ type }) => type), ...redirects };
   }
 }
 

@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
-import { importAuthor, type Author } from '../authors/author.js';
+import { importAuthor, isMerged, type AuthorStanding } from '../authors/author.js';
 import { Authors } from '../authors/authors.js';
-import { importBook } from '../books/book.js';
-import { Books } from '../books/books.js';
+import { importBook, redirectsOf } from '../books/book.js';
+import { Books, named } from '../books/books.js';
 import { DomainError } from '../domain-error.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { AppendTooLarge, EventStoreUnavailable, StreamDeleted } from '../event-store/event-store.js';
@@ -11,6 +11,7 @@ import { KeyedQueue, TooMuchContention } from '../commands/keyed-queue.js';
 import { Schemas } from '../http/schemas.js';
 import { importedIdOf, newId } from '../ids.js';
 import { PoolCrowded } from '../postgres/errors.js';
+import type { Redirect } from '../redirect.js';
 import { DryRun, DryRunTooLarge, Room, type Outcome, type Target } from './dry-run.js';
 import { lineParser, MalformedLine, type ImportLine, type LineParser } from './import-line.js';
 import { MAX_LINE_BYTES, readLines, type RawLine } from './read-lines.js';
@@ -23,6 +24,8 @@ export interface LineResult {
   readonly status: Outcome['status'] | 'failed';
   /** In a dry run, what a changed line would write: types of events. */
   readonly changes?: readonly string[];
+  /** Merged authors that the line names, and the survivors who take their places; undefined if there are none. */
+  readonly redirected?: readonly Redirect[];
   readonly error?: { readonly rule: string; readonly detail: string };
   /** Position of the last event in the line's stream; not part of the HTTP answer. */
   readonly position?: bigint;
@@ -41,7 +44,7 @@ const WINDOW_TEXT = 4 * 1_048_576;
 const LINE_PATIENCE_MS = 60_000;
 /** Pause of a line that met a crowded store. */
 const CROWDED_MS = 100;
-/** Authors remembered as linkable within one import. */
+/** Authors whose standing is remembered within one import, if they are linkable. */
 const MAX_REMEMBERED = 200_000;
 
 /**
@@ -120,24 +123,25 @@ export class Importer {
       author: async (id, decide) =>
         outcomeOf(await this.authors.change(id, context(), decide, LINE_PATIENCE_MS)),
       book: async (id, decide) => outcomeOf(await this.books.change(id, context(), decide, LINE_PATIENCE_MS)),
-      statusOf: (authorId) => this.authors.statusOf(authorId),
+      standingOf: (authorId) => this.authors.standingOf(authorId),
     };
   }
 }
 
-const outcomeOf = ({ created, unchanged, position }: CommandResult): Outcome => ({
+const outcomeOf = ({ created, unchanged, position, redirected }: CommandResult): Outcome => ({
   status: created ? 'added' : unchanged ? 'unchanged' : 'changed',
   position,
+  ...(redirected && { redirected }),
 });
 
 /** Whether `one` settles before `other`. A finished result must not wait for an input line that doesn't arrive. */
 const settlesFirst = (one: Promise<unknown>, other: Promise<unknown>): Promise<boolean> =>
   Promise.race([other.then(() => false), one.then(() => true)]);
 
-/** One import. Runs lines of the same key in order, and remembers which authors exist. */
+/** One import. Runs lines of the same key in order, and remembers the standing of authors. */
 class ImportRun {
   private readonly queue = new KeyedQueue();
-  private readonly known = new Map<string, Promise<Author['status']>>();
+  private readonly known = new Map<string, Promise<AuthorStanding>>();
   private readonly authorIds = new Map<string, string>();
   /** The error outside the lines that ends the import. Lines that still wait are not begun. */
   private fault: Error | undefined;
@@ -166,8 +170,8 @@ class ImportRun {
       void this.remember(
         id,
         work.then(
-          () => 'live',
-          () => this.target.statusOf(id),
+          ({ redirected }) => (redirected ? this.target.standingOf(id) : { id, status: 'live' }),
+          () => this.target.standingOf(id),
         ),
       );
     try {
@@ -196,18 +200,24 @@ class ImportRun {
   private change(id: string, line: ImportLine): Promise<Outcome> {
     const { key } = line;
     if (line.type === 'author')
-      return this.target.author(id, (author) => importAuthor(author, { key, name: line.name }));
+      return this.target.author(id, async (author) => {
+        const { id: to } = isMerged(author) ? await this.target.standingOf(id) : { id };
+        const redirected = to === id ? [] : [{ from: id, to }];
+        return { events: importAuthor(author, { key, name: line.name }), redirected };
+      });
     return this.target.book(id, async (book) => {
-      const authors = line.authors?.map(({ author, roles, creditedAs }) => ({
+      const asking = line.authors?.map(async ({ author, roles, creditedAs }) => {
+        const authorId = this.idOf('author', author);
         // The line states the whole link: a field that the line leaves out gets the default, not the current value.
-        roles: roles?.length ? roles : (['author'] as const),
-        creditedAs: creditedAs ?? null,
-        authorId: this.idOf('author', author),
-      }));
-      const asked = await Promise.all(
-        authors?.map(async (listed) => ({ ...listed, author: await this.statusOf(listed.authorId) })) ?? [],
-      );
-      return importBook(book, { key, ...line.title, authors: authors && asked });
+        const whole = {
+          roles: roles?.length ? roles : (['author'] as const),
+          creditedAs: creditedAs ?? null,
+        };
+        return named({ authorId, ...whole }, await this.standingOf(authorId));
+      });
+      const authors = asking && (await Promise.all(asking));
+      const events = importBook(book, { key, ...line.title, authors });
+      return { events, redirected: redirectsOf(book, authors ?? []) };
     });
   }
 
@@ -222,18 +232,18 @@ class ImportRun {
     return id;
   }
 
-  private statusOf(id: string): Promise<Author['status']> {
-    return this.known.get(id) ?? this.remember(id, this.target.statusOf(id));
+  private standingOf(id: string): Promise<AuthorStanding> {
+    return this.known.get(id) ?? this.remember(id, this.target.standingOf(id));
   }
 
-  private remember(id: string, asked: Promise<Author['status']>): Promise<Author['status']> {
+  private remember(id: string, asked: Promise<AuthorStanding>): Promise<AuthorStanding> {
     const oldest = this.known.size < MAX_REMEMBERED ? undefined : this.known.keys().next().value;
     if (oldest !== undefined) this.known.delete(oldest);
     this.known.set(id, asked);
     const forget = () => this.known.get(id) === asked && this.known.delete(id);
     // Forget a missing author, since a later line may add that author. Forget a failed read, so the next book retries.
     // This also hears the failure of an author's line that no book asks about.
-    asked.then((status) => status !== 'live' && forget(), forget);
+    asked.then(({ status }) => status !== 'live' && forget(), forget);
     return asked;
   }
 }

@@ -126,7 +126,9 @@ test('tries of one request in two processes, amid other changes and lost appends
       await answerOf((processes[0] as CommandHandling).handle(setTo(stream, 'a'), keyed(commandId))),
     );
 
-    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    // Whether the answer was found in the log is for the handler of the command.
+    const told = answers.map((answer) => ({ ...answer, repeated: undefined }));
+    for (const answer of told) expect(answer).toEqual(told[0]);
     const history = await store.readStream(stream);
     const effects = history.filter((event) => event.metadata.commandId === commandId);
     const [answer] = answers;

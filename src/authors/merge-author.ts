@@ -1,0 +1,49 @@
+import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import type { CommandContext, CommandResult } from '../commands/command-context.js';
+import { PATIENCE_MS } from '../commands/handle-command.js';
+import { KeyedQueue } from '../commands/keyed-queue.js';
+import { isMerged, mergeAuthor, type Author } from './author.js';
+import type { AuthorEvent } from './author.events.js';
+import { Authors } from './authors.js';
+
+export class MergeAuthor extends Command<CommandResult> {
+  constructor(
+    readonly id: string,
+    readonly into: string,
+    readonly context: CommandContext,
+  ) {
+    super();
+  }
+}
+
+/** The decision of {@link MergeAuthor}. */
+export const decideMerge =
+  ({ id, into }: Pick<MergeAuthor, 'id' | 'into'>, authors: Authors) =>
+  async (author: Author): Promise<AuthorEvent[]> =>
+    mergeAuthor(author, {
+      id,
+      into: await authors.standingOf(into),
+      survivor: isMerged(author) ? (await authors.standingOf(id)).id : undefined,
+    });
+
+/** Merges that wait for their turn. Each holds two ids. */
+const MAX_WAITING = 256;
+
+@CommandHandler(MergeAuthor)
+export class MergeAuthorHandler implements ICommandHandler<MergeAuthor> {
+  private readonly turns = new KeyedQueue(MAX_WAITING);
+
+  constructor(private readonly authors: Authors) {}
+
+  /**
+   * A merge depends on the stream of the other author too, so merges take turns: two authors who are merged into each
+   * other at once would both be gone. A policy takes back a merge by another process that closes such a circle.
+   */
+  execute(command: MergeAuthor): Promise<CommandResult> {
+    const { id, context } = command;
+    const deadline = Date.now() + PATIENCE_MS;
+    const merge = () =>
+      this.authors.change(id, context, decideMerge(command, this.authors), deadline - Date.now());
+    return this.turns.run('merge', merge, deadline);
+  }
+}
