@@ -33,6 +33,8 @@ interface Walk {
 interface List {
   /** Such as `books b`. */
   readonly table: 'authors a' | 'books b';
+  /** A select of all rows that the list may show, with the columns that orders and conditions use. Default: the table. */
+  readonly rows?: string | undefined;
   /** The select list. */
   readonly columns: string;
   readonly order: Order;
@@ -76,8 +78,13 @@ export function listStatement(list: List, parameters: Parameters): string {
   const all = filters.flatMap(({ condition, ordered }) => (ordered ? [] : [condition]));
   const counted = filters.find((filter) => filter.counted !== undefined);
   const source = filters.find((filter) => filter.steps && filter !== counted) ?? counted;
-  if (!source?.steps)
-    return `select ${columns} from ${table} where ${[within, ...all].join(' and ')} ${sorted} limit ${full}`;
+  if (!source?.steps) {
+    const page = (what: string, from: string) =>
+      `select ${what} from ${from} where ${[within, ...all].join(' and ')} ${sorted} limit ${full}`;
+    if (list.rows === undefined) return page(columns, table);
+    return `select ${columns} from (${page(`${alias}.id`, `(${list.rows}) ${alias}`)}) page
+      join ${table} on ${alias}.id = page.id ${sorted}`;
+  }
   const pages: string[] = [];
   const queries: string[] = [];
   /** Conditions without which the page is full, or has all there is. */
