@@ -6,11 +6,15 @@ import { park, readParkedStreams, type Parked } from './parking.js';
 import { skipOf } from './skips.js';
 import { takeSkip } from './take-skip.js';
 
+/** Runs a transaction, and may run it again if it failed and left nothing behind. */
+type Step = <T>(transaction: () => Promise<T>) => Promise<T>;
+
 /**
  * Applies a batch to the tables, with rows and checkpoint in one transaction. An event that can't be applied is parked.
  * Later events of its stream are parked too, and wait. Other streams go on. An operator's skip has a transaction of its
  * own.
  * @param client with the target's schema first in its search path.
+ * @param step runs each transaction. What a transaction before it wrote stays, so a batch can't be repeated as a whole.
  * @returns the checkpoint after the batch.
  * @throws CheckpointMoved
  */
@@ -20,17 +24,23 @@ export async function takeBatch(
   store: EventStore,
   from: Checkpoint,
   events: readonly RecordedEvent[],
+  step: Step = (transaction) => transaction(),
 ): Promise<Checkpoint> {
   let checkpoint = from;
   let start = 0;
+  const takeUntil = async (end: number) => {
+    const part = events.slice(start, end);
+    if (part.length > 0) checkpoint = await step(() => take(client, target, checkpoint, part));
+  };
   for (const [index, event] of events.entries()) {
     const skip = skipOf(target.projection, event);
     if (!skip) continue;
-    checkpoint = await take(client, target, checkpoint, events.slice(start, index));
-    checkpoint = await takeSkip(client, target, store, checkpoint, skip);
+    await takeUntil(index);
+    checkpoint = await step(() => takeSkip(client, target, store, checkpoint, skip));
     start = index + 1;
   }
-  return take(client, target, checkpoint, events.slice(start));
+  await takeUntil(events.length);
+  return checkpoint;
 }
 
 async function take(

@@ -8,6 +8,7 @@ import type { ImportOptions } from './cli/import.js';
 import type { RebuildCommandOptions } from './cli/rebuild.js';
 import type { ReplayOptions } from './cli/replay.js';
 import type { TransferOptions } from './cli/transfer.js';
+import type { VerifyCommandOptions } from './cli/verify.js';
 import { stop } from './cli/stop.js';
 import { DomainError } from './domain-error.js';
 import { OperatorError } from './errors.js';
@@ -66,6 +67,8 @@ program
   )
   .option('--schema <name>', 'the schema for --as-of')
   .option('--replace', 'replace the schema if an earlier --as-of built it')
+  .option('--actor <name>', 'who rebuilds, for the log', userInfo().username)
+  .option('--reason <text>', 'why')
   .action(async (name: string | undefined, options: RebuildCommandOptions) =>
     (await import('./cli/rebuild.js')).rebuildTables(name, options),
   );
@@ -75,7 +78,9 @@ program
   .argument(...PROJECTION)
   .description('replay the log and compare every row of the read tables; the service keeps running meanwhile')
   .option('--repair', 'repair the rows that differ')
-  .action(async (name: string | undefined, options: { repair?: true }) =>
+  .option('--actor <name>', 'who repairs, for the log', userInfo().username)
+  .option('--reason <text>', 'why')
+  .action(async (name: string | undefined, options: VerifyCommandOptions) =>
     (await import('./cli/verify.js')).verifyTables(name, options),
   );
 
@@ -100,8 +105,10 @@ parked
   .argument('<stream>', 'such as author-<id>')
   .argument(...PROJECTION)
   .description('apply a stream’s parked events again, in order')
-  .action(async (stream: string, name?: string) =>
-    (await import('./cli/parked.js')).retryParked(stream, name),
+  .option('--actor <name>', 'who retries, for the log', userInfo().username)
+  .option('--reason <text>', 'why')
+  .action(async (stream: string, name: string | undefined, options: ActorOptions) =>
+    (await import('./cli/parked.js')).retryParked(stream, name, options),
   );
 parked
   .command('skip')
@@ -124,6 +131,8 @@ program
     '--to <url>',
     'the same forms; the store must be empty, or hold the beginning of the same log',
   )
+  .option('--actor <name>', 'who transfers, for the log of the copy', userInfo().username)
+  .option('--reason <text>', 'why')
   .action(async (options: TransferOptions) => (await import('./cli/transfer.js')).transferLog(options));
 
 program

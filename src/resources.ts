@@ -18,6 +18,7 @@ import { PostgresEventStore } from './event-store/postgres/postgres-event-store.
 import { Policies } from './policies/policies.js';
 import { PolicyProgress } from './policies/policy-progress.js';
 import { PolicyTables } from './policies/policy-tables.js';
+import { OperatorActs } from './operations/operator-acts.js';
 import { createPool } from './postgres/database.js';
 import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
 import { checkServer, migrate } from './postgres/migrate.js';
@@ -190,9 +191,11 @@ export async function openTables(config: Config, signal?: AbortSignal): Promise<
     const schema = config.catalogueSchema;
     const pool = createPool(databaseUrl, { ...POOLS.operations, searchPath: `${schema},public` });
     opened.push(() => inTime('the connections to PostgreSQL', pool.end()));
-    const maintenance = Object.values(projectionsOf(config)).map(
-      (placed) => new Maintenance({ target: { ...placed, log }, store, pool, connectionString: databaseUrl }),
-    );
+    const acts = new OperatorActs(store, log, pool);
+    const maintenance = Object.values(projectionsOf(config)).map((placed) => {
+      const target = { ...placed, log };
+      return new Maintenance({ target, store, pool, connectionString: databaseUrl }, acts);
+    });
     const endWork = () => Promise.all(maintenance.map((one) => one.close()));
     opened.push(() => inTime('the work on the tables', endWork()));
     const policyTables = new PolicyTables(pool, policiesSchema(config));
