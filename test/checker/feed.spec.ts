@@ -19,6 +19,7 @@ function wrong(...given: Given[]): string[] {
       revision: `${revision}`,
       id: `event ${n}`,
       data: {},
+      recordedAt: '2026-01-01T00:00:00.000Z',
       actor: 'somebody',
       commandId: own,
       correlationId: own,

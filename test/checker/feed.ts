@@ -6,6 +6,7 @@ export interface FeedEvent {
   readonly id: string;
   readonly type: string;
   readonly data: Readonly<Record<string, any>>;
+  readonly recordedAt: string;
   readonly actor: string;
   readonly commandId: string;
   readonly correlationId: string;
@@ -87,6 +88,7 @@ interface Entry {
 }
 
 const NOTHING = 'nothing';
+const AT_WORK_MS = 10_000;
 
 const idOf = (stream: string) => stream.slice(stream.indexOf('-') + 1);
 const linkValue = (roles: readonly string[], creditedAs: string | null) =>
@@ -313,7 +315,10 @@ export class Feed {
     }
     if (event.reverts) return this.say(event, 'its cause is no revert');
     if (!link) return this.say(event, 'the author of its cause is not linked');
-    if (this.authors.get(author)?.by !== cause) this.say(event, 'its cause stands no more');
+    const by = this.authors.get(author)?.by;
+    // Whoever brings the author back meets a policy at work, for a moment.
+    if (by && by !== cause && Date.parse(event.recordedAt) - Date.parse(by.recordedAt) > AT_WORK_MS)
+      this.say(event, 'its cause stands no more');
     if (cause.type === 'AuthorRemoved') {
       const mode = cause.data['books'] as string;
       const sole = book.links.length === 1;
