@@ -310,7 +310,7 @@ function bytesOf(book: Book): number {
     : Buffer.byteLength(JSON.stringify({ ...titleOf(rest), ...keyOf(rest), authors: links }));
 }
 
-const idsOf = (links: readonly Link[]): string[] => links.map(({ authorId }) => authorId);
+export const idsOf = (links: readonly Link[]): string[] => links.map(({ authorId }) => authorId);
 
 const linksTo = (book: Book, id: string): boolean =>
   book.status !== 'unknown' && book.links.some(({ authorId }) => authorId === id);
@@ -321,7 +321,7 @@ function live(book: Book): KnownBook {
   return book;
 }
 
-const titleOf = ({ title, filedAs }: Title): Title => ({
+export const titleOf = ({ title, filedAs }: Title): Title => ({
   title,
   ...(filedAs !== undefined && { filedAs }),
 });
