@@ -93,10 +93,10 @@ export function listStatement(list: List, parameters: Parameters): string {
     pages.push(page);
     queries.push(`${page} as materialized (${query})`);
   };
-  const find = (page: string, { condition: own }: Filter, rows: string) =>
+  const find = (page: string, { condition: own }: Filter, rows: string, most = 'offset 0') =>
     add(
       page,
-      `select ${alias}.id from (${rows} offset 0) ${alias}
+      `select ${alias}.id from (${rows} ${most}) ${alias}
        where ${[...needed, within, ...all.filter((condition) => condition !== own)].join(' and ')}
        ${sorted} limit ${full}`,
     );
@@ -108,7 +108,7 @@ export function listStatement(list: List, parameters: Parameters): string {
     );
     if (counted !== source) {
       needed.push('(select few from few)');
-      for (const { rows } of counted.steps) find('found_few', counted, rows);
+      for (const { rows } of counted.steps) find('found_few', counted, rows, `limit ${FEW}`);
       needed.splice(0, 1, MANY);
     }
   }

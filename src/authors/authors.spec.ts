@@ -53,11 +53,11 @@ test('a merged author stands for the last survivor, now and as of a position', a
   const [a, b, c] = [await add('A'), await add('B'), await add('C')];
   const { position } = await merge(a, b);
   await merge(b, c);
-  expect(await authors.standingOf(a)).toEqual({ id: c, status: 'live', formerName: 'A' });
-  expect(await authors.standingOf(a, position)).toEqual({ id: b, status: 'live', formerName: 'A' });
+  expect(await authors.standingOf(a)).toEqual({ id: c, status: 'live', name: 'A' });
+  expect(await authors.standingOf(a, position)).toEqual({ id: b, status: 'live', name: 'A' });
   expect(await authors.standingOf(a, position - 1n)).toEqual({ id: a, status: 'live' });
   await authors.change(c, context(), () => [{ type: 'AuthorRemoved', data: {} }]);
-  expect(await authors.standingOf(a)).toEqual({ id: c, status: 'removed', formerName: 'A' });
+  expect(await authors.standingOf(a)).toEqual({ id: c, status: 'removed', name: 'A' });
 });
 
 test('authors whom processes merged in a circle count as removed', async () => {

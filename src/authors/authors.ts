@@ -63,7 +63,7 @@ export class Authors {
  */
 export async function standingOf(id: string, load: (id: string) => Promise<Author>): Promise<AuthorStanding> {
   const author = await load(id);
-  const formerName = isMerged(author) ? { formerName: author.name } : {};
+  const own = isMerged(author) ? { name: author.name } : {};
   const seen = new Set<string>();
   let [last, survivor] = [id, author];
   while (isMerged(survivor)) {
@@ -72,7 +72,7 @@ export async function standingOf(id: string, load: (id: string) => Promise<Autho
     last = survivor.mergedInto;
     survivor = await load(last);
   }
-  return { id: last, status: survivor.status, ...formerName };
+  return { id: last, status: survivor.status, ...own };
 }
 
 const decider = (id: string) => ({
