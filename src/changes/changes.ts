@@ -51,7 +51,8 @@ export class Changes {
 
   private async lastPosition(id: string): Promise<Position | undefined> {
     const reached = await this.search.reach();
-    const found = reached && (await this.search.find({ change: id }, { ...reached, backward: true, limit: 1 }));
+    const found =
+      reached && (await this.search.find({ change: id }, { ...reached, backward: true, limit: 1 }));
     const [last] = found?.positions ?? [];
     if (last === undefined && reached?.current === false)
       throw unavailable(

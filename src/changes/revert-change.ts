@@ -1,7 +1,8 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import { CommandHandling } from '../commands/handle-command.js';
-import { revertChange, type KnownChange } from './change.js';
+import type { Standing } from '../commands/streams.js';
+import { revertChange } from './change.js';
 import { flawOfChangeEvent, type ChangeEvent } from './change.events.js';
 import { changeStream } from './change-stream.js';
 import { Changes } from './changes.js';
@@ -24,17 +25,14 @@ export class RevertChangeHandler implements ICommandHandler<RevertChange> {
   ) {}
 
   execute({ id, context }: RevertChange): Promise<CommandResult> {
-    const decide = async (): Promise<ChangeEvent[]> => {
-      const known: KnownChange | undefined = await this.changes.find(id);
-      return revertChange(id, known, context);
-    };
+    const decide = async (): Promise<ChangeEvent[]> => revertChange(id, await this.changes.find(id), context);
     return this.handling.handle({ id, stream: changeStream(id), ...stateless, decide }, context);
   }
 }
 
 /** Which reverts are in effect depends on other changes' streams too: see {@link Changes}. */
 const stateless = {
-  initial: { status: 'unknown' as const },
-  evolve: () => ({ status: 'live' as const }),
+  initial: { status: 'unknown' } as Standing,
+  evolve: (): Standing => ({ status: 'live' }),
   flawOf: flawOfChangeEvent,
 };

@@ -9,7 +9,8 @@ export class Reverts {
   /** The last revert of a change that is in effect; undefined if none is. */
   async of(change: string): Promise<RecordedEvent | undefined> {
     const known = new Map<string, boolean>();
-    for (const event of (await this.all(change)).toReversed()) if (await this.isStanding(event, known)) return event;
+    for (const event of (await this.all(change)).toReversed())
+      if (await this.isStanding(event, known)) return event;
     return undefined;
   }
 

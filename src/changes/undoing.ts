@@ -42,7 +42,8 @@ export class Undoing {
     const { happened } = understoodAuthor(history);
     const survivor = survivorToAsk(happened, this.undo);
     const last = survivor === undefined ? undefined : await this.standingOf(survivor);
-    const lives = last === undefined || (last.status === 'live' && authorStream(last.id) !== history[0]?.stream);
+    const lives =
+      last === undefined || (last.status === 'live' && authorStream(last.id) !== history[0]?.stream);
     return revertAuthor(happened, this.undo, books, lives);
   }
 

@@ -79,7 +79,10 @@ export class Patience {
     this.failing += 1;
     if (this.current) return;
     const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
-    this.current = { message: `${error instanceof Error ? error.message : String(error)}${cause}`, since: new Date() };
+    this.current = {
+      message: `${error instanceof Error ? error.message : String(error)}${cause}`,
+      since: new Date(),
+    };
     this.logger.warn(`waiting: ${this.current.message}`);
   }
 

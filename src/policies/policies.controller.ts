@@ -25,7 +25,10 @@ const parkedStream = z.object({
   parkedAt: z.iso.datetime(),
 });
 const policiesView = z.object({
-  position: z.string().nullable().describe('how far policies have followed the log; null before the first event'),
+  position: z
+    .string()
+    .nullable()
+    .describe('how far policies have followed the log; null before the first event'),
   head: z.string().nullable().describe('position of the last event in the log; null if the log is empty'),
   lag: z.int().describe('how far the position is behind the head; 0 when caught up'),
   lagSeconds: z

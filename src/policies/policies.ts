@@ -113,7 +113,8 @@ export class Policies {
   private async compare(found: Checkpoint, store: EventStore): Promise<Error | undefined> {
     const log = await store.logId();
     if (log !== this.log) throw AnotherLog.named(log, this.log);
-    if (found.log !== log) return new Error(`the policies in schema ${this.tables.schema} followed another log`);
+    if (found.log !== log)
+      return new Error(`the policies in schema ${this.tables.schema} followed another log`);
     const { position, eventId } = found;
     if (position === undefined || eventId === undefined || (await store.holds(position, eventId)))
       return undefined;
@@ -216,7 +217,9 @@ export class Policies {
           const key = keyOf(task);
           if (running.size >= MOST_TASKS || running.has(key)) continue;
           const run = async () => {
-            await new TaskRun(tools, task, task.cause <= linksFrom).run().catch((error: unknown) => (failure ??= { error }));
+            await new TaskRun(tools, task, task.cause <= linksFrom)
+              .run()
+              .catch((error: unknown) => (failure ??= { error }));
             running.delete(key);
             this.wake();
           };

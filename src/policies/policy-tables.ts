@@ -127,7 +127,9 @@ export class PolicyTables {
   async ensure(): Promise<void> {
     const { schema } = this;
     await transaction(this.pool, async (client) => {
-      await client.query(`select pg_advisory_xact_lock(hashtextextended('colophon tables ' || $1, 0))`, [schema]);
+      await client.query(`select pg_advisory_xact_lock(hashtextextended('colophon tables ' || $1, 0))`, [
+        schema,
+      ]);
       const tables = readFileSync(join(import.meta.dirname, 'tables.sql'), 'utf8');
       await client.query(
         `set local client_min_messages = warning; create schema if not exists ${schema};
@@ -177,7 +179,12 @@ export class PolicyTables {
 
   /** Those of the authors who are gone. */
   async goneAmong(client: ClientBase, authorIds: readonly string[]): Promise<Gone[]> {
-    const { rows } = await client.query<{ author_id: string; cause: string; merged: boolean; change: string }>({
+    const { rows } = await client.query<{
+      author_id: string;
+      cause: string;
+      merged: boolean;
+      change: string;
+    }>({
       name: 'gone-among',
       text: `select author_id, cause, merged, change from ${this.schema}.gone where author_id = any($1::uuid[])`,
       values: [authorIds],
@@ -269,7 +276,12 @@ export class PolicyTables {
   }
 
   /** Writes how far a task got, and what it found out since the last call, in one transaction. */
-  async record(task: Task, { part, cursor, changed }: Progress, { parked, left }: Findings, done = false): Promise<void> {
+  async record(
+    task: Task,
+    { part, cursor, changed }: Progress,
+    { parked, left }: Findings,
+    done = false,
+  ): Promise<void> {
     const { schema } = this;
     const { cause, position, stream, what, change } = task;
     await transaction(this.pool, async (client) => {
@@ -325,7 +337,11 @@ export class PolicyTables {
        order by cause, stream limit $3`,
       [filter.stream ?? null, filter.change ?? null, filter.limit ?? null],
     );
-    return rows.map(({ cause, parked_at: parkedAt, ...rest }) => ({ ...rest, cause: BigInt(cause), parkedAt }));
+    return rows.map(({ cause, parked_at: parkedAt, ...rest }) => ({
+      ...rest,
+      cause: BigInt(cause),
+      parkedAt,
+    }));
   }
 
   /** Numbers of open tasks and of parked streams. */
@@ -357,7 +373,9 @@ export class PolicyTables {
 
   /** Takes a stream out of `parked`, for good. */
   async drop(stream: string): Promise<number> {
-    const { rowCount } = await this.pool.query(`delete from ${this.schema}.parked where stream = $1`, [stream]);
+    const { rowCount } = await this.pool.query(`delete from ${this.schema}.parked where stream = $1`, [
+      stream,
+    ]);
     return rowCount ?? 0;
   }
 
@@ -382,7 +400,9 @@ export class PolicyTables {
   }
 
   /** How far policies are, and which of these changes have open tasks: one statement for all who wait. */
-  async standing(changes: readonly string[]): Promise<{ log?: string; position: Position | undefined; open: Set<string> }> {
+  async standing(
+    changes: readonly string[],
+  ): Promise<{ log?: string; position: Position | undefined; open: Set<string> }> {
     const { schema } = this;
     const { rows } = await this.pool.query<{ log_id: string; position: string | null; open: string[] }>({
       name: `policies-${schema}`,

@@ -14,10 +14,15 @@ export const TRIGGERS: readonly string[] = [
 ] satisfies (AuthorEvent | ChangeEvent)['type'][];
 
 /** The authors whom an event links to a book. A restored book's link to a removed author waits for the author. */
-function linkedBy(event: RecordedEvent): { readonly removed: readonly string[]; readonly merged: readonly string[] } {
-  if (categoryOf(event.stream) !== BOOK || !isSound(event, flawOfBookEvent)) return { removed: [], merged: [] };
+function linkedBy(event: RecordedEvent): {
+  readonly removed: readonly string[];
+  readonly merged: readonly string[];
+} {
+  if (categoryOf(event.stream) !== BOOK || !isSound(event, flawOfBookEvent))
+    return { removed: [], merged: [] };
   const { type, data } = event as unknown as BookEvent;
-  if (type === 'BookLinked' || type === 'BookRelinked') return { removed: [data.authorId], merged: [data.authorId] };
+  if (type === 'BookLinked' || type === 'BookRelinked')
+    return { removed: [data.authorId], merged: [data.authorId] };
   if (type === 'BookRestored') return { removed: [], merged: data.authors.map(({ authorId }) => authorId) };
   return { removed: [], merged: [] };
 }

@@ -105,7 +105,10 @@ export class TaskRun {
     await this.record(end.part, end.cursor, true);
   }
 
-  private async carryOut(parts: readonly Part[], cause: RecordedEvent): Promise<{ part: number; cursor: undefined }> {
+  private async carryOut(
+    parts: readonly Part[],
+    cause: RecordedEvent,
+  ): Promise<{ part: number; cursor: undefined }> {
     const { stream: only } = this.task;
     for (let number = this.task.part; number < parts.length; number += 1) {
       const part = parts[number];
@@ -255,7 +258,10 @@ export class TaskRun {
     return [
       part(
         AUTHOR,
-        async () => ({ streams: removers.filter((stream) => categoryOf(stream) === AUTHOR), next: undefined }),
+        async () => ({
+          streams: removers.filter((stream) => categoryOf(stream) === AUTHOR),
+          next: undefined,
+        }),
         (undoing) => (history) =>
           undoing.comesBack(history) ? undoing.inAuthor(history, 0) : { events: [] },
       ),
@@ -277,7 +283,11 @@ export class TaskRun {
       await inLanes(page.streams, async (stream) => {
         const history = await this.read(stream).catch(noneIfDeleted);
         for (const event of history)
-          if (event.position < before && event.metadata.correlationId === change && TRIGGERS.includes(event.type))
+          if (
+            event.position < before &&
+            event.metadata.correlationId === change &&
+            TRIGGERS.includes(event.type)
+          )
             found.push(event);
       });
       after = page.next;
@@ -304,8 +314,7 @@ export class TaskRun {
       if (count > 0 || !this.again) return count;
       for (let after: Position | undefined, more = true; more;) {
         const page = await patience.until(() => streams.ofAuthor(authorId, { category: BOOK, after }));
-        for (const stream of page.streams)
-          if (undoing.holds(await this.read(stream), authorId)) return 1;
+        for (const stream of page.streams) if (undoing.holds(await this.read(stream), authorId)) return 1;
         after = page.next;
         more = after !== undefined;
       }
@@ -328,5 +337,6 @@ async function inLanes(streams: readonly string[], work: (stream: string) => Pro
     for (const stream of rest) await work(stream);
   };
   const lanes = Array.from({ length: Math.min(MOST_STREAMS, streams.length) }, lane);
-  for (const settled of await Promise.allSettled(lanes)) if (settled.status === 'rejected') throw settled.reason;
+  for (const settled of await Promise.allSettled(lanes))
+    if (settled.status === 'rejected') throw settled.reason;
 }
