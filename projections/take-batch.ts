@@ -28,19 +28,16 @@ export async function takeBatch(
 ): Promise<Checkpoint> {
   let checkpoint = from;
   let start = 0;
-  const takeUntil = async (end: number) => {
-    const part = events.slice(start, end);
-    if (part.length > 0) checkpoint = await step(() => take(client, target, checkpoint, part));
-  };
   for (const [index, event] of events.entries()) {
     const skip = skipOf(target.projection, event);
     if (!skip) continue;
-    await takeUntil(index);
+    const before = events.slice(start, index);
+    if (before.length > 0) checkpoint = await step(() => take(client, target, checkpoint, before));
     checkpoint = await step(() => takeSkip(client, target, store, checkpoint, skip));
     start = index + 1;
   }
-  await takeUntil(events.length);
-  return checkpoint;
+  // A batch without events is a step too: the log is there again.
+  return step(() => take(client, target, checkpoint, events.slice(start)));
 }
 
 async function take(
