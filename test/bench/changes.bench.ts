@@ -117,9 +117,11 @@ async function revert(service: RunningService, client: Client, file: string) {
 /** Waits until neither a policy nor a projection has anything left to do. */
 const lagless = (service: RunningService) =>
   until(async () => {
-    const { tasks } = (await (await fetch(`${service.url}/policies`)).json()) as { tasks: unknown[] };
-    const projections = (await (await fetch(`${service.url}/projections`)).json()) as { lag: unknown }[];
-    return tasks.length === 0 && projections.every(({ lag }) => Number(Object(lag).events ?? lag) === 0);
+    const { open } = (await (await fetch(`${service.url}/policies`)).json()) as { open: number };
+    const projections = (await (await fetch(`${service.url}/projections`)).json()) as {
+      items: { lag: number }[];
+    };
+    return open === 0 && projections.items.every(({ lag }) => lag === 0);
   }, 50);
 
 async function booksOf(client: Client, author: string): Promise<number> {

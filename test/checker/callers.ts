@@ -45,10 +45,9 @@ export class Callers {
     const author = any(this.recentAuthors);
     const book = any(this.recentBooks);
     const dice = randomInt(100);
-    const has = author !== undefined && book !== undefined;
-    if (!has || dice < 10)
+    if (author === undefined || dice < 10)
       await this.command(actor, 'POST', '/authors', { name: text('Author') }, 'add author');
-    else if (dice < 20)
+    else if (book === undefined || dice < 20)
       await this.command(
         actor,
         'POST',
@@ -158,8 +157,10 @@ export class Callers {
     kind: string,
   ): Promise<void> {
     const key = randomUUID();
+    const change = randomUUID();
     const headers = {
       'idempotency-key': key,
+      'x-correlation-id': change,
       'x-actor': actor,
       ...(body && { 'content-type': 'application/json' }),
       ...(randomInt(10) === 0 && { prefer: 'wait=1' }),
@@ -185,6 +186,7 @@ export class Callers {
         this.counts.refused += 1;
         return;
       }
+      this.remember(this.recentChanges, change);
       return this.acknowledge(answer.body, path, key, kind);
     }
   }
@@ -198,7 +200,6 @@ export class Callers {
       this.authors.add(id);
       this.remember(this.recentAuthors, id);
     } else if (what === 'add book') this.remember(this.recentBooks, id);
-    if (typeof body['change'] === 'string') this.remember(this.recentChanges, body['change']);
   }
 
   private async ask(

@@ -5,18 +5,13 @@ import { Feed, type FeedEvent } from './feed.js';
 /** Waits until projections and policies have nothing left to do. */
 export async function settled(url: string): Promise<void> {
   for (;;) {
-    const [projections, policies] = await Promise.all(
+    const [projections, policies] = (await Promise.all(
       ['/projections', '/policies'].map((path) => json(url, path)),
-    );
-    const behind = (projections as { lag: { events: number } | number }[]).some(({ lag }) => lagOf(lag) > 0);
-    const { tasks, lag } = policies as { tasks: unknown[]; lag: unknown };
-    if (!behind && tasks.length === 0 && lagOf(lag) === 0) return;
+    )) as [{ items: { lag: number }[] }, { open: number; lag: number }];
+    if (policies.open + policies.lag === 0 && projections.items.every(({ lag }) => lag === 0)) return;
     await new Promise((later) => setTimeout(later, 100));
   }
 }
-
-const lagOf = (lag: unknown): number =>
-  typeof lag === 'number' ? lag : Number((Object(lag) as { events?: number }).events ?? 0);
 
 async function json(url: string, path: string): Promise<unknown> {
   for (;;) {

@@ -5,7 +5,7 @@ import { startService, TELL_UNHEARD, type RunningService } from '../support/proc
 
 // Some seconds of what `npm run check:changes` does for hours.
 const CALLERS = 16;
-const COMMANDS = 800;
+const COMMANDS = 500;
 
 let database: TestDatabase;
 let service: RunningService;
