@@ -115,14 +115,15 @@ async function revert(service: RunningService, client: Client, file: string) {
 }
 
 /** Waits until neither a policy nor a projection has anything left to do. */
-const lagless = (service: RunningService) =>
-  until(async () => {
+async function lagless(service: RunningService): Promise<void> {
+  await until(async () => {
     const { open } = (await (await fetch(`${service.url}/policies`)).json()) as { open: number };
     const projections = (await (await fetch(`${service.url}/projections`)).json()) as {
       items: { lag: number }[];
     };
     return open === 0 && projections.items.every(({ lag }) => lag === 0);
   }, 50);
+}
 
 async function booksOf(client: Client, author: string): Promise<number> {
   const { rows } = await client.query<{ count: number }>(
