@@ -40,6 +40,8 @@ export interface Book {
 
 /** Who set a fact to which value: what a revert may undo, and what it must leave alone. */
 class Fact {
+  /** The last event that set the fact, or undid what set it. */
+  touched: FeedEvent | undefined;
   private entries: Entry[] = [];
   private readonly undone = new Map<string, { readonly entries: Entry[]; readonly top: Entry | undefined }>();
 
@@ -156,6 +158,7 @@ export class Feed {
   /** Records who set a fact. The event of a revert must set what was there before the change that it undoes. */
   private set(event: FeedEvent, name: string, value: string): void {
     const fact = this.fact(event.stream, name);
+    fact.touched = event;
     if (event.reverts === null || event.reverts === undefined) return fact.set(value, event);
     const flaw = fact.undo(value, event);
     if (flaw !== undefined) this.say(event, `of the revert of ${event.reverts}, ${name}: ${flaw}`);
@@ -379,12 +382,12 @@ export class Feed {
       }
     for (const [stream, facts] of this.facts)
       for (const name of ['name', 'title']) {
-        const top = facts.get(name)?.top;
+        const { top, touched } = facts.get(name) ?? {};
         const existence = facts.get('existence')?.top?.event;
         const last = top && this.reverts.get(top.change)?.at(-1);
         if (!last || !existence || !this.isInEffect(last.correlationId)) continue;
         // What a change added is left alone as a whole if somebody else changed a part.
-        if (/Added$/.test(top.event.type) || !this.isBefore(top.event, last)) continue;
+        if (/Added$/.test(top.event.type) || !touched || !this.isBefore(touched, last)) continue;
         const state = this.authors.get(idOf(stream)) ?? this.books.get(idOf(stream));
         if (state?.status === 'live' && this.isBefore(existence, last))
           this.wrong.push(`${name} of ${stream} is still what ${top.change} set`);
