@@ -73,7 +73,9 @@ test('a merge goes to the last survivor, and can be repeated', async () => {
   await merge(b, c);
   const done = await merge(a, b);
   expect(await authors.load(a)).toMatchObject({ mergedInto: c });
-  for (const into of [b, c]) expect(await merge(a, into)).toMatchObject({ ...done, unchanged: true });
+  expect(done.redirected).toEqual([{ from: b, to: c }]);
+  expect(await merge(a, b)).toEqual({ ...done, unchanged: true });
+  expect(await merge(a, c)).toEqual({ ...done, unchanged: true, redirected: undefined });
   await expect(merge(c, a)).rejects.toMatchObject({ rule: 'merged-into-itself' });
 });
 

@@ -150,6 +150,15 @@ test('commands on a merged author are refused, and name the last survivor', asyn
   expect((await merge(a, b, headers)).body).toEqual({ ...merged.body, underWay: expect.any(Boolean) });
   expect((await merge(b, c)).status).toBe(200);
   expect((await merge(a, c)).body).toEqual({ ...merged.body, underWay: expect.any(Boolean) });
+  const redirected = [{ from: b, to: c }];
+  expect((await merge(a, b)).body).toEqual({ ...merged.body, underWay: expect.any(Boolean), redirected });
+  expect((await merge(a, b, headers)).body).not.toHaveProperty('redirected');
+  expect((await post(`/authors/${a}/merge?dryRun=true`, { into: b })).body).toEqual({
+    dryRun: true,
+    items: [],
+    next: null,
+    redirected,
+  });
   const refusal = problem(409, 'author-merged', { survivor: c, detail: expect.stringContaining(c) });
   const rename = () =>
     service.request('PATCH', `/authors/${a}`, {
@@ -184,6 +193,11 @@ test('a command that names a merged author takes the last survivor, and says so'
   await merge(old, between);
   await merge(between, survivor);
   const redirected = [{ from: old, to: survivor }];
+  const late = await addAuthor('Late');
+  const key = { 'idempotency-key': `merge ${late}` };
+  const said = await merge(late, between, key);
+  expect(said.body).toMatchObject({ redirected: [{ from: between, to: survivor }] });
+  expect((await merge(late, between, key)).body).toEqual({ ...said.body, underWay: expect.any(Boolean) });
   const keyed = (method: string, path: string, body?: unknown) =>
     service.request(method, path, { body, headers: { 'idempotency-key': `${method} ${path}` } });
   const linksOf = async ({ body: { id, position } }: Answer) => {
