@@ -454,6 +454,22 @@ test('a book that the change did not touch stays', () => {
   past().undoing('c').nothing();
 });
 
+describe('a policy that is still at it while its change is undone', () => {
+  const acts = [book('a', 'b'), { ...by('c', unlinked('a')), because: 'removal' }];
+  const late = { before: 3n, causes: new Set(['removal']) };
+  test('has what it did later undone too', () =>
+    past(...acts)
+      .undoing('c', late)
+      .gives(linked(1, 'a')));
+  test('has it undone even if the undoing came first', () =>
+    past(book('a', 'b'), by('c', retitled('Mort')), reverting('c', 'undoing', titledBack), {
+      ...by('c', unlinked('a')),
+      because: 'removal',
+    })
+      .undoing('c', { before: 4n, causes: late.causes })
+      .gives(linked(1, 'a')));
+});
+
 describe('what the one who undoes has to know first', () => {
   const undo = (change: string, before: bigint): Undo => ({ change, by: 'undoing', before });
   test('is how authors stand whom undoing may link', () => {
