@@ -2,13 +2,17 @@ import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/com
 import type { FastifyRequest } from 'fastify';
 import { PositionTokens } from '../src/event-store/position-token.js';
 import { minPositionOf } from '../src/http/min-position.js';
-import { unavailable } from '../src/http/problem.js';
+import { unavailable, type Problem } from '../src/http/problem.js';
 import { Projector } from './projector.js';
 
 /** How long a query with `Min-Position` waits for the tables. */
 export abstract class ReadYourWrites {
   abstract readonly patienceMs: number;
 }
+
+/** The problem if tables of an older version can't give the answer. */
+export const olderTables = (): Problem =>
+  unavailable('The tables have an older version and are being rebuilt for this version.');
 
 /** Delays a query with `Min-Position` until the tables reach that position. Answers 503 after the longest wait. */
 @Injectable()
@@ -20,8 +24,7 @@ export class MinPositionGuard implements CanActivate {
   ) {}
 
   canActivate(host: ExecutionContext): boolean | Promise<boolean> {
-    if (!this.projector.readable)
-      throw unavailable('The tables have an older version and are being rebuilt for this version.');
+    if (!this.projector.readable) throw olderTables();
     const position = minPositionOf(host.switchToHttp().getRequest<FastifyRequest>(), this.tokens);
     return position === undefined || this.waitFor(position);
   }

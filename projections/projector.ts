@@ -138,6 +138,11 @@ export class Projector {
     return (this.known.current?.version ?? 0) >= this.projection.readable;
   }
 
+  /** Whether the current tables have all that tables of this version have. */
+  get current(): boolean {
+    return (this.known.current?.version ?? 0) >= this.projection.version;
+  }
+
   /** Whether an error stops the tables. Tables of a newer version are left to newer processes, and don't stand still. */
   get standsStill(): boolean {
     const error = this.follower.error ?? this.still;

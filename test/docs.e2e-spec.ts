@@ -271,8 +271,8 @@ describe('tables on the pages', () => {
     const [events = [], metadata = []] = section('docs/architecture.md', '## Events')
       .split('The metadata of every event')
       .map(rowsOf);
-    const types = ['authors/author', 'books/book', 'operations/operations'].flatMap((name) =>
-      [...read(`src/${name}.events.ts`).matchAll(/type: '(\w+)'/g)].map(([, type]) => type),
+    const types = ['authors/author', 'books/book', 'changes/change', 'operations/operations'].flatMap(
+      (name) => [...read(`src/${name}.events.ts`).matchAll(/type: '(\w+)'/g)].map(([, type]) => type),
     );
     expect(events.map(([type]) => quotedIn(type)[0]).toSorted()).toEqual(types.toSorted());
     // The bytes of every event there is.

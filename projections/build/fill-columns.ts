@@ -9,8 +9,8 @@ import type { Shadow } from './shadow.js';
 const PAGES = 500;
 
 /**
- * Fills the columns that an upgrade added, a part at a time, while processes of the old version go on. Nobody reads these
- * columns yet. What the old version changes meanwhile is written with the other differences, when the upgrade applies them:
+ * Fills the columns and tables that an upgrade added, a part at a time, while processes of the old version go on. Nobody
+ * reads them yet. What the old version changes meanwhile is written with the other differences, when the upgrade applies them:
  * few rows instead of all.
  * @param locked repeats an attempt until the attempt gets its locks.
  */
@@ -24,8 +24,10 @@ export async function fillColumns(
   const aside = shadow.target.schema;
   const { coming = [] } = await readMade(holder, schema);
   for (const table of await tablesIn(holder, aside, projection.tables)) {
-    const added = comparedColumns(table).filter((column) => coming.includes(placeOf(table.name, column)));
+    const columns = comparedColumns(table);
+    const added = columns.filter((column) => coming.includes(placeOf(table.name, column)));
     if (added.length === 0) continue;
+    const isNew = added.length === columns.length;
     const { rows } = await holder.query<{ pages: number }>(
       `select (pg_relation_size($1) / current_setting('block_size')::integer)::integer as pages`,
       [`${aside}.${table.name}`],
@@ -35,12 +37,19 @@ export async function fillColumns(
         whileStopped(holder, context, lockMs, async () => {
           // By key, since another plan would read the whole table for each part.
           await holder.query('set local enable_hashjoin = off; set local enable_mergejoin = off');
+          const part = `e.ctid >= '(${page},0)' and e.ctid < '(${page + PAGES},0)'`;
           await holder.query(
             `update ${schema}.${table.name} f set ${added.map((column) => `${column} = e.${column}`).join()}
              from ${aside}.${table.name} e
-             where e.ctid >= '(${page},0)' and e.ctid < '(${page + PAGES},0)' and ${sameKey(table, 'e', 'f')}
+             where ${part} and ${sameKey(table, 'e', 'f')}
                and (${added.map((column) => `f.${column}`).join()}) is distinct from (${added.map((column) => `e.${column}`).join()})`,
           );
+          if (isNew)
+            await holder.query(
+              `insert into ${schema}.${table.name} (${columns.join()})
+               select ${columns.map((column) => `e.${column}`).join()} from ${aside}.${table.name} e where ${part}
+               on conflict do nothing`,
+            );
         }),
       );
   }

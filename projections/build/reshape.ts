@@ -62,6 +62,7 @@ export async function widen(holder: Client, context: RebuildContext, lockMs: num
         await holder.query(
           `create table ${name} (${table.columns.map(declaration).join()}, primary key (${table.key.join()}))`,
         );
+        for (const column of table.columns) coming.add(placeOf(table.name, column.name));
         continue;
       }
       for (const column of table.columns) {

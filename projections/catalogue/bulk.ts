@@ -2,18 +2,22 @@ import type { ClientBase } from 'pg';
 import { AUTHOR } from '../../src/authors/author.events.js';
 import { categoryOf, type ProjectableEvent } from '../../src/event-store/event-store.js';
 import type { Bulk } from '../projection.js';
+import { sender } from '../send.js';
 import { ALL_WORDS, ownWords } from './book-words.js';
 import {
   AUTHOR_COLUMNS,
   BOOK_COLUMNS,
   BOOK_WORDS_COLUMNS,
   LINK_COLUMNS,
+  MERGED_COLUMNS,
   namesOf,
   REMOVED_COLUMNS,
   valuesOf,
 } from './columns.js';
 import { foldAuthor, foldBook } from './fold.js';
+import { resolveRedirects } from './redirects.js';
 import type { AuthorRow, BookRow, Known, Standing } from './rows.js';
+import { fillAuthorsWithoutBooks } from './without-books.js';
 
 const LINKS = namesOf(LINK_COLUMNS);
 const BOOK_WORDS = namesOf(BOOK_WORDS_COLUMNS);
@@ -25,6 +29,7 @@ export const bulk: Bulk = {
     books: BOOK_COLUMNS.map(({ name }) => name),
     author_book: LINK_COLUMNS.map(({ name }) => name),
     book_words: BOOK_WORDS_COLUMNS.map(({ name }) => name),
+    author_redirects: MERGED_COLUMNS.map(({ name }) => name),
     removed: REMOVED_COLUMNS.map(({ name }) => name),
   },
 
@@ -36,8 +41,13 @@ export const bulk: Bulk = {
   rows: (stream, standing, add) => {
     const kind = categoryOf(stream);
     const known = standing as Known<AuthorRow | BookRow>;
-    if ('removed' in known) add('removed', valuesOf(REMOVED_COLUMNS, { kind, ...known.removed }));
-    else if ('name' in known.row) add('authors', valuesOf(AUTHOR_COLUMNS, known.row));
+    if ('removed' in known) {
+      const { id: authorId, into: intoId } = known.removed;
+      add('removed', valuesOf(REMOVED_COLUMNS, { kind, ...known.removed }));
+      // The survivor is settled later.
+      if (intoId !== undefined)
+        add('author_redirects', valuesOf(MERGED_COLUMNS, { authorId, intoId, survivorId: intoId }));
+    } else if ('name' in known.row) add('authors', valuesOf(AUTHOR_COLUMNS, known.row));
     else {
       const { id: bookId, links } = known.row;
       add('books', valuesOf(BOOK_COLUMNS, known.row));
@@ -55,6 +65,9 @@ export const bulk: Bulk = {
          delete from author_book where not exists (select from authors where id = author_id) returning *)
        insert into waiting_links (${LINKS}) select ${LINKS} from waiting`,
     );
+    const send = sender(client);
+    await resolveRedirects(send);
+    await fillAuthorsWithoutBooks(send);
     const { rows } = await client.query<{ kind: string }>(
       `select case relpersistence when 'u' then 'unlogged' else '' end as kind
        from pg_class where oid = 'book_words'::regclass`,
@@ -75,7 +88,7 @@ export const bulk: Bulk = {
        insert into book_words (${BOOK_WORDS}) select book_id, title_sort, created_at, ${ALL_WORDS} from made;
        drop table own_words;
        commit;
-       analyze book_words`,
+       analyze book_words; analyze authors_without_books`,
     );
   },
 };

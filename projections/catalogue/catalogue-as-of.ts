@@ -8,7 +8,8 @@ import { invalidRequest, Problem } from '../../src/http/problem.js';
 import { NO_SKIPS, readSkips, type Skips } from '../skips.js';
 import { CATALOGUE, foldAuthor, foldBook } from './fold.js';
 import { foldStream, type Fold } from './fold-stream.js';
-import { notInTables } from './read-model.js';
+import { Merged, notInTables } from './read-model.js';
+import { intoOf } from './redirects.js';
 import type { AuthorRow, BookRow, Standing } from './rows.js';
 import {
   rareFields,
@@ -33,10 +34,15 @@ interface Past {
 export class CatalogueAsOf {
   constructor(private readonly store: EventStore) {}
 
-  /** @throws Problem 404, 410 or 503 if the author was not in the tables at that moment. */
+  /**
+   * @throws Merged if the author was merged into another at that moment.
+   * @throws Problem 404, 410 or 503 if the author was not in the tables at that moment.
+   */
   async author(id: string, asOf: Moment, caller?: AbortSignal): Promise<AuthorView> {
     const past = await this.upTo(asOf, caller);
     const folded = await this.fold(authorStream(id), past, foldAuthor);
+    const survivor = await this.survivor(folded.standing, past);
+    if (survivor !== undefined) throw new Merged(survivor);
     const { sourceKey, ...author } = thereOr('author', folded);
     return { ...viewOf(author, folded.stale), ...rareFields({ sourceKey }) };
   }
@@ -60,6 +66,17 @@ export class CatalogueAsOf {
       else waitingAuthors.push({ id, ...link });
     });
     return { ...book, authors, ...(waitingAuthors.length > 0 && { waitingAuthors }) };
+  }
+
+  /** The last author of a chain of merges; undefined if the author was not merged, or the chain was a circle. */
+  private async survivor(standing: Standing<AuthorRow>, past: Past): Promise<string | undefined> {
+    const met = new Set<string>();
+    for (let next = intoOf(standing); next !== undefined;) {
+      if (met.has(next)) return undefined;
+      met.add(next);
+      next = intoOf((await this.fold(authorStream(next), past, foldAuthor)).standing);
+    }
+    return [...met].at(-1);
   }
 
   /** @throws Problem 400 if the moment is yet to come. The answer would change later. */

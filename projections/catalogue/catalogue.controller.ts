@@ -5,17 +5,20 @@ import { z } from 'zod';
 import { Caller } from '../../src/http/caller.js';
 import { isKnown } from '../../src/http/conditions.js';
 import { DescribeQuery } from '../../src/http/describe.js';
+import { Problem } from '../../src/http/problem.js';
 import { flag, pageSize, uuid, type Schemas, type Valid } from '../../src/http/schemas.js';
 import { IdParam, ValidQuery } from '../../src/http/validate.js';
 import { role } from '../../src/books/role-schemas.js';
 import { MAX_KEY_LENGTH } from '../../src/stored-data.js';
-import { MinPositionGuard } from '../min-position.guard.js';
+import { MinPositionGuard, olderTables } from '../min-position.guard.js';
 import { USUAL_LIMIT, type Page } from '../page.js';
+import { Projector } from '../projector.js';
 import { GetAuthor, GetAuthorTag } from './get-author.js';
 import { GetBook, GetBookTag } from './get-book.js';
 import { AUTHOR_SORTS, ListAuthors } from './list-authors.js';
 import { BOOK_SORTS, ListBooks } from './list-books.js';
 import { ListAuthorsOfBook, ListBooksOfAuthor, type PageOfAuthors } from './list-links.js';
+import { Merged } from './read-model.js';
 import type { Representation } from './representation.js';
 import {
   authorView,
@@ -103,13 +106,21 @@ const oneAuthor = (schemas: Schemas) =>
 const oneBook = (schemas: Schemas) =>
   z.strictObject({ include: z.literal('authors').optional(), ...asOf(schemas) });
 
-const AUTHOR_PROBLEMS = { 400: ['invalid-request'], 404: ['author-not-found'], 410: ['author-removed'] };
+const AUTHOR_PROBLEMS = {
+  301: ['author-merged'],
+  400: ['invalid-request'],
+  404: ['author-not-found'],
+  410: ['author-removed'],
+};
 const BOOK_PROBLEMS = { 400: ['invalid-request'], 404: ['book-not-found'], 410: ['book-removed'] };
 
 @Controller()
 @UseGuards(MinPositionGuard)
 export class CatalogueController {
-  constructor(private readonly queries: QueryBus) {}
+  constructor(
+    private readonly queries: QueryBus,
+    private readonly projector: Projector,
+  ) {}
 
   @Get('authors')
   @DescribeQuery({
@@ -125,6 +136,8 @@ export class CatalogueController {
     @Caller() caller: AbortSignal,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string | Buffer> {
+    // Tables of an older version don't know who has no books.
+    if (query.hasBooks === false && !this.projector.current) throw olderTables();
     return (await this.queries.execute(new ListAuthors(query, caller))).by(reply);
   }
 
@@ -147,7 +160,8 @@ export class CatalogueController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string | Buffer | undefined> {
     const query = new GetAuthor(id, include === 'books', moment, caller);
-    return this.one(request, reply, query, include || moment ? undefined : new GetAuthorTag(id));
+    const tag = include || moment ? undefined : new GetAuthorTag(id);
+    return orSurvivor(request, this.one(request, reply, query, tag));
   }
 
   @Get('authors/:id/books')
@@ -163,8 +177,9 @@ export class CatalogueController {
   listBooksOfAuthor(
     @IdParam('id') id: string,
     @ValidQuery(pageOnly) page: Valid<typeof pageOnly>,
+    @Req() request: FastifyRequest,
   ): Promise<Page<LinkedBook>> {
-    return this.queries.execute(new ListBooksOfAuthor(id, page));
+    return orSurvivor(request, this.queries.execute(new ListBooksOfAuthor(id, page)));
   }
 
   @Get('books')
@@ -247,6 +262,21 @@ export class CatalogueController {
     reply.header('etag', shown);
     return json.by(reply);
   }
+}
+
+/**
+ * Answers a question about a merged author with the address of the same question about the survivor. A cache may not
+ * keep that answer, because a merge can be reverted.
+ */
+function orSurvivor<T>({ url, routeOptions }: FastifyRequest, answer: Promise<T>): Promise<T> {
+  return answer.catch((error: unknown) => {
+    if (!(error instanceof Merged)) throw error;
+    const path = routeOptions.url?.replace(':id', error.survivor) ?? '';
+    const location = path + url.slice(url.includes('?') ? url.indexOf('?') : url.length);
+    throw new Problem(301, 'author-merged', error.message, {
+      headers: { location, 'cache-control': 'no-store' },
+    });
+  });
 }
 
 function notModified(reply: FastifyReply, tag: string): undefined {

@@ -13,6 +13,7 @@ import { explain } from './explain.js';
 import { CATALOGUE, foldAuthor, foldBook } from './fold.js';
 import { loadAuthors, loadBooks, loadWords } from './load.js';
 import type { AuthorRow, BookRow, Removed, Standing } from './rows.js';
+import { storeRedirects } from './redirects.js';
 import { searchWords } from './search-text.js';
 import {
   attachLinks,
@@ -27,16 +28,26 @@ import {
   storeLinks,
   storeWaitingLinks,
 } from './store.js';
+import { storeAuthorsWithoutBooks } from './without-books.js';
 import { zoneIndexes } from './zones.js';
 
 const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file), 'utf8');
 
-const TABLES = ['authors', 'books', 'author_book', 'book_words', 'waiting_links', 'removed'];
+const TABLES = [
+  'authors',
+  'books',
+  'author_book',
+  'book_words',
+  'author_redirects',
+  'authors_without_books',
+  'waiting_links',
+  'removed',
+];
 
 /** The read tables. A batch loads the rows that its events touch, folds event by event, and stores the results. */
 export const catalogue: Projection = {
   name: CATALOGUE,
-  version: 6,
+  version: 7,
   readable: 6,
   categories: [AUTHOR, BOOK],
   tables: TABLES,
@@ -44,7 +55,7 @@ export const catalogue: Projection = {
   columns: sql('tables.sql'),
   keys: () => `${zoneIndexes()}\n${sql('keys.sql')()}`,
   references: sql('references.sql'),
-  lookups: ['author_book_by_book', 'waiting_links_by_book'],
+  lookups: ['author_book_by_book', 'waiting_links_by_book', 'author_redirects_by_into'],
   accounted: `select coalesce(sum(revision + 1), 0) from (
     select revision from authors union all select revision from books union all select revision from removed) stream`,
   reached: `select revision from (
@@ -70,6 +81,9 @@ async function apply(client: ClientBase, events: readonly RecordedEvent[]): Prom
   const books = foldAll(booksBefore, bookEvents, foldBook);
   const wordsOf = await authorWords(send, authors, books.rows);
   const { gone, placed } = linkChanges(booksBefore, books.rows);
+  const renamed = renamedOf(authorsBefore, authors.rows);
+  const linked = placed.map(({ authorId }) => authorId);
+  const unlinked = [...gone, ...linksOf(booksBefore, books.removed)].map(({ authorId }) => authorId);
 
   const [, detached, , , , , attached, , othersWait] = await settled([
     storeAuthors(send, authors.rows),
@@ -82,9 +96,14 @@ async function apply(client: ClientBase, events: readonly RecordedEvent[]): Prom
     deleteLinks(send, gone),
     storeLinks(send, placed),
     storeBookWords(send, books.rows, wordsOf),
+    storeRedirects(send, authors.removed, removedOf(authorsBefore)),
+    storeAuthorsWithoutBooks(send, {
+      gone: new Set([...linked, ...authors.removed.map(({ id }) => id)]),
+      perhaps: new Set([...authors.appeared, ...renamed, ...unlinked]),
+    }),
   ]);
   if (othersWait) await storeWaitingLinks(send, placed);
-  await refreshBookWords(send, renamed(authorsBefore, authors.rows), [...detached, ...attached]);
+  await refreshBookWords(send, renamed, [...detached, ...attached]);
 }
 
 /** The words of the authors that the books name, after the events. Nothing of an author without a row. */
@@ -143,10 +162,19 @@ function foldAll<Row>(
   return folded;
 }
 
-const renamed = (before: ReadonlyMap<string, Standing<AuthorRow>>, authors: readonly AuthorRow[]): string[] =>
+const renamedOf = (before: ReadonlyMap<string, Standing<AuthorRow>>, authors: readonly AuthorRow[]): string[] =>
   authors.flatMap(({ id, name }) => {
     const standing = before.get(id);
     return standing && 'row' in standing && standing.row.name !== name ? [id] : [];
+  });
+
+const removedOf = (before: ReadonlyMap<string, Standing<AuthorRow>>): string[] =>
+  [...before].flatMap(([id, standing]) => (standing && 'removed' in standing ? [id] : []));
+
+const linksOf = (before: ReadonlyMap<string, Standing<BookRow>>, books: readonly Removed[]) =>
+  books.flatMap(({ id }) => {
+    const standing = before.get(id);
+    return standing && 'row' in standing ? standing.row.links : [];
   });
 
 /** Links to delete, and links to insert or update because the link or its position changed. */
@@ -172,8 +200,15 @@ async function forget(client: ClientBase, stream: string): Promise<void> {
   if (!isUuid(id)) return;
   const removed = [{ id, revision: 0n, createdAt: new Date(0), removedAt: new Date(0) }];
   const send = sender(client);
-  if (category === AUTHOR) await refreshBookWords(send, [], await removeAuthors(send, removed));
-  else await removeBooks(send, removed);
+  if (category === AUTHOR) {
+    await refreshBookWords(send, [], await removeAuthors(send, removed));
+    await storeRedirects(send, [], [id]);
+    await storeAuthorsWithoutBooks(send, { gone: new Set([id]) });
+  } else {
+    const unlinked = linksOf(await loadBooks(send, [id]), removed).map(({ authorId }) => authorId);
+    await removeBooks(send, removed);
+    await storeAuthorsWithoutBooks(send, { perhaps: new Set(unlinked) });
+  }
   await forgetRemoved(send, category, [id]);
 }
 

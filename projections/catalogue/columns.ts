@@ -1,7 +1,7 @@
 import type { QueryConfig } from 'pg';
 import type { CopyValue } from '../../src/postgres/copy.js';
 import { arrayLiteral } from '../../src/postgres/array-literal.js';
-import type { AuthorRow, BookRow, LinkRow, Removed } from './rows.js';
+import type { AuthorRow, BookRow, LinkRow, MergedRow, Removed } from './rows.js';
 import { searchWords, sortKey } from './search-text.js';
 
 type SqlType = 'uuid' | 'text' | 'text[]' | 'integer' | 'bigint' | 'timestamptz';
@@ -88,6 +88,12 @@ export const REMOVED_COLUMNS: readonly Column<Removed & { readonly kind: string 
   fact('revision', 'bigint'),
   fact('createdAt', 'timestamptz'),
   fact('removedAt', 'timestamptz'),
+];
+
+export const MERGED_COLUMNS: readonly Column<MergedRow>[] = [
+  fact('authorId', 'uuid'),
+  fact('intoId', 'uuid'),
+  fact('survivorId', 'uuid'),
 ];
 
 /** Listed by name, because a table changed over several versions may have its columns in another order. */

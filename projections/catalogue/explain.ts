@@ -15,6 +15,7 @@ import { bookWords, ownWords } from './book-words.js';
 import { titleSort } from './columns.js';
 import { CATALOGUE, foldAuthor, foldBook } from './fold.js';
 import { foldStream, type Fold } from './fold-stream.js';
+import { intoOf, survivorOf } from './redirects.js';
 import type { AuthorRow, BookRow, Standing } from './rows.js';
 import { searchWords } from './search-text.js';
 
@@ -53,7 +54,14 @@ const ROWS: Record<string, (standings: Standings, key: Key) => Row | null> = {
   waiting_links: (standings, key) => (isThere(standings, key) ? null : linkOf(standings, key)),
   removed: ({ authors, book }, { kind, id = '' }) => {
     const standing = kind === AUTHOR ? authors.get(id) : book;
-    return standing && 'removed' in standing ? { kind, ...standing.removed } : null;
+    if (!standing || !('removed' in standing)) return null;
+    const { into: _, ...row } = standing.removed;
+    return { kind, ...row };
+  },
+  author_redirects: ({ authors }, { author_id: authorId = '' }) => {
+    const intoId = intoOf(authors.get(authorId));
+    if (intoId === undefined) return null;
+    return { authorId, intoId, survivorId: survivorOf(authorId, (id) => intoOf(authors.get(id))) };
   },
 };
 
@@ -84,16 +92,22 @@ export async function explain(
 ): Promise<RowChange[]> {
   const histories = new Map<string, readonly RecordedEvent[]>();
   const read = async (stream: string) => {
-    const events = await store.readStream(stream, { caller });
-    histories.set(
-      stream,
-      events.filter(({ position }) => to === undefined || position <= to),
-    );
+    const recorded = await store.readStream(stream, { caller });
+    const events = recorded.filter(({ position }) => to === undefined || position <= to);
+    histories.set(stream, events);
+    return events;
   };
+  const readAll = async (streams: readonly string[]) => (await Promise.all(streams.map(read))).flat();
   const skips = await readSkips(store, { name: CATALOGUE }, to, caller);
-  await Promise.all(streamsOf(table, key).map(read));
-  if (table === 'book_words')
-    await Promise.all(namedAuthors([...histories.values()].flat()).map((id) => read(authorStream(id))));
+  const own = await readAll(streamsOf(table, key));
+  if (table === 'book_words') await readAll(namedAuthors(own).map(authorStream));
+  if (table === 'author_redirects')
+    for (let found = own; found.length > 0;)
+      found = await readAll(
+        mergedInto(found)
+          .map(authorStream)
+          .filter((stream) => !histories.has(stream)),
+      );
   const acts = new Map(
     [...skips.values()].flatMap((skip) => (histories.has(skip.stream) ? [[skip.act.id, skip] as const] : [])),
   );
@@ -149,9 +163,16 @@ function namedAuthors(events: readonly RecordedEvent[]): string[] {
   return [...new Set(ids.filter(isUuid))];
 }
 
+/** The authors that others were merged into. */
+function mergedInto(events: readonly RecordedEvent[]): string[] {
+  const ids = events.map(({ data }) => (data as { into?: unknown }).into);
+  return [...new Set(ids.filter(isUuid))];
+}
+
 function streamsOf(table: string, { id, kind, author_id, book_id }: Key): string[] {
   if (author_id !== undefined && book_id !== undefined) return [authorStream(author_id), bookStream(book_id)];
   if (book_id !== undefined) return [bookStream(book_id)];
+  if (author_id !== undefined) return [authorStream(author_id)];
   const category = kind ?? (table === 'authors' ? AUTHOR : BOOK);
   return [category === AUTHOR ? authorStream(id ?? '') : bookStream(id ?? '')];
 }

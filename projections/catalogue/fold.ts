@@ -29,6 +29,10 @@ export function foldAuthor(before: Standing<AuthorRow>, event: ProjectableEvent)
     if (type === 'AuthorRenamed') return { row: { ...before.row, name: data.name, revision, updatedAt } };
     if (type === 'AuthorRemoved')
       return { removed: { id, revision, createdAt: before.row.createdAt, removedAt: updatedAt } };
+    if (type === 'AuthorMerged') {
+      const { createdAt } = before.row;
+      return { removed: { id, revision, createdAt, removedAt: updatedAt, into: data.into } };
+    }
   }
   if (type === 'AuthorRestored' && before && 'removed' in before) {
     const { name, key: sourceKey = null } = data;
@@ -90,6 +94,13 @@ export function foldBook(before: Standing<BookRow>, event: ProjectableEvent): Kn
     }
     case 'BookUnlinked':
       return { row: { ...row, links: links.filter((link) => link.authorId !== change.data.authorId) } };
+    case 'BookRelinked': {
+      const { from, position, ...link } = change.data;
+      if (!links.some(({ authorId }) => authorId === from))
+        throw new Inapplicable(event, 'the author whose link changes is not linked');
+      const others = links.filter(({ authorId }) => authorId !== from && authorId !== link.authorId);
+      return { row: { ...row, links: others.toSpliced(position - 1, 0, linkRow(link)) } };
+    }
     case 'BookRemoved':
       return { removed: { id, revision, createdAt: row.createdAt, removedAt: updatedAt } };
     default:

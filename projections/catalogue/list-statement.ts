@@ -33,6 +33,8 @@ interface Walk {
 interface List {
   /** Such as `books b`. */
   readonly table: 'authors a' | 'books b';
+  /** A select of all rows that the list may show, with the columns that orders and conditions use. Default: the table. */
+  readonly rows?: string | undefined;
   /** The select list. */
   readonly columns: string;
   readonly order: Order;
@@ -76,8 +78,13 @@ export function listStatement(list: List, parameters: Parameters): string {
   const all = filters.flatMap(({ condition, ordered }) => (ordered ? [] : [condition]));
   const counted = filters.find((filter) => filter.counted !== undefined);
   const source = filters.find((filter) => filter.steps && filter !== counted) ?? counted;
-  if (!source?.steps)
-    return `select ${columns} from ${table} where ${[within, ...all].join(' and ')} ${sorted} limit ${full}`;
+  if (!source?.steps) {
+    const page = (what: string, from: string) =>
+      `select ${what} from ${from} where ${[within, ...all].join(' and ')} ${sorted} limit ${full}`;
+    if (list.rows === undefined) return page(columns, table);
+    return `select ${columns} from (${page(`${alias}.id`, `(${list.rows}) ${alias}`)}) page
+      join ${table} on ${alias}.id = page.id ${sorted}`;
+  }
   const pages: string[] = [];
   const queries: string[] = [];
   /** Conditions without which the page is full, or has all there is. */
@@ -86,10 +93,10 @@ export function listStatement(list: List, parameters: Parameters): string {
     pages.push(page);
     queries.push(`${page} as materialized (${query})`);
   };
-  const find = (page: string, { condition: own }: Filter, rows: string) =>
+  const find = (page: string, { condition: own }: Filter, rows: string, most = 'offset 0') =>
     add(
       page,
-      `select ${alias}.id from (${rows} offset 0) ${alias}
+      `select ${alias}.id from (${rows} ${most}) ${alias}
        where ${[...needed, within, ...all.filter((condition) => condition !== own)].join(' and ')}
        ${sorted} limit ${full}`,
     );
@@ -101,7 +108,7 @@ export function listStatement(list: List, parameters: Parameters): string {
     );
     if (counted !== source) {
       needed.push('(select few from few)');
-      for (const { rows } of counted.steps) find('found_few', counted, rows);
+      for (const { rows } of counted.steps) find('found_few', counted, rows, `limit ${FEW}`);
       needed.splice(0, 1, MANY);
     }
   }

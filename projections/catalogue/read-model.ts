@@ -4,6 +4,7 @@ import type { Pool } from 'pg';
 import { Problem, unavailable } from '../../src/http/problem.js';
 import { batching } from '../../src/postgres/batching.js';
 import { prepared } from '../../src/postgres/database.js';
+import { sqlState } from '../../src/postgres/errors.js';
 import type { Shown } from './representation.js';
 import { AUTHOR_JSON, AUTHOR_JSON_WITH_BOOKS, BOOK_JSON, BOOK_JSON_WITH_AUTHORS } from './views.js';
 
@@ -48,8 +49,10 @@ export class ReadModel {
     this.bookShown = this.byId('books b');
   }
 
-  /** The problem for an id without a row: removed (410), parked, or unknown (404). */
-  async missing(kind: 'author' | 'book', id: string): Promise<Problem> {
+  /** The error for an id without a row: {@link Merged}, removed (410), parked, or unknown (404). */
+  async missing(kind: 'author' | 'book', id: string): Promise<Problem | Merged> {
+    const survivor = kind === 'author' ? await this.survivorOf(id) : null;
+    if (survivor !== null) return new Merged(survivor);
     const { rows } = await this.pool.query<{ removed: boolean; parked: boolean }>({
       name: 'why-missing',
       text: `select exists (select from removed where kind = $1 and id = $2) as removed,
@@ -59,6 +62,21 @@ export class ReadModel {
     if (rows[0]?.removed) return new Problem(410, `${kind}-removed`, `The ${kind} has been removed.`);
     if (rows[0]?.parked) return notInTables(kind);
     return new Problem(404, `${kind}-not-found`, `There is no ${kind} with this id.`);
+  }
+
+  private async survivorOf(id: string): Promise<string | null> {
+    const { rows } = await this.pool
+      .query<{ survivor: string | null }>({
+        name: 'survivor-of-author',
+        text: 'select survivor_id as survivor from author_redirects where author_id = $1',
+        values: [id],
+      })
+      .catch((error: unknown) => {
+        // Tables of an older version have no merged authors.
+        if (sqlState(error) === UNDEFINED_TABLE) return { rows: [] };
+        throw error;
+      });
+    return rows[0]?.survivor ?? null;
   }
 
   private byId(table: 'authors a' | 'books b', json: string): Loader<Written>;
@@ -75,6 +93,15 @@ export class ReadModel {
 }
 
 const MAX_KEYS = 100;
+const UNDEFINED_TABLE = '42P01';
+
+/** The author was merged into another, or into one that was merged in turn. */
+export class Merged extends Error {
+  /** @param survivor id of the last author. */
+  constructor(readonly survivor: string) {
+    super(`The author was merged into the author ${survivor}.`);
+  }
+}
 
 /** The problem for an author or book whose first event is parked. */
 export const notInTables = (kind: 'author' | 'book'): Problem =>

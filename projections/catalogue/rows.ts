@@ -40,6 +40,16 @@ export interface Removed {
   readonly revision: bigint;
   readonly createdAt: Date;
   readonly removedAt: Date;
+  /** The author whom a merged author was merged into. Not loaded: see {@link MergedRow}. */
+  readonly into?: string;
+}
+
+/** A row of `author_redirects`. */
+export interface MergedRow {
+  readonly authorId: string;
+  readonly intoId: string;
+  /** The last author of the chain of merges; null while merges at the same time form a circle. */
+  readonly survivorId: string | null;
 }
 
 /** The state of an author or book that exists or has been removed. */

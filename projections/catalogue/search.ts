@@ -49,12 +49,14 @@ const LAST_CHARACTER = '\u{10ffff}';
  * Names or titles that begin with a text of letters and digits. An index has them in their own order.
  * @returns nothing for a prefix without letters and digits: see {@link searched}.
  * @param sorted whether the list is in that order too, so that a walk meets nothing else.
+ * @param rows a select of all rows that the list may show.
  */
 export function beginsWith(
   table: 'authors a' | 'books b',
   prefix: string,
   sorted: boolean,
   parameters: Parameters,
+  rows = `select ${table.slice(-1)}.* from ${table}`,
 ): Filter[] {
   if (wordsStart(prefix) !== undefined) return [];
   const key = prefixKey(prefix);
@@ -62,8 +64,8 @@ export function beginsWith(
   // Not `like`: the planner knows the range of a pattern only while it knows the pattern.
   const condition = `${column} between ${parameters.add(key)} and ${parameters.add(`${key}${LAST_CHARACTER}`)}`;
   if (sorted) return [{ condition, ordered: true }];
-  const rows = `select ${table.slice(-1)}.* from ${table}`;
-  return [{ condition, steps: [{ rows: `${rows} where ${condition}`, walk: { rows, condition } }] }];
+  const found = `select ${table.slice(-1)}.* from (${rows}) ${table.slice(-1)} where ${condition}`;
+  return [{ condition, steps: [{ rows: found, walk: { rows, condition } }] }];
 }
 
 /** The statement of a list. A search has a text of its own, so that the server does not keep it for the next. */

@@ -47,6 +47,22 @@ create table book_words (
   words      text collate "C" not null
 );
 
+-- Where the id of a merged author leads.
+create table author_redirects (
+  author_id   uuid not null,
+  into_id     uuid not null,
+  -- The last author of the chain. Null while merges at the same time form a circle.
+  survivor_id uuid
+);
+
+-- Live authors without a link to a live book, in the orders of lists: an index of authors can't know of links. A column
+-- of authors would be written once more for each author that an import adds, with all indexes.
+create table authors_without_books (
+  author_id  uuid             not null,
+  name_sort  text collate "C" not null,
+  created_at timestamptz      not null
+);
+
 -- State that the projection needs in addition to the tables above.
 
 -- Links of live books to authors without a row, because the removal of the author raced the link. These links wait

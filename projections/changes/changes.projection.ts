@@ -86,8 +86,9 @@ const bulk: Bulk = {
  */
 export const changes: Projection = {
   name: 'changes',
-  version: 1,
-  readable: 1,
+  version: 2,
+  // Version 1 does not know all events, so its rows may lack authors of merges.
+  readable: 2,
   gatherMs: GATHER_MS,
   categories: [AUTHOR, BOOK, CHANGE, OPERATIONS],
   tables: ['events', 'concerned', 'times'],

@@ -24,10 +24,10 @@ export interface EventRow {
  */
 export function rowOf(event: ProjectableEvent, linked: ReadonlySet<string>): EventRow {
   const { position, stream, revision, type, recordedAt, metadata, data } = event;
+  const own = ownOf(stream);
   const { authors, books } = removesBook(event)
     ? { authors: linked, books: new Set<string>() }
-    : concernedBy(data);
-  const own = ownOf(stream);
+    : concernedBy(data, own !== undefined);
   return {
     position,
     stream: storable(stream),
@@ -55,6 +55,7 @@ export const removesBook = ({ stream, type }: Pick<ProjectableEvent, 'stream' | 
 export const LINKING: readonly BookEvent['type'][] = [
   'BookLinked',
   'BookUnlinked',
+  'BookRelinked',
   'BookRemoved',
   'BookRestored',
 ];
@@ -64,7 +65,11 @@ export function link(linked: Set<string>, { type, authors }: Pick<EventRow, 'typ
   const linking = type as BookEvent['type'];
   if (linking === 'BookRemoved') linked.clear();
   else if (linking === 'BookUnlinked') for (const author of authors) linked.delete(author);
-  else if (LINKING.includes(linking)) for (const author of authors) linked.add(author);
+  else if (linking === 'BookRelinked') {
+    const [authorId, from] = authors;
+    if (from !== undefined) linked.delete(from);
+    if (authorId !== undefined) linked.add(authorId);
+  } else if (LINKING.includes(linking)) for (const author of authors) linked.add(author);
 }
 
 /** The author or book that a stream is of; undefined for other streams. */
@@ -74,15 +79,22 @@ function ownOf(stream: string): { category: typeof AUTHOR | typeof BOOK; id: str
   return (category === AUTHOR || category === BOOK) && isUuid(id) ? { category, id } : undefined;
 }
 
-/** The authors and books that the data of an event names, of whatever type and version the event is. */
-function concernedBy(data: object): { authors: ReadonlySet<string>; books: ReadonlySet<string> } {
-  const { authorId, authorIds, authors, stream } = data as Record<string, unknown>;
+/**
+ * The authors and books that the data of an event names, of whatever type and version the event is. Of a link that another
+ * author takes over, that author comes first.
+ * @param ofOne whether the event is of an author or a book. Words such as `from` mean something else elsewhere.
+ */
+function concernedBy(
+  data: object,
+  ofOne: boolean,
+): { authors: ReadonlySet<string>; books: ReadonlySet<string> } {
+  const { authorId, authorIds, authors, stream, from, into } = data as Record<string, unknown>;
   const listed = [...listOf(authorIds), ...listOf(authors).map(authorIdOf)];
   // An operator's act names the stream that it is about.
   const about = typeof stream === 'string' ? ownOf(stream) : undefined;
   const ofAct = (category: string) => (about?.category === category ? [about.id] : []);
   return {
-    authors: new Set([authorId, ...listed, ...ofAct(AUTHOR)].filter(isUuid)),
+    authors: new Set([authorId, ...(ofOne ? [from, into] : []), ...listed, ...ofAct(AUTHOR)].filter(isUuid)),
     books: new Set(ofAct(BOOK)),
   };
 }

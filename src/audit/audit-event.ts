@@ -17,6 +17,7 @@ export const auditEvent = z.object({
   commandId: z.string(),
   correlationId: z.string(),
   causationId: z.string(),
+  reverts: z.string().optional().describe('only if the event is part of a revert: the change that it undoes'),
   traceParent: z.string().nullable(),
   schemaVersion: z.int(),
 });
@@ -38,6 +39,7 @@ export function toAuditEvent(event: RecordedEvent, tokens: PositionTokens): Audi
     commandId: metadata.commandId,
     correlationId: metadata.correlationId,
     causationId: metadata.causationId,
+    ...(metadata.reverts !== undefined && { reverts: metadata.reverts }),
     traceParent: metadata.traceParent ?? null,
     schemaVersion: metadata.schemaVersion,
   };

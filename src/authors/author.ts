@@ -19,7 +19,7 @@ export interface AuthorStanding {
   readonly id: string;
   readonly status: Author['status'];
   /** The name of the author who was asked for, if that author was merged: what a book prints if it says nothing else. */
-  readonly formerName?: string;
+  readonly name?: string;
 }
 
 export const unknownAuthor: Author = { status: 'unknown' };

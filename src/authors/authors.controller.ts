@@ -5,7 +5,7 @@ import { role } from '../books/role-schemas.js';
 import { ChangeProgress } from '../changes/change-progress.js';
 import { Commands } from '../commands/commands.js';
 import { Caller } from '../http/caller.js';
-import { CommandAnswers, type CommandAnswer } from '../http/command-answer.js';
+import { CommandAnswers, redirects, type CommandAnswer } from '../http/command-answer.js';
 import { Context, type HttpCommandContext } from '../http/request-context.js';
 import { DescribeCommand } from '../http/describe.js';
 import { answerChange, changeAnswer, type ChangeAnswer } from '../http/prefer.js';
@@ -156,7 +156,7 @@ export class AuthorsController {
     ids: ['id'],
     body: merge,
     query: dryRun,
-    answer: z.union([changeAnswer, preview]),
+    answer: z.union([changeAnswer.extend(redirects.shape), preview.extend(redirects.shape)]),
     waits: true,
     problems: { ...KNOWN, 409: ['author-merged', 'author-removed'], 422: ['merged-into-itself'] },
   })

@@ -53,11 +53,11 @@ test('a merged author stands for the last survivor, now and as of a position', a
   const [a, b, c] = [await add('A'), await add('B'), await add('C')];
   const { position } = await merge(a, b);
   await merge(b, c);
-  expect(await authors.standingOf(a)).toEqual({ id: c, status: 'live', formerName: 'A' });
-  expect(await authors.standingOf(a, position)).toEqual({ id: b, status: 'live', formerName: 'A' });
+  expect(await authors.standingOf(a)).toEqual({ id: c, status: 'live', name: 'A' });
+  expect(await authors.standingOf(a, position)).toEqual({ id: b, status: 'live', name: 'A' });
   expect(await authors.standingOf(a, position - 1n)).toEqual({ id: a, status: 'live' });
   await authors.change(c, context(), () => [{ type: 'AuthorRemoved', data: {} }]);
-  expect(await authors.standingOf(a)).toEqual({ id: c, status: 'removed', formerName: 'A' });
+  expect(await authors.standingOf(a)).toEqual({ id: c, status: 'removed', name: 'A' });
 });
 
 test('authors whom processes merged in a circle count as removed', async () => {
@@ -73,7 +73,9 @@ test('a merge goes to the last survivor, and can be repeated', async () => {
   await merge(b, c);
   const done = await merge(a, b);
   expect(await authors.load(a)).toMatchObject({ mergedInto: c });
-  for (const into of [b, c]) expect(await merge(a, into)).toMatchObject({ ...done, unchanged: true });
+  expect(done.redirected).toEqual([{ from: b, to: c }]);
+  expect(await merge(a, b)).toEqual({ ...done, unchanged: true });
+  expect(await merge(a, c)).toEqual({ ...done, unchanged: true, redirected: undefined });
   await expect(merge(c, a)).rejects.toMatchObject({ rule: 'merged-into-itself' });
 });
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
-import type { Decide } from '../commands/decided.js';
+import type { Decide, Parts } from '../commands/decided.js';
 import { CommandHandling } from '../commands/handle-command.js';
 import type { Position } from '../event-store/event-store.js';
 import { AuthorIsMerged, evolveAuthor, isMerged, unknownAuthor } from './author.js';
@@ -22,12 +22,12 @@ export class Authors {
     return this.handling.handle(this.handlingOf(id, decide), context, patienceMs);
   }
 
-  /** What {@link change} would write. */
+  /** What {@link change} would write and say. */
   preview(
     id: string,
     context: CommandContext,
     decide: Decide<Author, AuthorEvent>,
-  ): Promise<readonly AuthorEvent[]> {
+  ): Promise<Parts<AuthorEvent>> {
     return this.handling.preview(this.handlingOf(id, decide), context);
   }
 
@@ -63,7 +63,7 @@ export class Authors {
  */
 export async function standingOf(id: string, load: (id: string) => Promise<Author>): Promise<AuthorStanding> {
   const author = await load(id);
-  const formerName = isMerged(author) ? { formerName: author.name } : {};
+  const own = isMerged(author) ? { name: author.name } : {};
   const seen = new Set<string>();
   let [last, survivor] = [id, author];
   while (isMerged(survivor)) {
@@ -72,7 +72,7 @@ export async function standingOf(id: string, load: (id: string) => Promise<Autho
     last = survivor.mergedInto;
     survivor = await load(last);
   }
-  return { id: last, status: survivor.status, ...formerName };
+  return { id: last, status: survivor.status, ...own };
 }
 
 const decider = (id: string) => ({

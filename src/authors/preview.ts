@@ -8,6 +8,7 @@ import type { CommandContext } from '../commands/command-context.js';
 import { begun, foldOn } from '../commands/streams.js';
 import { DomainError } from '../domain-error.js';
 import { EventStore, type RecordedEvent } from '../event-store/event-store.js';
+import type { Redirect } from '../redirect.js';
 import { Authors } from './authors.js';
 import { BooksOfAuthor, type PageRequest } from './books-of-author.js';
 import { decideMerge, type MergeAuthor } from './merge-author.js';
@@ -17,6 +18,8 @@ import { decideRemoval, type RemoveAuthor } from './remove-author.js';
 export interface Preview {
   readonly dryRun: true;
   readonly items: readonly BookEffect[];
+  /** If a merge names a merged author: the last survivor. */
+  readonly redirected?: readonly Redirect[];
   /** The cursor of the next page; null on the last page. */
   readonly next: string | null;
 }
@@ -60,7 +63,8 @@ export class Previews {
   async removal(command: Pick<RemoveAuthor, 'id' | 'books'>, request: PreviewRequest): Promise<Preview> {
     const { id: authorId } = command;
     const decide = decideRemoval(command, this.booksOfAuthor);
-    const [event] = await this.authors.preview(authorId, request.context, decide);
+    const { events } = await this.authors.preview(authorId, request.context, decide);
+    const [event] = events;
     const books = event?.type === 'AuthorRemoved' ? event.data.books : undefined;
     if (books === undefined) return NOTHING;
     const removal = { authorId, at: AT_THE_END, books };
@@ -71,11 +75,13 @@ export class Previews {
   async merge(command: Pick<MergeAuthor, 'id' | 'into'>, request: PreviewRequest): Promise<Preview> {
     const { id: authorId } = command;
     const decide = decideMerge(command, this.authors);
-    const [event] = await this.authors.preview(authorId, request.context, decide);
+    const { events, ...redirects } = await this.authors.preview(authorId, request.context, decide);
+    const [event] = events;
     const author = await this.authors.load(authorId);
-    if (event?.type !== 'AuthorMerged' || author.status === 'unknown') return NOTHING;
+    if (event?.type !== 'AuthorMerged' || author.status === 'unknown') return { ...NOTHING, ...redirects };
     const merge = { authorId, name: author.name, into: event.data.into };
-    return this.effects(authorId, request, (history) => joinSurvivor(history, merge));
+    const page = await this.effects(authorId, request, (history) => joinSurvivor(history, merge));
+    return { ...page, ...redirects };
   }
 
   private async effects(

@@ -114,10 +114,10 @@ export class Books {
 /** An author as a request names it, once the author's standing is known. */
 export function named<Listed extends ListedAuthor>(
   listed: Listed,
-  { id, status, formerName }: AuthorStanding,
+  { id, status, name }: AuthorStanding,
 ): Listed & NamedAuthor {
   const { authorId } = listed;
-  const merged = formerName === undefined || id === authorId ? undefined : { id: authorId, name: formerName };
+  const merged = name === undefined || id === authorId ? undefined : { id: authorId, name };
   return { ...listed, authorId: id, author: status, merged };
 }
 

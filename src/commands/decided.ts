@@ -7,10 +7,12 @@ export type Decided<Event> =
 export type Decide<State, Event> = (state: State) => Decided<Event> | Promise<Decided<Event>>;
 
 /** The events of a decision, and the redirects if there are any. */
-export function partsOf<Event>(decided: Decided<Event>): {
+export interface Parts<Event> {
   readonly events: readonly Event[];
   readonly redirected?: readonly Redirect[];
-} {
+}
+
+export function partsOf<Event>(decided: Decided<Event>): Parts<Event> {
   const { events, redirected } = 'events' in decided ? decided : { events: decided, redirected: [] };
   return { events, ...(redirected.length > 0 && { redirected }) };
 }

@@ -13,7 +13,7 @@ import {
 import { within } from '../event-store/within.js';
 import { newId } from '../ids.js';
 import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
-import { partsOf, type Decide } from './decided.js';
+import { partsOf, type Decide, type Parts } from './decided.js';
 import { IdempotencyKeys, type Claim, type RememberedAnswer } from './idempotency-keys.js';
 import { KeyedQueue, TooMuchContention } from './keyed-queue.js';
 import {
@@ -122,17 +122,17 @@ export class CommandHandling {
   }
 
   /**
-   * What a command would write now. Nothing is written, and no idempotency key is claimed.
+   * What a command would write and say now. Nothing is written, and no idempotency key is claimed.
    * @throws what {@link handle} throws if the command is refused.
    */
   async preview<State extends Standing, Event extends DecidedEvent>(
     handling: Handling<State, Event>,
     context: CommandContext,
-  ): Promise<readonly Event[]> {
+  ): Promise<Parts<Event>> {
     const decision = await decide(handling, context, await this.streams.fold(handling));
-    if ('events' in decision) return decision.events;
-    resultOf(decision.answer, context);
-    return [];
+    if ('events' in decision) return decision;
+    const { redirected = [] } = resultOf(decision.answer, context);
+    return partsOf({ events: [], redirected });
   }
 
   /**
@@ -250,7 +250,7 @@ export class CommandHandling {
 const seriesOf = (stream: string, { correlationId }: CommandContext): string =>
   `${categoryOf(stream)} ${correlationId}`;
 
-type Decision<Event> = ReturnType<typeof partsOf<Event>> | { readonly answer: RememberedAnswer };
+type Decision<Event> = Parts<Event> | { readonly answer: RememberedAnswer };
 
 /** What the command does in this state: events to write, or an answer without any. */
 async function decide<State extends Standing, Event extends DecidedEvent>(
@@ -261,7 +261,7 @@ async function decide<State extends Standing, Event extends DecidedEvent>(
   const { status } = state;
   if (before && !holds(context, state, before.revision))
     return { answer: { kind: 'precondition-failed', status, actual: before.revision.toString() } };
-  let decided: ReturnType<typeof partsOf<Event>>;
+  let decided: Parts<Event>;
   try {
     decided = partsOf(await handling.decide(state));
   } catch (error) {

@@ -12,13 +12,14 @@ export const commandAnswer = z.object({
   position: z.string().describe('opaque token; a query with this token as Min-Position sees the change'),
 });
 
-/** The answer to a command that names authors. */
-export const linkAnswer = commandAnswer.extend({
-  redirected: z
-    .array(z.object({ from: canonicalUuid, to: canonicalUuid }))
-    .optional()
-    .describe('only if the command names merged authors: each, and the last survivor, who takes the place'),
-});
+const redirected = z
+  .array(z.object({ from: canonicalUuid, to: canonicalUuid }))
+  .optional()
+  .describe('only if the command names merged authors: each, and the last survivor, who takes the place');
+
+/** The answer to a command that names authors has this part too. */
+export const redirects = z.object({ redirected });
+export const linkAnswer = commandAnswer.extend(redirects.shape);
 
 export type CommandAnswer = z.output<typeof linkAnswer>;
 

@@ -55,6 +55,8 @@ export const OF_COMMANDS: Problems = {
   415: ['unsupported-media-type'],
 };
 
+const ADDRESS = { description: 'the address of the resource', schema: { type: 'string' as const } };
+
 /** Problems as responses, one for each status, besides those that any request can meet. */
 export function DescribeProblems(...some: readonly (Problems | undefined)[]): MethodDecorator {
   const byStatus = new Map<number, Set<string>>();
@@ -66,6 +68,7 @@ export function DescribeProblems(...some: readonly (Problems | undefined)[]): Me
       ApiResponse({
         status,
         description: [...slugs].join(', '),
+        ...(status === 301 && { headers: { location: ADDRESS } }),
         content: { [PROBLEM_JSON]: { schema: outputSchema(problemSchema) } },
       }),
     ),
@@ -148,7 +151,7 @@ export function DescribeCommand(
             content,
             headers: {
               ...headers,
-              location: { description: 'the address of the resource', schema: { type: 'string' } },
+              location: ADDRESS,
             },
           }),
         ]

@@ -38,6 +38,7 @@ export const onAnotherLog = (): Problem =>
   unavailable('The log of the event store went back or was replaced, so it does not match the tables.');
 
 const TITLES: Record<number, string> = {
+  301: 'Moved Permanently',
   400: 'Bad Request',
   403: 'Forbidden',
   404: 'Not Found',

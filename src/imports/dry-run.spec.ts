@@ -1,4 +1,7 @@
+import { newEvent } from '../../test/support/events.js';
+import { authorStream } from '../authors/author.events.js';
 import { Authors } from '../authors/authors.js';
+import { bookStream } from '../books/book.events.js';
 import { Books } from '../books/books.js';
 import { CommandHandling } from '../commands/handle-command.js';
 import type { IdempotencyKeys } from '../commands/idempotency-keys.js';
@@ -14,7 +17,17 @@ class SmallImporter extends Importer {
   protected override readonly room = new Room(ROOM);
 }
 
-const store = new MemoryEventStore();
+/** Counts the reads of streams. */
+class Observed extends MemoryEventStore {
+  reads = 0;
+
+  override readStream(...of: Parameters<MemoryEventStore['readStream']>) {
+    this.reads += 1;
+    return super.readStream(...of);
+  }
+}
+
+const store = new Observed();
 const handling = new CommandHandling(store, undefined as unknown as IdempotencyKeys);
 const authors = new Authors(handling);
 const importer = new SmallImporter(
@@ -82,4 +95,67 @@ test('the real run does what the dry run said', async () => {
   const done = await run(lines, false);
   const shown = ({ line, key, id, status, error }: LineResult) => ({ line, key, id, status, error });
   expect(done.map(shown)).toEqual(said.map(shown));
+});
+
+test('after a merge, the same lines take the survivor and change nothing, and few reads tell', async () => {
+  const book = (key: string) => ({ type: 'book', key, title: key, authors: [{ author: 'old' }] });
+  const lines = [{ ...author(0, 'Old'), key: 'old' }, author(4), book('A'), book('B')];
+  const [old, survivor, a] = (await run(lines, false)).map(({ id }) => String(id));
+  const merged = [newEvent('AuthorMerged', { into: survivor })];
+  await store.append(authorStream(String(old)), 0n, merged);
+  const redirected = [{ from: old, to: survivor }];
+  // The policy has changed one book so far.
+  const relinked = { from: old, authorId: survivor, position: 1, roles: ['author'], creditedAs: 'Old' };
+  await store.append(bookStream(String(a)), 1n, [newEvent('BookRelinked', relinked)]);
+  for (const dry of [true, false]) {
+    const results = await run(lines, dry);
+    expect(results.map(({ status }) => status)).toEqual(lines.map(() => 'unchanged'));
+    expect(results.map((result) => result.redirected)).toEqual([
+      redirected,
+      undefined,
+      redirected,
+      undefined,
+    ]);
+  }
+  store.reads = 0;
+  const added = await run(
+    Array.from({ length: 50 }, (_, n) => book(`New ${n}`)),
+    false,
+  );
+  expect(added.every((result) => result.status === 'added' && result.redirected?.[0]?.to === survivor)).toBe(
+    true,
+  );
+  // Each book may be read once. The merged author and the survivor are read once in all.
+  expect(store.reads).toBeLessThanOrEqual(50 + 2);
+});
+
+test('after a revert, the same lines bring everything back, and then change what differs', async () => {
+  const lines = [
+    { ...author(0, 'Back'), key: 'back' },
+    { type: 'book', key: 'back', title: 'Back', authors: [{ author: 'back' }] },
+  ];
+  const [one, two] = (await run(lines, false)).map(({ id }) => String(id));
+  const streams = [bookStream(String(two)), authorStream(String(one))];
+  const revert = async (revisions: readonly [bigint, bigint]) => {
+    for (const [index, type] of ['BookRemoved', 'AuthorRemoved'].entries()) {
+      const event = newEvent(type, {});
+      const metadata = { ...event.metadata, reverts: 'import' };
+      await store.append(String(streams[index]), revisions[index] ?? 0n, [{ ...event, metadata }]);
+    }
+  };
+  await revert([1n, 0n]);
+  const said = await run(lines, true);
+  expect(said.map(({ changes }) => changes)).toEqual([['AuthorRestored'], ['BookRestored']]);
+  expect((await run(lines, false)).map(({ status }) => status)).toEqual(['changed', 'changed']);
+  expect((await run(lines, false)).map(({ status }) => status)).toEqual(['unchanged', 'unchanged']);
+  await revert([3n, 2n]);
+  const others = [
+    { ...lines[0], name: 'Other' },
+    { ...lines[1], title: 'Other' },
+  ];
+  expect((await run(others, true)).map(({ changes }) => changes)).toEqual([
+    ['AuthorRestored', 'AuthorRenamed'],
+    ['BookRestored', 'BookRetitled'],
+  ]);
+  expect((await run(others, false)).map(({ status }) => status)).toEqual(['changed', 'changed']);
 });

@@ -45,7 +45,8 @@ export class ImportsController {
     status: 200,
     description:
       'one result a line: number of the line, key, id, status (added, changed, unchanged or failed), ' +
-      'error (if failed), changes (types of events, if a dry run would change something)',
+      'error (if failed), changes (types of events, if a dry run would change something), ' +
+      'redirected (if the line names merged authors: from and to)',
     content: { [NDJSON]: { schema: { type: 'string' } } },
   })
   @DescribeProblems({ 403: ['foreign-origin'], 415: ['unsupported-media-type'] })

@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg';
+import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 
 /** What a rebuild may find. */
 export const TABLE_STATES = ['right', 'empty', 'different'] as const;
@@ -11,7 +12,6 @@ const DIFFERENT = [
   `update author_book set position = position + 1`,
   `update book_words set title_sort = '!' || title_sort, words = words || ' other'`,
 ];
-const ALL = ['authors', 'books', 'author_book', 'book_words', 'waiting_links', 'removed'];
 
 /** Brings tables that are right into another state. The checkpoint stays, so that a projector has nothing to do. */
 export async function prepareTables(client: ClientBase, tables: Tables): Promise<void> {
@@ -20,10 +20,10 @@ export async function prepareTables(client: ClientBase, tables: Tables): Promise
   );
   if (rows.length === 0) return;
   await client.query('set search_path to catalogue, public');
-  if (tables === 'empty') await client.query(`truncate ${ALL.join()}`);
+  if (tables === 'empty') await client.query(`truncate ${catalogue.tables.join()}`);
   if (tables === 'different') {
     for (const statement of DIFFERENT) await client.query(statement);
-    for (const table of ALL) await client.query(`vacuum full ${table}`);
+    for (const table of catalogue.tables) await client.query(`vacuum full ${table}`);
   }
   await client.query('reset search_path');
   await client.query('vacuum analyze');

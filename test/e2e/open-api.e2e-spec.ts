@@ -101,6 +101,17 @@ test('every answer looks as described, and every status is foreseen', async () =
   await call('GET', '/authors/{id}/books', `/authors/${author}/books`);
   await call('GET', '/books/{id}/authors', `/books/${book}/authors`);
   await call('DELETE', '/authors/{id}', `/authors/${author}`);
+  const remove = (query: string) => call('DELETE', '/authors/{id}', `/authors/${author}?${query}`);
+  const merge = (id: string, query = '') =>
+    call('POST', '/authors/{id}/merge', `/authors/${id}/merge${query}`, { into: author });
+  for (const query of ['books=unlink&dryRun=true', 'books=remove-all&dryRun=true']) await remove(query);
+  const merged = (await call('POST', '/authors', '/authors', { name: 'Merged' })).body.id;
+  await service.request('PUT', `/books/${book}/authors/${merged}`);
+  await merge(merged, '?dryRun=true');
+  await service.request('DELETE', `/books/${book}/authors/${merged}`);
+  for (const id of [merged, author, none]) await merge(id);
+  await call('PATCH', '/authors/{id}', `/authors/${merged}`, { name: 'Other' });
+  await call('PUT', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${merged}`, {});
   await call('DELETE', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${author}`);
   await call('PUT', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${author}`, {});
   await call('DELETE', '/books/{id}', `/books/${book}`);

@@ -42,7 +42,7 @@ const events = all.map((event) => decode(event));
 const of = (stream: string) => events.filter((event) => event.stream.startsWith(stream));
 
 test('every event type there is has its bytes among the fixtures', () => {
-  const types = ['authors/author', 'books/book', 'operations/operations'].flatMap((file) =>
+  const types = ['authors/author', 'books/book', 'changes/change', 'operations/operations'].flatMap((file) =>
     [...readFileSync(join(ROOT, 'src', `${file}.events.ts`), 'utf8').matchAll(/type: '(\w+)'/g)].map(
       ([, type]) => type,
     ),
@@ -86,6 +86,25 @@ test('commands read the keys of sources, and what titles are filed as', () => {
   });
 });
 
+test('commands read who was merged, and what was relinked', () => {
+  const author = of('author-0190a1b2-0000-7000-8000-00000000001a').reduce<Author>(
+    (state, event) => evolveAuthor(state, event as unknown as AuthorEvent),
+    unknownAuthor,
+  );
+  const into = '0190a1b2-0000-7000-8000-00000000000a';
+  expect(author).toEqual({ status: 'removed', name: 'Jose Saramago', mergedInto: into });
+  const book = of('book-0190a1b2-0000-7000-8000-00000000001b').reduce<Book>(
+    (state, event) => evolveBook(state, event as unknown as BookEvent),
+    unknownBook,
+  );
+  expect(book).toEqual({
+    status: 'live',
+    title: 'Caim',
+    links: [{ authorId: into, roles: ['author'], creditedAs: 'Jose Saramago' }],
+  });
+  expect(of('author-0190a1b2-0000-7000-8000-00000000001c').at(-1)?.metadata.reverts).toBe('removal 1');
+});
+
 test('an event has a key and a filed title that a table can hold, or none', () => {
   const text = { title: 'x', name: 'x' };
   const long = 'k'.repeat(256);
@@ -122,6 +141,11 @@ test('the tables are folded from the old bytes', () => {
     ['author_book', '0190a1b2-0000-7000-8000-00000000000a', '0190a1b2-0000-7000-8000-00000000000b'],
     ['authors', '0190a1b2-0000-7000-8000-00000000000d', 'Patrick Süskind', 'dnb:118619721'],
     ['books', '0190a1b2-0000-7000-8000-00000000000e', 'Die Taube', 'Taube', 'dnb:850103'],
+    ['removed', 'author', '0190a1b2-0000-7000-8000-00000000001a'],
+    ['author_redirects', '0190a1b2-0000-7000-8000-00000000001a', '0190a1b2-0000-7000-8000-00000000000a'],
+    ['authors', '0190a1b2-0000-7000-8000-00000000001c', 'Juan del Val'],
+    ['books', '0190a1b2-0000-7000-8000-00000000001b', 'Caim'],
+    ['author_book', '0190a1b2-0000-7000-8000-00000000000a', '0190a1b2-0000-7000-8000-00000000001b'],
   ]);
 });
 

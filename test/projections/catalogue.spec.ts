@@ -65,6 +65,18 @@ const EVERYTHING: Step[] = [
   { what: 'restore book', book: b(1) },
   { what: 'rename author', author: a(0), text: 'it’s' },
   { what: 'reorder', book: b(0), reverse: true },
+  { what: 'merge author', author: a(1), into: a(0) },
+  {
+    what: 'relink',
+    book: b(1),
+    from: 0,
+    author: a(0),
+    roles: ['author'],
+    position: 1,
+    creditedAs: 'Émile',
+  },
+  { what: 'merge author', author: a(0), into: a(2) },
+  { what: 'restore author', author: a(0) },
   { what: 'remove book', book: b(1) },
 ];
 

@@ -347,12 +347,27 @@ const PLANS: [
   [
     'authors without books',
     (lists, sort, after) => lists.authors({ hasBooks: false }, sort, after),
-    /authors_by_(name|creation)/,
+    /authors_without_books_by_(name|creation)/,
+  ],
+  [
+    'authors without books by their start',
+    (lists, sort, after) => lists.authors({ hasBooks: false, prefix: 'author 5' }, sort, after),
+    /authors_without_books_by_name/,
+  ],
+  [
+    'authors with books by their start',
+    (lists, sort, after) => lists.authors({ hasBooks: true, prefix: 'author 5' }, sort, after),
+    /authors_by_name/,
+  ],
+  [
+    'an author without books by the key of the source',
+    (lists, sort, after) => lists.authors({ hasBooks: false, key: 'k' }, sort, after),
+    /authors_by_source/,
   ],
   [
     'search of authors without books',
     (lists, sort, after) => lists.authors({ hasBooks: false, search: '5' }, sort, after),
-    /authors_by_words/,
+    /authors_without_books_by_.*authors_by_words/,
   ],
   [
     'search of authors with books',
@@ -482,6 +497,56 @@ test('pages of books and authors in a role are the same, whether few or many lin
       after = page.next ?? undefined;
     }
     expect({ role, search, ...found }).toEqual({ role, search, books, authors });
+  }
+});
+
+test('pages of authors without books are the same, whether few or many have none, and so are those with books', async () => {
+  const expected = async (which: string, order: string) =>
+    (
+      await sql<{ id: string }>(
+        database.url,
+        'set search_path to catalogue, public',
+        `select a.id from authors a where ${which} order by ${order}, id`,
+      )
+    ).map((row) => row.id);
+  const withBooks = 'a.id in (select author_id from author_book)';
+  const { listAuthors } = handlers();
+  const check = async (filter: Partial<AuthorFilter>, condition: string) => {
+    for (const sort of ['name', 'createdAt'] as const) {
+      const found: string[] = [];
+      for (let after: string | undefined, more = true; more;) {
+        const list = new ListAuthors({ limit: 130, sort, ...filter, after });
+        const page = (await listAuthors.execute(list)).parse();
+        found.push(...page.items.map((author) => author.id));
+        more = page.next !== null;
+        after = page.next ?? undefined;
+      }
+      const order = sort === 'name' ? 'name_sort' : 'created_at';
+      expect({ filter, sort, found }).toEqual({ filter, sort, found: await expected(condition, order) });
+    }
+  };
+  for (const [count, first] of [
+    [20, 1],
+    [5_000, 21],
+  ]) {
+    // Those of 1 to 50 are called otherwise, and those with the highest numbers came first.
+    await sql(
+      database.url,
+      'set search_path to catalogue, public',
+      `insert into authors (id, name, name_sort, words, revision, created_at, updated_at)
+       select ('30000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, w || ' ' || n, w || ' ' || n, ' ' || w || ' ' || n,
+              0, '2020-01-01'::timestamptz - n * interval '1 second', now()
+       from generate_series(${first}, ${count}) n, lateral (select case when n <= 50 then 'rare' else 'solo' end as w) words`,
+      `insert into authors_without_books select id, name_sort, created_at from authors where id::text like '3%'
+       on conflict do nothing`,
+    );
+    await check({ hasBooks: false }, `not ${withBooks}`);
+    await check({ hasBooks: false, prefix: 'solo 4' }, `not ${withBooks} and name_sort like 'solo 4%'`);
+    await check({ hasBooks: false, search: 'rare' }, `not ${withBooks} and words like ' rare%'`);
+    await check({ hasBooks: false, search: 'solo 49' }, `not ${withBooks} and words like ' solo 49%'`);
+    await check({ hasBooks: false, role: 'author' }, 'false');
+    await check({ hasBooks: true }, withBooks);
+    await check({ hasBooks: true, search: '59' }, `${withBooks} and words like '% 59%'`);
   }
 });
 

@@ -238,6 +238,10 @@ describe('pages of a search, however rare its words are and wherever its rows st
     { role: 'editor', book: id('b', 3), author: id('a', 207) },
     { search: 'author 2', hasBooks: false },
     { search: 'name1', hasBooks: true },
+    { prefix: 'n', hasBooks: false },
+    { prefix: 'имя', hasBooks: false },
+    { role: 'editor', hasBooks: true },
+    { role: 'editor', hasBooks: false },
   ];
 
   const expected = (table: 'authors' | 'books', filter: (typeof FILTERS)[0], sort: string): string[] => {

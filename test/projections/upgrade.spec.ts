@@ -22,30 +22,38 @@ beforeEach(async () => {
 });
 afterEach(() => live.close());
 
-/** The catalogue with one more column: the letter that an author is filed under. */
+/** The catalogue with one more column, the letter that an author is filed under, and a table of these letters. */
 const next: Projection = {
   ...catalogue,
   version: catalogue.version + 1,
   readable: catalogue.version,
+  tables: [...catalogue.tables, 'letters'],
+  shown: [...catalogue.tables, 'letters'],
   columns: () =>
-    catalogue
+    `${catalogue
       .columns()
       .replace(
         'name_sort  text collate "C" not null,',
         `name_sort text collate "C" not null, letter text not null default '?',`,
-      ),
+      )} create table letters (author_id uuid not null, letter text not null);`,
+  keys: () =>
+    `${catalogue.keys()} create index letters_by_letter on letters (letter);
+     create unique index letters_pkey on letters (author_id); alter table letters add primary key using index letters_pkey;`,
   apply: async (client, events) => {
     await catalogue.apply(client, events);
     await client.query(`update authors set letter = left(name, 1) where letter <> left(name, 1)`);
+    await client.query(LETTERS);
   },
   bulk: {
     ...catalogue.bulk,
     settle: async (client) => {
       await catalogue.bulk.settle(client);
       await client.query('update authors set letter = left(name, 1)');
+      await client.query(LETTERS);
     },
   },
 };
+const LETTERS = 'insert into letters select id, letter from authors on conflict do nothing';
 
 test('a table of others with a name that a new version needs stops the new version, and stays', async () => {
   await sql(
@@ -56,10 +64,10 @@ test('a table of others with a name that a new version needs stops the new versi
   );
   const newer = live.operatorOf({
     ...next,
-    tables: [...catalogue.tables, 'shelves'],
+    tables: [...next.tables, 'shelves'],
     columns: () => `${next.columns()} create table shelves (id uuid not null);`,
     keys: () =>
-      `${catalogue.keys()} create index books_by_letter on books (left(title, 1));
+      `${next.keys()} create index books_by_letter on books (left(title, 1));
        create unique index shelves_pkey on shelves (id); alter table shelves add primary key using index shelves_pkey;`,
   });
   await expect(newer.rebuild({})).rejects.toThrow(
@@ -78,18 +86,9 @@ test('the login for SQL clients can read the tables that a new version adds', as
     database.url,
     `do $$ begin if to_regrole('${READER}') is null then create role ${READER}; end if; end $$`,
   );
-  const shown = [...catalogue.tables, 'shelves'];
-  const newer = live.operatorOf({
-    ...next,
-    tables: shown,
-    shown,
-    columns: () => `${next.columns()} create table shelves (id uuid not null);`,
-    keys: () =>
-      `${catalogue.keys()} create unique index shelves_pkey on shelves (id);
-       alter table shelves add primary key using index shelves_pkey;`,
-  });
+  const newer = live.operatorOf(next);
   await newer.rebuild({});
-  expect(await read('shelves')).toEqual([]);
+  expect(await read('letters')).toHaveLength(1);
   expect(await read('authors')).toHaveLength(1);
   await expect(read('parked')).rejects.toThrow('permission denied');
   await newer.close();
@@ -112,12 +111,18 @@ test('another version’s tables come in the background, while both versions ser
   // The column is there already, and filled.
   const unfilled = `select name from catalogue.authors where letter is distinct from left(name, 1)`;
   expect(await sql(database.url, unfilled)).toEqual([]);
+  // And so is the table.
+  const unlisted = `select name from catalogue.authors a where not exists
+    (select from catalogue.letters l where l.author_id = a.id and l.letter = left(a.name, 1))`;
+  expect(await sql(database.url, 'select from catalogue.letters')).toHaveLength(19);
+  expect(await sql(database.url, unlisted)).toEqual([]);
   const meanwhile = await store.append(authorStream(id('a', 50)), 'no-stream', [
     newEvent('AuthorAdded', { name: 'Meanwhile' }),
   ]);
   expect(await live.projector.reached(meanwhile.position, 10_000)).toBe(true);
-  // The old version does not know the column.
+  // The old version knows neither.
   expect(await sql(database.url, unfilled)).toEqual([{ name: 'Meanwhile' }]);
+  expect(await sql(database.url, unlisted)).toEqual([{ name: 'Meanwhile' }]);
   expect(await newer.reached(meanwhile.position, 10_000)).toBe(true);
   expect(await live.projector.status()).toMatchObject({
     version: catalogue.version,
@@ -134,6 +139,7 @@ test('another version’s tables come in the background, while both versions ser
   await reader.end();
   while ((await newer.status()).tables !== next.version) await new Promise((again) => setTimeout(again, 20));
   expect(await sql(database.url, unfilled)).toEqual([]);
+  expect(await sql(database.url, unlisted)).toEqual([]);
 
   const after = await store.append(authorStream(id('a', 51)), 'no-stream', [
     newEvent('AuthorAdded', { name: 'After' }),
@@ -152,6 +158,7 @@ test('another version’s tables come in the background, while both versions ser
     { letter: 'A', name: 'Author 3' },
     { letter: 'M', name: 'Meanwhile' },
   ]);
+  expect(await sql(database.url, unlisted)).toEqual([]);
   expect(await sql(database.url, `select from names where name in ('After', 'Author 3')`)).toHaveLength(2);
   expect((await live.projector.status()).error).toContain(
     `of version ${next.version}, made by a newer Colophon`,
@@ -162,6 +169,7 @@ test('another version’s tables come in the background, while both versions ser
   await maintenance.rebuild({});
   await live.caughtUp();
   await expect(sql(database.url, 'select letter from catalogue.authors')).rejects.toThrow('does not exist');
+  await expect(sql(database.url, 'select from catalogue.letters')).rejects.toThrow('does not exist');
 });
 
 test('an upgrade that ended before its last step is finished by the next leader, while that projects', async () => {
@@ -203,7 +211,7 @@ test('tables of an early version serve until their rows are those of this versio
     catalogue.references(),
     'alter table removed drop constraint removed_pkey, drop column kind, drop column revision, add primary key (id)',
     'alter table authors alter name_sort type text collate "default"',
-    'drop table book_words',
+    'drop table book_words; drop table author_redirects; drop table authors_without_books',
     'alter table authors add column name_search text not null',
     'create index authors_name_trigrams on authors using gin (name_search gin_trgm_ops)',
     'drop index books_by_title; create index books_by_title on books (left(title_sort, 200) collate "C", id)',
@@ -266,6 +274,8 @@ describe('partitioned tables of an early version', () => {
     books: 'id',
     author_book: 'author_id, book_id',
     book_words: 'book_id',
+    author_redirects: 'author_id',
+    authors_without_books: 'author_id',
     waiting_links: 'author_id, book_id',
     removed: 'kind, id',
     checkpoint: 'projection',

@@ -11,14 +11,14 @@ export function scenarios<State, Event extends DecidedEvent>(
       return {
         then: (...expected: Event[]) => expect(decide(state)).toEqual(expected),
         nothing: () => expect(decide(state)).toEqual([]),
-        refuses: (rule: string, pointer?: string) => {
+        refuses: (rule: string, pointer?: string, members: object = {}) => {
           let refusal: unknown;
           try {
             decide(state);
           } catch (error) {
             refusal = error;
           }
-          expect(refusal).toMatchObject({ rule, ...(pointer !== undefined && { pointer }) });
+          expect(refusal).toMatchObject({ rule, members, ...(pointer !== undefined && { pointer }) });
         },
       };
     },

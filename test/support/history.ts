@@ -42,6 +42,7 @@ const step = fc.oneof(
   fc.record({ what: fc.constant('rename author' as const), author, text }),
   fc.record({ what: fc.constant('remove author' as const), author }),
   fc.record({ what: fc.constant('restore author' as const), author }),
+  { weight: 3, arbitrary: fc.record({ what: fc.constant('merge author' as const), author, into: author }) },
   { weight: 3, arbitrary: fc.record({ what: fc.constant('add book' as const), book, text, author }) },
   fc.record({ what: fc.constant('retitle book' as const), book, text }),
   fc.record({ what: fc.constant('remove book' as const), book }),
@@ -58,6 +59,18 @@ const step = fc.oneof(
     }),
   },
   fc.record({ what: fc.constant('unlink' as const), book, author }),
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      what: fc.constant('relink' as const),
+      book,
+      from: fc.nat(3),
+      author,
+      roles,
+      position: fc.integer({ min: 1, max: 4 }),
+      creditedAs: fc.option(text),
+    }),
+  },
   fc.record({ what: fc.constant('reorder' as const), book, reverse: fc.boolean() }),
 );
 
@@ -71,8 +84,8 @@ export interface World {
 }
 
 /**
- * Does the steps, skipping those the rules refuse. Links and removals look away from each other, as they may where
- * two commands race: authors with books are removed, and removed authors are linked.
+ * Does the steps, skipping those the rules refuse. Links, merges and removals look away from each other, as they may
+ * where two commands race: authors with books are removed, and removed authors are linked and merged into.
  */
 export async function live(store: EventStore, history: readonly Step[]): Promise<World> {
   const authors = new Map<string, Author>();
@@ -120,8 +133,15 @@ function decideAuthor(before: Author, one: Exclude<Step, { book: string }>): Aut
       return renameAuthor(before, { name: one.text });
     case 'remove author':
       return removeAuthor(before, { books: 0 });
-    case 'restore author':
-      return restoreAuthor(before);
+    case 'restore author': {
+      if (before.status === 'unknown' || before.mergedInto === undefined) return restoreAuthor(before);
+      // As a revert of the merge does.
+      const { name, key } = before;
+      return [{ type: 'AuthorRestored', data: { name, ...(key !== undefined && { key }) } }];
+    }
+    case 'merge author':
+      // Merges at the same time may form a circle.
+      return before.status === 'live' ? [{ type: 'AuthorMerged', data: { into: one.into } }] : [];
   }
 }
 
@@ -150,6 +170,15 @@ function decideBook(
     }
     case 'unlink':
       return unlinkAuthor(before, { authorId: one.author });
+    case 'relink': {
+      // As the policy does, for whatever reason.
+      const { author: authorId, roles, position, creditedAs } = one;
+      const from = links[one.from];
+      if (before.status !== 'live' || from === undefined || from === authorId || !ever(authorId)) return [];
+      const last = links.length - (links.includes(authorId) ? 1 : 0);
+      const data = { from, authorId, position: Math.min(position, last), roles, creditedAs };
+      return [{ type: 'BookRelinked', data }];
+    }
     case 'reorder':
       return reorderAuthors(before, { authorIds: one.reverse ? links.toReversed() : links.toSorted() });
   }

@@ -1,17 +1,21 @@
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
+import { sortKey } from '../../projections/catalogue/search-text.js';
+import type { Author } from '../../src/authors/author.js';
 import { sql } from './database.js';
 import type { World } from './history.js';
 
 /** Everything the three tables hold, and what waits beside them, in one order. */
 export async function readTables(url: string, schema = 'catalogue') {
-  const [authors, books, links, waiting, removed] = await Promise.all([
+  const [authors, books, links, waiting, removed, redirects, withoutBooks] = await Promise.all([
     sql(url, `select * from ${schema}.authors order by id`),
     sql(url, `select * from ${schema}.books order by id`),
     sql(url, `select * from ${schema}.author_book order by book_id, position`),
     sql(url, `select * from ${schema}.waiting_links order by book_id, position`),
     sql(url, `select * from ${schema}.removed order by id`),
+    sql(url, `select * from ${schema}.author_redirects order by author_id`),
+    sql(url, `select author_id, name_sort from ${schema}.authors_without_books order by author_id`),
   ]);
-  return { authors, books, links, waiting, removed };
+  return { authors, books, links, waiting, removed, redirects, withoutBooks };
 }
 
 /** The same as text, byte for byte, whatever order columns and rows came in; and what is parked. */
@@ -55,7 +59,34 @@ export function expectedTables({ authors, books }: World) {
       .sort(byId),
     links: links.filter((link) => live(link.author_id)).sort(byPlace),
     waiting: links.filter((link) => !live(link.author_id)).sort(byPlace),
+    redirects: [...authors]
+      .flatMap(([author_id, author]) => {
+        const into_id = mergedInto(author);
+        return into_id === undefined ? [] : [{ author_id, into_id, survivor_id: survivorOf(author_id) }];
+      })
+      .sort((a, b) => (a.author_id < b.author_id ? -1 : 1)),
+    withoutBooks: [...authors]
+      .flatMap(([author_id, author]) =>
+        author.status === 'live' && !links.some((link) => link.author_id === author_id)
+          ? [{ author_id, name_sort: sortKey(author.name) }]
+          : [],
+      )
+      .sort((a, b) => (a.author_id < b.author_id ? -1 : 1)),
   };
+
+  function survivorOf(id: string): string | null {
+    // A way that is longer than there are authors goes in a circle.
+    let last: string = id;
+    for (let steps = 0; steps <= authors.size; steps += 1) {
+      const next = mergedInto(authors.get(last));
+      if (next === undefined) return last;
+      last = next;
+    }
+    return null;
+  }
 }
+
+const mergedInto = (author: Author | undefined): string | undefined =>
+  author && author.status !== 'unknown' ? author.mergedInto : undefined;
 
 const byId = (a: { id: string }, b: { id: string }): number => (a.id < b.id ? -1 : 1);

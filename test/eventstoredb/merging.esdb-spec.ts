@@ -1,0 +1,2 @@
+import '../support/on-eventstoredb.js';
+import '../e2e/merging.e2e-spec.js';
