@@ -2,6 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import { caughtUp } from '../support/catalogue.js';
+import { writePastColophon } from '../support/past-colophon.js';
 import { createService, type Answer, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -97,6 +98,13 @@ test('every answer looks as described, and every status is foreseen', async () =
   await call('GET', '/books', '/books?include=authors');
   await call('GET', '/authors/{id}', `/authors/${author}?include=books`);
   await call('GET', '/authors/{id}', `/authors/${none}`);
+  const metadata = { actor: 'x', commandId: 'c', correlationId: 'c', causationId: 'c', schemaVersion: 1 };
+  const merged = { stream: `author-${odd}`, type: 'AuthorMerged', data: { into: author }, metadata };
+  await writePastColophon(service.env, [merged]);
+  await caughtUp(service);
+  const moved = await call('GET', '/authors/{id}', `/authors/${odd}`);
+  expect(moved.headers.get('location')).toBe(`/authors/${author}`);
+  await call('GET', '/authors/{id}/books', `/authors/${odd}/books`);
   await call('GET', '/books/{id}', `/books/${book}?include=authors`);
   await call('GET', '/authors/{id}/books', `/authors/${author}/books`);
   await call('GET', '/books/{id}/authors', `/books/${book}/authors`);
