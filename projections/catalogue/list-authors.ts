@@ -72,8 +72,7 @@ const WITH_BOOKS: Filter = {
 };
 
 /** All authors without books, with the columns that orders and prefixes use. */
-const ALL_WITHOUT_BOOKS =
-  'select n.author_id as id, n.name_sort, n.created_at from authors_without_books n';
+const ALL_WITHOUT_BOOKS = 'select n.author_id as id, n.name_sort, n.created_at from authors_without_books n';
 
 const WITHOUT_BOOKS: Filter = {
   condition: `${LINKED} is null`,

@@ -3,8 +3,8 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ChangeProgress } from '../changes/change-progress.js';
 import { Changes } from '../changes/changes.js';
-import { leftAlone, toLeftAlone } from '../changes/left-alone.js';
-import { EventStore, type Position, type RecordedEvent } from '../event-store/event-store.js';
+import { leftAlone, showLeftAlone } from '../changes/left-alone.js';
+import { EventStore } from '../event-store/event-store.js';
 import { PositionTokens } from '../event-store/position-token.js';
 import { Caller } from '../http/caller.js';
 import { DescribeQuery } from '../http/describe.js';
@@ -95,7 +95,7 @@ export class ChangesController {
       this.changes.related(id),
       this.progress.underWay(id),
     ]);
-    const left = await this.leftAlone(id);
+    const { facts, total } = await this.progress.leftAlone(id, MOST_LEFT);
     return {
       id,
       actor,
@@ -104,26 +104,11 @@ export class ChangesController {
       revertedBy: revertedBy ?? null,
       reverts: reverts ?? null,
       underWay: [...underWay],
-      leftAlone: left.facts,
-      moreLeftAlone: left.more,
+      leftAlone: await showLeftAlone(facts, this.store, this.tokens),
+      moreLeftAlone: total - facts.length,
       events: events.map((event) => toAuditEvent(event, this.tokens)),
       next: tokenOf(next, this.tokens),
       upTo: tokenOf(reached.upTo, this.tokens),
     };
-  }
-
-  private async leftAlone(id: string): Promise<{ facts: z.output<typeof leftAlone>[]; more: number }> {
-    const { facts, total } = await this.progress.leftAlone(id, MOST_LEFT);
-    const positions = [...new Set(facts.flatMap(({ since }) => since ?? []))].toSorted((a, b) =>
-      a < b ? -1 : 1,
-    );
-    const events = new Map<Position, RecordedEvent>();
-    for await (const batch of this.store.readAt(positions))
-      for (const event of batch) events.set(event.position, event);
-    const shown = facts.map(({ stream, fact, why, since }) => ({
-      stream,
-      ...toLeftAlone({ fact, why, since: since === undefined ? undefined : events.get(since) }, this.tokens),
-    }));
-    return { facts: shown, more: total - shown.length };
   }
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import type { RecordedEvent } from '../event-store/event-store.js';
+import type { EventStore, Position, RecordedEvent } from '../event-store/event-store.js';
 import type { PositionTokens } from '../event-store/position-token.js';
+import type { LeftAsItWas } from './change-progress.js';
 
 /** A fact that a revert leaves as it is. */
 export const leftAlone = z.object({
@@ -26,12 +27,12 @@ export const leftAlone = z.object({
     .describe('the event that changed the fact since; null if there is none'),
 });
 
-type Left = z.output<typeof leftAlone>;
+export type ShownLeftAlone = z.output<typeof leftAlone>;
 
 export const toLeftAlone = (
   { fact, why, since }: { fact: string; why: string; since: RecordedEvent | undefined },
   tokens: PositionTokens,
-): Omit<Left, 'stream'> => ({
+): Omit<ShownLeftAlone, 'stream'> => ({
   fact,
   why,
   since: since
@@ -44,3 +45,19 @@ export const toLeftAlone = (
       }
     : null,
 });
+
+/** The same facts, each with the event that changed it since. */
+export async function showLeftAlone(
+  facts: LeftAsItWas['facts'],
+  store: EventStore,
+  tokens: PositionTokens,
+): Promise<ShownLeftAlone[]> {
+  const positions = new Set(facts.flatMap(({ since }) => since ?? []));
+  const events = new Map<Position, RecordedEvent>();
+  for await (const batch of store.readAt([...positions].toSorted((a, b) => (a < b ? -1 : 1))))
+    for (const event of batch) events.set(event.position, event);
+  return facts.map(({ stream, since, ...fact }) => ({
+    stream,
+    ...toLeftAlone({ ...fact, since: since === undefined ? undefined : events.get(since) }, tokens),
+  }));
+}

@@ -371,6 +371,15 @@ export class PolicyTables {
     return rowCount ?? 0;
   }
 
+  /** Whether a task is open that is only about this stream. */
+  async isOpen(stream: string): Promise<boolean> {
+    const { rowCount } = await this.pool.query(
+      `select from ${this.schema}.tasks where done_at is null and stream = $1 limit 1`,
+      [stream],
+    );
+    return rowCount === 1;
+  }
+
   /** Takes a stream out of `parked`, for good. */
   async drop(stream: string): Promise<number> {
     const { rowCount } = await this.pool.query(`delete from ${this.schema}.parked where stream = $1`, [

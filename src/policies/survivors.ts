@@ -1,4 +1,4 @@
-import type { Author } from '../authors/author.js';
+import { bringBack, type Author } from '../authors/author.js';
 import { authorStream, type AuthorEvent } from '../authors/author.events.js';
 import { understoodAuthor } from '../changes/understood.js';
 import type { EventStore, RecordedEvent } from '../event-store/event-store.js';
@@ -56,9 +56,7 @@ export class Survivors {
   private async takeBack(merge: RecordedEvent): Promise<void> {
     await this.effects.on({ event: merge }, merge.stream, (history): AuthorEvent[] => {
       const { state, by } = standingIn(history);
-      if (state.status === 'unknown' || by?.id !== merge.id) return [];
-      const { name, key } = state;
-      return [{ type: 'AuthorRestored', data: { name, ...(key !== undefined && { key }) } }];
+      return by?.id === merge.id ? bringBack(state) : [];
     });
   }
 }

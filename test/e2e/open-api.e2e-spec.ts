@@ -110,6 +110,10 @@ test('every answer looks as described, and every status is foreseen', async () =
   await merge(merged, '?dryRun=true');
   await service.request('DELETE', `/books/${book}/authors/${merged}`);
   for (const id of [merged, author, none]) await merge(id);
+  await caughtUp(service);
+  const moved = await call('GET', '/authors/{id}', `/authors/${merged}`);
+  expect(moved.headers.get('location')).toBe(`/authors/${author}`);
+  await call('GET', '/authors/{id}/books', `/authors/${merged}/books`);
   await call('PATCH', '/authors/{id}', `/authors/${merged}`, { name: 'Other' });
   await call('PUT', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${merged}`, {});
   await call('DELETE', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${author}`);
@@ -138,6 +142,14 @@ test('every answer looks as described, and every status is foreseen', async () =
   const change = '/changes/{id}';
   await call('GET', change, change.replace('{id}', feed.items[0].correlationId));
   await call('GET', change, change.replace('{id}', none));
+  const revert = '/changes/{id}/revert';
+  for (const [id, query] of [
+    [feed.items[0].correlationId, '?dryRun=true'],
+    [feed.items[0].correlationId, ''],
+    [none, ''],
+  ])
+    await call('POST', revert, revert.replace('{id}', id) + query);
+  await call('GET', '/policies', '/policies');
   await call('GET', '/audit/authors/{id}/row', `/audit/authors/${author}/row`);
   await call('GET', '/audit/books/{id}/row', `/audit/books/${book}/row`);
   await call('GET', '/audit/links/{authorId}/{bookId}', `/audit/links/${author}/${book}`);
