@@ -13,7 +13,7 @@ export interface Operations {
   readonly status: 'unknown' | 'live';
   /** Ids of the skipped events. */
   readonly skipped: readonly string[];
-  /** The log is the copy that the last transfer made, unless something was written since. */
+  /** What the last transfer into the log told. */
   readonly transferred?: LogTransferred;
 }
 
