@@ -61,8 +61,10 @@ test('an act that only a newer version knows is no skip, and is in nobody’s wa
 });
 
 test('what another program wrote into the stream, or deleted from the stream, is in nobody’s way', () => {
-  const foreign = { type: 'EventSkipped', data: { nonsense: true }, revision: 3n, unreadable: 'no metadata' };
-  const events = [foreign, { ...skipped(1), revision: 7n }] as unknown as RecordedEvent[];
+  const data = { nonsense: true };
+  const metadata = { correlationId: '' };
+  const foreign = { type: 'EventSkipped', data, metadata, revision: 3n, unreadable: 'no metadata' };
+  const events = [foreign, { ...skipped(1), metadata, revision: 7n }] as unknown as RecordedEvent[];
   const of = operationsOf('catalogue');
   const { state, last } = foldOn(of, begun(of), events);
   expect(state.skipped).toEqual([event(1).eventId]);

@@ -1,5 +1,5 @@
-/** Streams that are worked on at a time. With 128, one statement reads many, and one commit writes many. */
-export const MOST_STREAMS = 128;
+/** Streams that are worked on at a time. One statement reads many, and one commit writes many. */
+export const MOST_STREAMS = 64;
 /** Bytes of histories that are held at a time. */
 const MOST_BYTES = 32 * 1_048_576;
 

@@ -61,6 +61,9 @@ interface Part {
 const RECORD_MS = 1_000;
 const MOST_FINDINGS = 10_000;
 
+/** Names of streams that a task remembers, some 20 MB. To look at a stream twice does no harm. */
+const MOST_SEEN = 200_000;
+
 /** Carries out one task, from where it stands. Progress is written about once a second, never for each stream. */
 export class TaskRun {
   private readonly reverts: Reverts;
@@ -114,6 +117,8 @@ export class TaskRun {
       const part = parts[number];
       if (!part) break;
       let after = number === this.task.part ? this.task.cursor : undefined;
+      // A book has an event for each time that it was linked and unlinked.
+      const seen = new Set<string>();
       // The stream of the cause stands for the whole task.
       const alone = only !== '' && only !== cause.stream;
       if (alone && categoryOf(only) !== part.category) continue;
@@ -121,7 +126,9 @@ export class TaskRun {
         const page: StreamPage = alone
           ? { streams: [only], next: undefined }
           : await this.tools.patience.until(() => part.search({ category: part.category, after }));
-        const found = page.streams.filter((stream) => isUuid(idOf(stream)));
+        const found = page.streams.filter((stream) => !seen.has(stream) && isUuid(idOf(stream)));
+        if (seen.size > MOST_SEEN) seen.clear();
+        for (const stream of found) seen.add(stream);
         // Even without streams, the first page says whether there is something to do.
         const decide = found.length > 0 || after === undefined ? await part.begin(found) : nothing;
         if (!decide) return { part: parts.length, cursor: undefined };
