@@ -247,6 +247,16 @@ test('a command that names a merged author takes the last survivor, and says so'
   expect((await nothing()).text).toBe(first.text);
 });
 
+test('a restored book says whose survivor takes over', async () => {
+  const [old, survivor] = [await addAuthor('Old'), await addAuthor('New')];
+  const book = await addBook('Restored', { authorId: old });
+  await service.request('DELETE', `/books/${book}`);
+  await merge(old, survivor);
+  expect((await post(`/books/${book}/restore`)).body).toMatchObject({
+    waitingAuthors: [{ id: old, reason: 'author-merged' }],
+  });
+});
+
 test('lines of an import that name a merged author take the last survivor, and say so', async () => {
   const keys = { old: randomUUID(), survivor: randomUUID(), book: randomUUID(), other: randomUUID() };
   const run = async (query: string, ...lines: object[]) =>
