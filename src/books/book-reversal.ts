@@ -58,9 +58,7 @@ export function authorsToAsk(history: History, undo: Undo): string[] {
  * has linked the author since the undoing was asked for. Once true, it stays true.
  */
 export function holdsAuthor(history: History, undo: Undo, authorId: string): boolean {
-  const isOwn = writtenBy(undo);
-  if (history.some((event) => event.position >= undo.before && !isOwn(event) && bringsIn(event, authorId)))
-    return true;
+  if (meanwhile(history, undo).some((event) => bringsIn(event, authorId))) return true;
   const book = known(history, undo).reduce(evolveBook, unknownBook);
   return book.status === 'live' && linkOf(book, authorId) !== undefined;
 }
@@ -75,8 +73,9 @@ interface Past {
 
 function pastOf(history: History): Past {
   const existence = new Fact<Book>((one, other) => (one.status === 'live') === (other.status === 'live'));
-  const title = new Fact<Book>((one, other) => sameTitle(one, other));
-  const order = new Fact<Book>(sameOrder);
+  const title = new Fact<Book>(sameTitle);
+  // Authors come and go, so the lists differ. But a revert puts authors in an order only to bring that order back.
+  const order = new Fact<Book>(() => true);
   const links = new Map<string, Fact<Book>>();
   const linkFact = (id: string) => {
     const fact =
@@ -151,76 +150,173 @@ function revertFacts(past: Past, history: History, undo: Undo, standingOf: Stand
     });
   }
   const title = back(past.title, 'title');
-  const relinks = history.filter(partOf(undo)).filter((event) => event.type === 'BookRelinked');
-  const { steps, kept, survivors } = linksToUndo(past, undo, gone, relinks, standingOf);
-  for (const [id, reason] of kept) left.push({ fact: `link ${id}`, ...reason });
-  const order = back(past.order, 'order');
-  if (isDone(history, undo) || now.status === 'unknown') return { events: [], left };
-
-  let book: Book = now;
-  const facts: BookEvent[] = [];
-  const take = (event: BookEvent) => {
-    facts.push(event);
-    book = evolveBook(book, event);
-  };
-  if (title && title.before.status !== 'unknown' && !sameTitle(title.before, book))
-    take({ type: 'BookRetitled', data: titleOf(title.before) });
-
-  const returned: (readonly [string, Step<Book>])[] = [];
-  for (const { data } of relinks.toReversed()) {
-    const [from, into] = [steps.get(data.from), steps.get(data.authorId)];
-    const link = from && linkOf(from.before, data.from);
-    if (!from || !link || !into || !linkOf(book, data.authorId)) continue;
-    const others = listOf(book).filter((id) => id !== data.from && id !== data.authorId);
-    const position = placeIn(others, data.from, listOf(from.before)) + 1;
-    take({ type: 'BookRelinked', data: { from: data.authorId, ...link, position } });
-    returned.push([data.from, from]);
+  const toUndo = linksToUndo(past, history, undo, gone, standingOf);
+  for (const id of past.links.keys()) {
+    const reason = toUndo.kept.get(id);
+    if (reason) left.push({ fact: `link ${id}`, ...reason });
   }
-  for (const [id, { before }] of steps)
-    if (!linkOf(before, id) && linkOf(book, id)) take({ type: 'BookUnlinked', data: { authorId: id } });
-  // The last author to leave returns first, and so finds the list that the author left.
-  const latestFirst = [...steps].toSorted(([, one], [, other]) =>
-    one.event.position < other.event.position ? 1 : -1,
-  );
-  const movedBy = leaversOf(history.filter(partOf(undo)));
-  const shuffled = past.order.since(undo);
-  for (const [id, step] of latestFirst) {
-    const link = linkOf(step.before, id);
-    if (!link) continue;
-    const goesTo = () =>
-      placeIn(
-        listOf(book).filter((other) => other !== id),
-        id,
-        listOf(step.before),
-      );
-    const current = linkOf(book, id);
-    const moved =
-      current &&
-      movedBy.has(id) &&
-      !(shuffled && shuffled.position > step.event.position) &&
-      listOf(book)[goesTo()] !== id;
-    if (moved) take({ type: 'BookUnlinked', data: { authorId: id } });
-    if (!current || moved) {
-      const survivor = survivors.get(id);
-      if (survivor && linkOf(book, survivor.authorId)) continue;
-      take({ type: 'BookLinked', data: { ...link, ...survivor, position: goesTo() + 1 } });
-      if (!survivor) returned.push([id, step]);
-    } else if (!sameLink(current, link)) take({ type: 'BookLinkChanged', data: link });
+  const others = meanwhile(history, undo);
+  let order = back(past.order, 'order');
+  const since = order && rearranged(order.before, others);
+  if (since) {
+    left.push({ fact: 'order', why: 'changed-since', since });
+    order = undefined;
   }
-  if (order) {
-    let wanted = listOf(order.before);
-    for (const [id, step] of returned)
-      if (!wanted.includes(id)) wanted = wanted.toSpliced(placeIn(wanted, id, listOf(step.before)), 0, id);
-    const authorIds = inOrder(listOf(book), wanted);
-    if (authorIds.join() !== listOf(book).join()) take({ type: 'AuthorsReordered', data: { authorIds } });
-  }
+  if (now.status === 'unknown' || isDone(history, undo)) return { events: [], left };
 
-  const live = exists?.undo ? exists.undo.before.status === 'live' : now.status === 'live';
+  const draft = new Draft(now);
+  if (title) draft.retitle(title.before);
+  const shuffled = past.order.since(undo)?.position ?? -1n;
+  const isShuffled = ({ event, before }: Step<Book>) =>
+    shuffled > event.position || rearranged(before, others) !== undefined;
+  const returned = undoLinks(draft, toUndo, history.filter(partOf(undo)), isShuffled);
+  // Whoever returns has to stand as the order says that was undone earlier.
+  const ordered = order ?? (returned.length > 0 ? past.order.undone(undo) : undefined);
+  if (ordered) draft.reorder(orderBefore(ordered, returned, joinedSince(history, ordered, undo)));
+  const { events: facts } = draft;
+
+  const live = (exists?.undo?.before ?? now).status === 'live';
   // Only a live book can be changed.
   const comes = live || facts.length > 0 ? restoreBook(now) : [];
   const goes = live ? [] : removeBook([...comes, ...facts].reduce(evolveBook, now));
   return { events: withinLimits(now, [...comes, ...facts, ...goes]), left };
 }
+
+/** A book, and the events that have changed it. */
+class Draft {
+  readonly events: BookEvent[] = [];
+
+  constructor(public book: Book) {}
+
+  take(event: BookEvent): void {
+    this.events.push(event);
+    this.book = evolveBook(this.book, event);
+  }
+
+  retitle(like: Book): void {
+    if (like.status !== 'unknown' && !sameTitle(like, this.book))
+      this.take({ type: 'BookRetitled', data: titleOf(like) });
+  }
+
+  reorder(wanted: readonly string[]): void {
+    const list = listOf(this.book);
+    const authorIds = inOrder(list, wanted);
+    if (authorIds.join() !== list.join()) this.take({ type: 'AuthorsReordered', data: { authorIds } });
+  }
+
+  unlink(authorId: string): void {
+    if (linkOf(this.book, authorId)) this.take({ type: 'BookUnlinked', data: { authorId } });
+  }
+}
+
+/** An author who left the list and is back, and the step before which the author had been there. */
+type Returned = readonly [authorId: string, step: Step<Book>];
+
+/** @param isShuffled whether somebody else has put the authors in places since a step. */
+function undoLinks(
+  draft: Draft,
+  { steps, survivors }: LinksToUndo,
+  parts: History,
+  isShuffled: (step: Step<Book>) => boolean,
+): Returned[] {
+  const now = draft.book;
+  const isGone = (id: string) => linkOf(steps.get(id)?.before ?? unknownBook, id) === undefined;
+  /** Where an author goes in the list: to the old place, but whom somebody else has put elsewhere since stays there. */
+  const placeOf = (id: string, step: Step<Book>, leaver?: string) => {
+    const others = listOf(draft.book).filter((other) => other !== id && other !== leaver);
+    return placeIn(others, id, listOf(linkOf(now, id) && isShuffled(step) ? now : step.before));
+  };
+  const relinkOf = new Map(relinksOf(parts).map((relink) => [relink.data.from, relink]));
+  const relinked = new Set(
+    [...relinkOf].flatMap(([id, { data }]) => (steps.has(id) && !isGone(id) ? [data.authorId] : [])),
+  );
+  for (const id of steps.keys()) if (isGone(id) && !relinked.has(id)) draft.unlink(id);
+
+  // The last author to leave returns first, and so finds the list that the author left.
+  const turnOf = ([id, { event }]: Returned) => (relinkOf.get(id) ?? event).position;
+  const turns = [...steps].toSorted((one, other) => {
+    const [first, second] = [turnOf(one), turnOf(other)];
+    return first < second ? 1 : first > second ? -1 : relinkOf.has(one[0]) ? -1 : 1;
+  });
+  const leavers = leaversOf(parts);
+  const returned = new Set<string>();
+  for (const [id, step] of turns) {
+    const link = linkOf(step.before, id);
+    if (!link) continue;
+    const into = relinkOf.get(id)?.data.authorId;
+    const survivor = survivors.get(id);
+    if (into !== undefined && steps.has(into) && !returned.has(into) && linkOf(draft.book, into)) {
+      // Somebody else has put the survivor in a place since: the author whom the link is about takes that place.
+      const takesOver = isShuffled(step) && isGone(into) && !linkOf(draft.book, id);
+      const place = takesOver ? listOf(draft.book).indexOf(into) : placeOf(id, step, into);
+      draft.take({ type: 'BookRelinked', data: { from: into, ...link, position: place + 1 } });
+      returned.add(id);
+      continue;
+    }
+    if (leavers.has(id) && !isShuffled(step) && isMoved(id, listOf(draft.book), listOf(step.before)))
+      draft.unlink(id);
+    const current = linkOf(draft.book, id);
+    if (current) {
+      if (!sameLink(current, link)) draft.take({ type: 'BookLinkChanged', data: link });
+    } else if (!survivor || !linkOf(draft.book, survivor.authorId)) {
+      draft.take({ type: 'BookLinked', data: { ...link, ...survivor, position: placeOf(id, step) + 1 } });
+      if (!survivor) returned.add(id);
+    }
+  }
+  return turns.filter(([id]) => returned.has(id) || (leavers.has(id) && !isGone(id)));
+}
+
+/**
+ * The order before a step. Authors whom the change itself had put there by then stand where they were before that.
+ * @param joined authors whom somebody has put into the list since: they have no place in that order.
+ */
+function orderBefore(
+  { before, event }: Step<Book>,
+  returned: readonly Returned[],
+  joined: ReadonlySet<string>,
+): string[] {
+  const moved = new Set(returned.flatMap(([id, step]) => (step.event.position < event.position ? [id] : [])));
+  let order = listOf(before).filter((id) => !moved.has(id) && !joined.has(id));
+  for (const [id, step] of returned)
+    if (!order.includes(id)) order = order.toSpliced(placeIn(order, id, listOf(step.before)), 0, id);
+  return order;
+}
+
+/** The authors whom others than the change, and no reverts, have put into the list after a step. */
+function joinedSince(history: History, { event: { position } }: Step<Book>, undo: Undo): Set<string> {
+  const isPart = partOf(undo);
+  const joining = history.filter(
+    (event) => event.position > position && !isPart(event) && event.metadata.reverts === undefined,
+  );
+  return new Set(
+    joining.flatMap(({ type, data }) =>
+      type === 'BookLinked' || type === 'BookRelinked' ? [data.authorId] : [],
+    ),
+  );
+}
+
+/** What others have done to the stream since the undoing was asked for. */
+function meanwhile(history: History, undo: Undo): History {
+  const [isPart, isOwn] = [partOf(undo), writtenBy(undo)];
+  return history.filter((event) => event.position >= undo.before && !isPart(event) && !isOwn(event));
+}
+
+/**
+ * The event among these that has put one of the book's authors in or out. The authors are not put in their old order then:
+ * what that is would depend on when it is decided.
+ */
+function rearranged(book: Book, events: History): Happened<unknown> | undefined {
+  const list = events.length > 0 ? new Set(listOf(book)) : undefined;
+  return events.find((event) => concernedBy(event).some((id) => list?.has(id)));
+}
+
+/** The authors whom an event puts in the list or out of it. */
+function concernedBy({ type, data }: BookEvent): string[] {
+  if (type === 'BookLinked' || type === 'BookUnlinked') return [data.authorId];
+  return type === 'BookRelinked' ? [data.from, data.authorId] : [];
+}
+
+const relinksOf = (events: History) => events.filter((event) => event.type === 'BookRelinked');
 
 interface LinksToUndo {
   /** Author by author: the step before which the author's link was as it shall be. */
@@ -233,11 +329,12 @@ interface LinksToUndo {
 
 function linksToUndo(
   past: Past,
+  history: History,
   undo: Undo,
   gone: Happened<unknown> | undefined,
-  relinks: readonly { readonly data: { readonly from: string; readonly authorId: string } }[],
   standingOf: StandingOf,
 ): LinksToUndo {
+  const relinks = relinksOf(history.filter(partOf(undo)));
   const steps = new Map<string, Step<Book>>();
   const kept = new Map<string, Reason>();
   const survivors = new Map<string, Pick<Link, 'authorId' | 'creditedAs'>>();
@@ -255,31 +352,33 @@ function linksToUndo(
     if (since) keep(id, { why: 'changed-since', since });
     else if (verdict?.undo) steps.set(id, verdict.undo);
   }
-  // Both links of a relink go back, or neither: else, the book would name one person twice, or not at all. In one
-  // change, an author may be relinked onwards, so what keeps a link spreads both ways.
+  // Both links of a relink go back, or neither. Otherwise the book would name one person twice, or not at all. A change may
+  // relink an author onwards, so the reason to keep a link spreads both ways.
   for (const { data } of [...relinks, ...relinks.toReversed()]) {
     const { from, authorId: into } = data;
     const reason = kept.get(from) ?? kept.get(into);
     if (reason) for (const id of [from, into]) keep(id, reason);
-    else if (returns(from) && !isHimself(standingOf(from), from))
+    else if (returns(from) && !isLive(standingOf(from), from))
       for (const id of [from, into]) keep(id, { why: 'author-removed' });
   }
   const relinked = new Set(relinks.map(({ data }) => data.from));
-  for (const id of steps.keys()) {
+  for (const [id, step] of steps) {
     const link = returns(id);
     if (!link || linkOf(past.now, id) || relinked.has(id)) continue;
-    const standing = standingOf(id);
-    if (standing.status !== 'live') keep(id, { why: 'author-removed' });
-    if (standing.status !== 'live' || standing.id === id) continue;
-    const since = past.links.get(standing.id)?.next(undo)?.event;
-    if (linkOf(past.now, standing.id)) steps.delete(id);
-    else if (since) keep(id, { why: 'changed-since', since });
-    else survivors.set(id, { authorId: standing.id, creditedAs: link.creditedAs ?? standing.name ?? null });
+    const { id: authorId, status, name = null } = standingOf(id);
+    const fact = past.links.get(authorId);
+    const since = fact?.next(undo)?.event ?? fact?.since(undo);
+    if (status !== 'live') keep(id, { why: 'author-removed' });
+    else if (authorId === id) continue;
+    else if (linkOf(past.now, authorId)) steps.delete(id);
+    else if (since && since.position > step.event.position) keep(id, { why: 'changed-since', since });
+    else survivors.set(id, { authorId, creditedAs: link.creditedAs ?? name });
   }
   return { steps, kept, survivors };
 }
 
-const isHimself = ({ id, status }: AuthorStanding, authorId: string): boolean =>
+/** Whether the author is there, and nobody else in the author's place. */
+const isLive = ({ id, status }: AuthorStanding, authorId: string): boolean =>
   status === 'live' && id === authorId;
 
 const linksOf = (book: Book): readonly Link[] => (book.status === 'unknown' ? [] : book.links);
@@ -293,11 +392,6 @@ const sameTitle = (one: Book, other: Book): boolean =>
     : one.title === other.title && one.filedAs === other.filedAs;
 const sameLink = (one: Link | undefined, other: Link | undefined): boolean =>
   one?.roles.join() === other?.roles.join() && one?.creditedAs === other?.creditedAs;
-/** Whether those authors who are in both lists are in the same order. */
-function sameOrder(one: Book, other: Book): boolean {
-  const [these, those] = [new Set(listOf(one)), new Set(listOf(other))];
-  return [...these].filter((id) => those.has(id)).join() === [...those].filter((id) => these.has(id)).join();
-}
 
 /** The authors whose links a restore of the book changed. Only one by an older version did. */
 function linksThatDiffer({ before, after }: Step<Book>): string[] {
@@ -307,12 +401,16 @@ function linksThatDiffer({ before, after }: Step<Book>): string[] {
 }
 
 /** The authors whom events took out of the list, if only to put them elsewhere. */
-function leaversOf(events: History): Set<string> {
-  const leavers = new Set<string>();
-  for (const { type, data } of events)
-    if (type === 'BookUnlinked') leavers.add(data.authorId);
-    else if (type === 'BookRelinked') leavers.add(data.from).add(data.authorId);
-  return leavers;
+const leaversOf = (events: History): Set<string> =>
+  new Set(events.flatMap((event) => (event.type === 'BookLinked' ? [] : concernedBy(event))));
+
+/** Whether an author has another place among those who are in both lists. */
+function isMoved(id: string, list: readonly string[], old: readonly string[]): boolean {
+  const [these, those] = [new Set(list), new Set(old)];
+  return (
+    list.filter((other) => those.has(other)).indexOf(id) !==
+    old.filter((other) => these.has(other)).indexOf(id)
+  );
 }
 
 /** The place in a list, from 0, for somebody who comes back: after the nearest of those who came before in the old list. */

@@ -97,6 +97,14 @@ export class Fact<State> {
     return first && !this.next(undo) ? { undo: first } : undefined;
   }
 
+  /** Of a fact whose value has been undone already, and stands: the step before which the fact had that value. */
+  undone(undo: Undo): Step<State> | undefined {
+    const isPart = partOf(undo);
+    const top = this.through(this.end(undo), isPart);
+    if (this.since(undo) || (this.versions[top] && isPart(this.versions[top].event))) return undefined;
+    return this.versions.slice(top + 1).find(({ event }) => isPart(event));
+  }
+
   /** The event of somebody else that set the fact after the change did, and still stands. */
   since(undo: Undo): Happened<unknown> | undefined {
     const isPart = partOf(undo);
