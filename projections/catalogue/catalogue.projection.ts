@@ -162,7 +162,10 @@ function foldAll<Row>(
   return folded;
 }
 
-const renamedOf = (before: ReadonlyMap<string, Standing<AuthorRow>>, authors: readonly AuthorRow[]): string[] =>
+const renamedOf = (
+  before: ReadonlyMap<string, Standing<AuthorRow>>,
+  authors: readonly AuthorRow[],
+): string[] =>
   authors.flatMap(({ id, name }) => {
     const standing = before.get(id);
     return standing && 'row' in standing && standing.row.name !== name ? [id] : [];

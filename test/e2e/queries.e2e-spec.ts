@@ -1,4 +1,5 @@
-import { importLines } from '../support/catalogue.js';
+import { caughtUp, importLines } from '../support/catalogue.js';
+import { writePastColophon } from '../support/past-colophon.js';
 import { createService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -267,7 +268,7 @@ test('each projection tells where it stands', async () => {
     errorSince: null,
     rebuild: null,
   });
-  expect((await get('/projections')).body.items).toEqual([stands('catalogue', 6), stands('changes', 1)]);
+  expect((await get('/projections')).body.items).toEqual([stands('catalogue', 7), stands('changes', 2)]);
   expect(head).toMatch(/^\d+\.[\da-f]{8}$/);
 });
 
@@ -391,4 +392,63 @@ describe('texts that look the same', () => {
     const path = `/authors/${shelf.replace('author=', '')}/books`;
     expect((await pages(path, 2)).map((book) => book.title)).toEqual(sorted);
   });
+});
+
+test('the id of a merged author leads to the last survivor, and to whom it led at a moment', async () => {
+  const add = async (name: string) =>
+    (await service.request('POST', '/authors', { body: { name } })).body.id as string;
+  const [twain, clemens, survivor] = [await add('Twain'), await add('Clemens'), await add('Mark Twain')];
+  const authors = [{ authorId: twain }];
+  const book = (await service.request('POST', '/books', { body: { title: 'Roughing It', authors } })).body.id;
+  const metadata = { actor: 'x', commandId: 'c', correlationId: 'c', causationId: 'c', schemaVersion: 1 };
+  /** @returns the position of the event. */
+  const happens = async (stream: string, type: string, data: object): Promise<string> => {
+    await writePastColophon(service.env, [{ stream, type, data, metadata }]);
+    await caughtUp(service);
+    return (await get('/audit/events?sort=-position&limit=1')).body.items[0].position;
+  };
+  const asked = async (path: string, headers?: Record<string, string>) => {
+    const answer = await get(path, headers);
+    return answer.status === 301 ? answer.headers.get('location') : answer.status;
+  };
+  const leads = async (id: string) => [await asked(`/authors/${id}`), await asked(`/authors/${id}/books`)];
+  const toSurvivor = [`/authors/${survivor}`, `/authors/${survivor}/books`];
+
+  const [before] = (await get('/audit/events?sort=-position&limit=1')).body.items;
+  const first = await happens(`author-${twain}`, 'AuthorMerged', { into: clemens });
+  expect(await leads(twain)).toEqual([`/authors/${clemens}`, `/authors/${clemens}/books`]);
+  const link = { position: 1, roles: ['author'], creditedAs: 'Twain' };
+  await happens(`book-${book}`, 'BookRelinked', { from: twain, authorId: clemens, ...link });
+  const second = await happens(`author-${clemens}`, 'AuthorMerged', { into: survivor });
+  expect(await leads(twain)).toEqual(toSurvivor);
+  expect(await leads(clemens)).toEqual(toSurvivor);
+
+  const { headers, body } = await get(`/authors/${twain}`);
+  // A merge can be reverted, and a cache would not know.
+  expect(headers.get('cache-control')).toBe('no-store');
+  expect(body).toMatchObject({ type: 'urn:colophon:problem:author-merged', status: 301 });
+  expect(await asked(`/authors/${twain}?include=books`)).toBe(`${toSurvivor[0]}?include=books`);
+  expect(await asked(`/authors/${twain}/books?limit=5`)).toBe(`${toSurvivor[1]}?limit=5`);
+  expect(await asked(`/authors/${twain}`, { 'if-none-match': '"0"' })).toBe(toSurvivor[0]);
+  const asOf = (position: string) => asked(`/authors/${twain}?asOf=${position}`);
+  expect(await asOf(before.position)).toBe(200);
+  expect(await asOf(first)).toBe(`/authors/${clemens}?asOf=${first}`);
+  expect(await asOf(second)).toBe(`${toSurvivor[0]}?asOf=${second}`);
+
+  const types = (events: any[]) => events.map(({ type }) => type);
+  const history = await get(`/audit/authors/${twain}`);
+  expect(types(history.body.events)).toEqual(['AuthorAdded', 'BookLinked', 'AuthorMerged', 'BookRelinked']);
+  const moved = await get(`/audit/links/${clemens}/${book}`);
+  expect(moved.body.changes[0]).toMatchObject({
+    event: { type: 'BookRelinked' },
+    row: { position: 1, creditedAs: 'Twain', linkedBy: 'x' },
+  });
+
+  // As a revert does.
+  await happens(`author-${clemens}`, 'AuthorRestored', { name: 'Clemens' });
+  expect(await leads(clemens)).toEqual([200, 200]);
+  expect(await leads(twain)).toEqual([`/authors/${clemens}`, `/authors/${clemens}/books`]);
+  await happens(`author-${clemens}`, 'AuthorRemoved', { books: 'unlink' });
+  expect(await leads(clemens)).toEqual([410, 410]);
+  expect(await leads(twain)).toEqual([`/authors/${clemens}`, `/authors/${clemens}/books`]);
 });

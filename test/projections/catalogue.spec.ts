@@ -116,6 +116,26 @@ test('killed between any two statements, an event takes effect exactly once', as
   expect(kills).toBeGreaterThan(40);
 });
 
+test('the events that changed where the id of a merged author leads explain the row', async () => {
+  const store = new MemoryEventStore();
+  const merge = (into: string) => newEvent('AuthorMerged', { into });
+  const none = 'no-stream';
+  for (const n of [0, 1, 2]) await store.append(`author-${a(n)}`, none, [newEvent()]);
+  await store.append(`author-${a(1)}`, 0n, [merge(a(2))]);
+  await store.append(`author-${a(0)}`, 0n, [merge(a(1))]);
+  await store.append(`author-${a(2)}`, 0n, [merge(a(0))]);
+  await store.append(`author-${a(1)}`, 1n, [newEvent('AuthorRestored')]);
+  await store.append(`author-${a(0)}`, 1n, [newEvent('AuthorRestored')]);
+  const changes = await catalogue.explain(store, 'author_redirects', { author_id: a(0) });
+  expect(changes.map(({ event, row }) => [event.position, row && row['survivorId']])).toEqual([
+    [5n, a(2)],
+    // A circle.
+    [6n, null],
+    [7n, a(1)],
+    [8n, null],
+  ]);
+});
+
 test('events delivered again take no effect', async () => {
   const store = new MemoryEventStore();
   const world = await live(store, EVERYTHING);

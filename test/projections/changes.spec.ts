@@ -77,8 +77,12 @@ test('every event is listed with the authors and the book that it concerns', asy
     newEvent('BookLinkChanged', link(C)),
     newEvent('BookRemoved', {}),
     newEvent('BookRestored', { title: 'T', authors: [link(C)] }),
+    newEvent('BookRelinked', { from: C, ...link(B) }),
     newEvent('BookRemoved', {}),
   ]);
+  await store.append(`author-${C}`, none, [newEvent('AuthorMerged', { into: B })]);
+  const reverted = newEvent('ChangeReverted', { change: 'c', from: A, into: B });
+  await store.append(`change-${randomUUID()}`, none, [reverted]);
   await project(store, 'authors_of');
   const listed = () =>
     sql<{ type: string; authors: string }>(
@@ -97,7 +101,10 @@ test('every event is listed with the authors and the book that it concerns', asy
     // The removal ends the links that the book has by then.
     ['BookRemoved', [A, C], BOOK],
     ['BookRestored', [C], BOOK],
-    ['BookRemoved', [C], BOOK],
+    ['BookRelinked', [B, C], BOOK],
+    ['BookRemoved', [B], BOOK],
+    ['AuthorMerged', [C, B], null],
+    ['ChangeReverted', [], null],
   ].map(([type, authors, book]) => ({ type, authors: (authors as string[]).join(' '), book }));
   expect(await listed()).toEqual(expected);
   await (await maintenanceOf(store, 'authors_of')).rebuild({});

@@ -35,6 +35,7 @@ export async function send(url: string, method: string, options: RequestOptions 
   const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
   const response = await fetch(url, {
     method,
+    redirect: 'manual',
     headers: { ...(payload !== undefined && { 'content-type': 'application/json' }), ...headers },
     ...(payload !== undefined && { body: payload }),
   });
