@@ -27,7 +27,7 @@ type History = readonly Happened<BookEvent>[];
 type Reason = Omit<LeftAlone, 'fact'>;
 
 /** How an author stands, and of a merged author the own name, which is what books say where no credit was recorded. */
-export type StandingOf = (authorId: string) => AuthorStanding & { readonly name?: string };
+export type StandingOf = (authorId: string) => AuthorStanding & { readonly name?: string | undefined };
 
 /**
  * What it means for a book to undo a change. A book that the change added is removed, if nobody else changed the book.
