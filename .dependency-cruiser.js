@@ -7,7 +7,7 @@ const EVENT_TYPES =
   '^src/(authors|books|changes|operations)/[a-z-]+\\.events\\.ts$|^src/books/(roles|role-schemas)\\.ts$|^src/(ids|stored-data)\\.ts$';
 const PORT = '^src/event-store/[a-z-]+\\.ts$';
 const DECISIONS =
-  '^src/(authors/author(-reversal)?|books/book(-reversal|-cascade)?|books/roles|operations/operations|changes/(provenance|reversal)|text|redirect|domain-error|stored-data)\\.ts$|^src/.*\\.events\\.ts$';
+  '^src/(authors/author(-reversal)?|books/book(-reversal|-cascade)?|books/roles|operations/operations|changes/(change|provenance|reversal)|text|redirect|domain-error|stored-data)\\.ts$|^src/.*\\.events\\.ts$';
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {

@@ -12,7 +12,7 @@ import { Problem } from '../src/http/problem.js';
 import { canonicalUuid, flag } from '../src/http/schemas.js';
 import { IdParam, ValidParam, ValidQuery } from '../src/http/validate.js';
 import { type RebuildRow } from './build/rebuild-record.js';
-import { lagOf } from './lag.js';
+import { lagOf } from '../src/event-store/lag.js';
 import type { Maintenance } from './maintenance.js';
 import { Projections, type RunningProjection } from './projections.js';
 import { RebuildRunning } from './build/build.js';

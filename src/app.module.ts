@@ -5,9 +5,11 @@ import { ProjectionsModule } from '../projections/projections.module.js';
 import { AuditModule } from './audit/audit.module.js';
 import { AuthorsModule } from './authors/authors.module.js';
 import { BooksModule } from './books/books.module.js';
+import { ChangesModule } from './changes/changes.module.js';
 import { HttpModule } from './http/http.module.js';
 import { ImportsModule } from './imports/imports.module.js';
 import { OperationsModule } from './operations/operations.module.js';
+import { PoliciesModule } from './policies/policies.module.js';
 import type { Resources } from './resources.js';
 import { ResourcesModule } from './resources.module.js';
 
@@ -25,6 +27,8 @@ export class AppModule {
         BooksModule,
         ImportsModule,
         OperationsModule,
+        ChangesModule,
+        PoliciesModule,
         AuditModule,
         CatalogueModule,
         ProjectionsModule,

@@ -7,6 +7,7 @@ import type { ActorOptions } from './cli/actor.js';
 import type { ImportOptions } from './cli/import.js';
 import type { RebuildCommandOptions } from './cli/rebuild.js';
 import type { ReplayOptions } from './cli/replay.js';
+import type { RevertOptions } from './cli/revert.js';
 import type { TransferOptions } from './cli/transfer.js';
 import { stop } from './cli/stop.js';
 import { DomainError } from './domain-error.js';
@@ -26,6 +27,7 @@ const program = new Command('colophon')
   .showHelpAfterError();
 
 const PROJECTION = ['[projection]', 'catalogue or changes; both if none is named'] as const;
+const FOLLOWER = ['[projection]', 'catalogue, changes or policies; all if none is named'] as const;
 
 program
   .command('import')
@@ -81,10 +83,12 @@ program
 
 const parked = program
   .command('parked')
-  .description('events that could not be applied, and the events that wait behind them');
+  .description(
+    'events that could not be applied, the events that wait behind them, and what policies failed to do',
+  );
 parked
   .command('list')
-  .argument(...PROJECTION)
+  .argument(...FOLLOWER)
   .description('print parked events in order, one a line')
   .action(async (name?: string) => (await import('./cli/parked.js')).listParked(name));
 parked
@@ -98,7 +102,7 @@ parked
 parked
   .command('retry')
   .argument('<stream>', 'such as author-<id>')
-  .argument(...PROJECTION)
+  .argument(...FOLLOWER)
   .description('apply a stream’s parked events again, in order')
   .action(async (stream: string, name?: string) =>
     (await import('./cli/parked.js')).retryParked(stream, name),
@@ -106,7 +110,7 @@ parked
 parked
   .command('skip')
   .argument('<stream>', 'such as author-<id>')
-  .argument(...PROJECTION)
+  .argument(...FOLLOWER)
   .description(
     'let the first parked event of a stream have no effect, as an event in the log, and apply the events behind it',
   )
@@ -114,6 +118,17 @@ parked
   .option('--reason <text>', 'why')
   .action(async (stream: string, name: string | undefined, options: ActorOptions) =>
     (await import('./cli/parked.js')).skipParked(stream, name, options),
+  );
+
+program
+  .command('revert')
+  .argument('<change>', 'id of the change')
+  .description('undo a change, as far as nobody has changed its effects since, and print what is left alone')
+  .option('--dry-run', 'print what would happen to each author and book, and write nothing')
+  .option('--actor <name>', 'who reverts', userInfo().username)
+  .option('--reason <text>', 'why')
+  .action(async (change: string, options: RevertOptions) =>
+    (await import('./cli/revert.js')).revert(change, options),
   );
 
 program
@@ -128,8 +143,8 @@ program
 
 program
   .command('status')
-  .argument(...PROJECTION)
-  .description('print how far the tables have followed the log')
+  .argument(...FOLLOWER)
+  .description('print how far the tables and policies have followed the log')
   .action(async (name?: string) => (await import('./cli/status.js')).printStatus(name));
 
 program

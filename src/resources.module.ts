@@ -10,11 +10,15 @@ import { EventSearch } from './event-store/event-search.js';
 import { RowChanges } from './audit/row-changes.js';
 import { BooksOfAuthor } from './authors/books-of-author.js';
 import { ChangeProgress } from './changes/change-progress.js';
+import { LinkedBooks } from './changes/linked-books.js';
 import { IdempotencyKeys } from './commands/idempotency-keys.js';
 import { EventStore } from './event-store/event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
+import { StreamSearch } from './event-store/stream-search.js';
 import { Dependencies } from './http/health.controller.js';
 import { Schemas } from './http/schemas.js';
+import { Policies } from './policies/policies.js';
+import { PolicyTables } from './policies/policy-tables.js';
 import { checkReady } from './readiness.js';
 import type { Resources } from './resources.js';
 
@@ -30,6 +34,11 @@ export class ResourcesModule {
       maintenance,
       projector,
       changesProjector,
+      policies,
+      policyTables,
+      policyProgress,
+      streams,
+      linkedBooks,
       keys,
       reads,
       lists,
@@ -61,7 +70,11 @@ export class ResourcesModule {
       { provide: BooksOfAuthor, useValue: booksOfAuthor },
       { provide: RowChanges, useValue: rowChanges },
       { provide: EventSearch, useValue: eventSearch },
-      { provide: ChangeProgress, useValue: { ended: async () => true } },
+      { provide: ChangeProgress, useValue: policyProgress },
+      { provide: Policies, useValue: policies },
+      { provide: PolicyTables, useValue: policyTables },
+      { provide: StreamSearch, useValue: streams },
+      { provide: LinkedBooks, useValue: linkedBooks },
       { provide: Dependencies, useValue: dependencies },
     ];
     return { module: ResourcesModule, global: true, providers, exports: providers };

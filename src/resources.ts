@@ -1,8 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import { TablesOfAnotherLog } from '../projections/checkpoint.js';
+import { readCheckpoint, TablesOfAnotherLog } from '../projections/checkpoint.js';
 import { catalogue } from '../projections/catalogue/catalogue.projection.js';
+import { BooksInTables } from '../projections/catalogue/linked-books.js';
 import { changes } from '../projections/changes/changes.projection.js';
+import { FindStreams } from '../projections/changes/find-streams.js';
 import { Maintenance } from '../projections/maintenance.js';
 import type { Projection } from '../projections/projection.js';
 import { Projector } from '../projections/projector.js';
@@ -13,6 +15,9 @@ import type { EventStore } from './event-store/event-store.js';
 import { EventStoreDbEventStore } from './event-store/eventstoredb/eventstoredb-event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
+import { Policies } from './policies/policies.js';
+import { PolicyProgress } from './policies/policy-progress.js';
+import { PolicyTables } from './policies/policy-tables.js';
 import { createPool } from './postgres/database.js';
 import { EmbeddedServer } from './postgres/embedded/embedded-server.js';
 import { checkServer, migrate } from './postgres/migrate.js';
@@ -32,6 +37,8 @@ export interface Tables {
   readonly pool: Pool;
   /** One for each projection. */
   readonly maintenance: readonly Maintenance[];
+  /** What policies know and do, for operators. */
+  readonly policyTables: PolicyTables;
   readonly close: () => Promise<void>;
 }
 
@@ -42,6 +49,10 @@ export interface Resources extends Tables {
   readonly projector: Projector;
   /** The projector of the changes, which only audit answers depend on. */
   readonly changesProjector: Projector;
+  readonly policies: Policies;
+  readonly policyProgress: PolicyProgress;
+  readonly streams: FindStreams;
+  readonly linkedBooks: BooksInTables;
   readonly keys: IdempotencyKeys;
   /** For single authors and books. */
   readonly reads: Pool;
@@ -66,6 +77,9 @@ function projectionsOf({ catalogueSchema }: Config): { catalogue: Placed; change
     changes: { projection: changes, schema: `${catalogueSchema}_${changes.name}` },
   };
 }
+
+/** The schema of what policies know and do. */
+const policiesSchema = ({ catalogueSchema }: Config): string => `${catalogueSchema}_policies`;
 
 /** Longest wait for one part to close: the other side may have frozen. */
 const CLOSE_MS = 10_000;
@@ -181,7 +195,9 @@ export async function openTables(config: Config, signal?: AbortSignal): Promise<
     );
     const endWork = () => Promise.all(maintenance.map((one) => one.close()));
     opened.push(() => inTime('the work on the tables', endWork()));
-    return { databaseUrl, readerUrl, store, tokens: new PositionTokens(log), pool, maintenance, close };
+    const policyTables = new PolicyTables(pool, policiesSchema(config));
+    const tokens = new PositionTokens(log);
+    return { databaseUrl, readerUrl, store, tokens, pool, maintenance, policyTables, close };
   } catch (error) {
     await close().catch(() => undefined);
     signal?.throwIfAborted();
@@ -196,13 +212,25 @@ export async function openTables(config: Config, signal?: AbortSignal): Promise<
  */
 export async function openResources(config: Config, signal?: AbortSignal): Promise<Resources> {
   const tables = await openTables(config, signal);
-  const { databaseUrl, store, pool } = tables;
+  const { databaseUrl, store, pool, policyTables } = tables;
   const projections = projectionsOf(config);
   const projectorOf = ({ projection, schema }: Placed) =>
     new Projector(projection, store, pool, { connectionString: databaseUrl, schema });
   const projector = projectorOf(projections.catalogue);
   const changesProjector = projectorOf(projections.changes);
   const projectors = [projector, changesProjector];
+  const streams = new FindStreams(pool, changesProjector);
+  const linkedBooks = new BooksInTables(pool, projector);
+  /** Whether the operator left the tables on this log, or rebuilt them from this log. */
+  const isAccepted = async () => {
+    const found = await readCheckpoint(pool, projector.schema, catalogue);
+    const { log, position, eventId } = found ?? {};
+    if (log !== (await store.logId())) return false;
+    return position === undefined || eventId === undefined || store.holds(position, eventId);
+  };
+  const policies = new Policies({ store, streams, books: linkedBooks, isAccepted }, policyTables, {
+    connectionString: databaseUrl,
+  });
   const searchPath = `${config.catalogueSchema},public`;
   const reads = createPool(databaseUrl, { ...POOLS.reads, searchPath });
   const lists = createPool(databaseUrl, { ...POOLS.lists, searchPath });
@@ -214,14 +242,19 @@ export async function openResources(config: Config, signal?: AbortSignal): Promi
       tables.close,
       () => inTime('the connections to PostgreSQL', endPools()),
       () => inTime('the projectors', Promise.all(projectors.map((one) => one.close()))),
+      () => inTime('the policies', policies.close()),
     ]);
   try {
     signal?.throwIfAborted();
     await migrate(databaseUrl, signal, MIGRATIONS);
     for (const one of projectors) await one.start();
     signal?.throwIfAborted();
+    await policies.start();
+    signal?.throwIfAborted();
     const keys = new IdempotencyKeys(keysPool);
-    return { ...tables, config, projector, changesProjector, keys, reads, lists, searches, close };
+    const policyProgress = new PolicyProgress(policyTables, await store.logId());
+    const running = { projector, changesProjector, policies, policyProgress, streams, linkedBooks };
+    return { ...tables, ...running, config, keys, reads, lists, searches, close };
   } catch (error) {
     await close().catch(() => undefined);
     signal?.throwIfAborted();

@@ -1,6 +1,10 @@
 import { Controller, Get, Req } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { ChangeProgress } from '../changes/change-progress.js';
+import { Changes } from '../changes/changes.js';
+import { leftAlone, showLeftAlone } from '../changes/left-alone.js';
+import { EventStore } from '../event-store/event-store.js';
 import { PositionTokens } from '../event-store/position-token.js';
 import { Caller } from '../http/caller.js';
 import { DescribeQuery } from '../http/describe.js';
@@ -12,11 +16,26 @@ import { auditEvent, changeId, toAuditEvent, tokenOf, upTo } from './audit-event
 import { EventSearch } from '../event-store/event-search.js';
 import { Feed } from './feed.js';
 
+const MOST_LEFT = 100;
+
 const change = z.object({
   id: z.string(),
   actor: z.string().describe('who made the first event of the change'),
   reason: z.string().nullable().describe('why, as of the first event'),
   startedAt: z.iso.datetime().describe('when the first event was recorded'),
+  revertedBy: z.string().nullable().describe('id of the change that reverted this one, if that is in effect'),
+  reverts: z.string().nullable().describe('id of the change that this one reverts'),
+  underWay: z
+    .array(
+      z.object({
+        what: z.string().describe('type of the event that policies carry out'),
+        done: z.int().describe('authors and books that were changed so far'),
+        parked: z.int().describe('authors and books for which this failed: see GET /policies'),
+      }),
+    )
+    .describe('what is still to be done for the change; empty if nothing is'),
+  leftAlone: z.array(leftAlone).describe(`what a revert left as it was; the first ${MOST_LEFT}`),
+  moreLeftAlone: z.int().describe('how much more a revert left as it was'),
   events: z.array(auditEvent).describe('the newest event first'),
   next: z
     .string()
@@ -35,6 +54,9 @@ export class ChangesController {
   constructor(
     private readonly search: EventSearch,
     private readonly feed: Feed,
+    private readonly changes: Changes,
+    private readonly progress: ChangeProgress,
+    private readonly store: EventStore,
     private readonly tokens: PositionTokens,
   ) {}
 
@@ -69,11 +91,21 @@ export class ChangesController {
       { ...reached, after, backward: true, limit, caller },
     );
     const { actor, reason, recordedAt: startedAt } = toAuditEvent(first, this.tokens);
+    const [{ revertedBy, reverts }, underWay] = await Promise.all([
+      this.changes.related(id),
+      this.progress.underWay(id),
+    ]);
+    const { facts, total } = await this.progress.leftAlone(id, MOST_LEFT);
     return {
       id,
       actor,
       reason,
       startedAt,
+      revertedBy: revertedBy ?? null,
+      reverts: reverts ?? null,
+      underWay: [...underWay],
+      leftAlone: await showLeftAlone(facts, this.store, this.tokens),
+      moreLeftAlone: total - facts.length,
       events: events.map((event) => toAuditEvent(event, this.tokens)),
       next: tokenOf(next, this.tokens),
       upTo: tokenOf(reached.upTo, this.tokens),

@@ -1,6 +1,6 @@
 import { Fact, isDone, known, partOf, removedSince, stepsOf } from '../changes/provenance.js';
 import type { Happened, LeftAlone, Reversal, Undo } from '../changes/reversal.js';
-import { evolveAuthor, restoreAuthor, unknownAuthor, type Author } from './author.js';
+import { bringBack, evolveAuthor, unknownAuthor, type Author } from './author.js';
 import type { AuthorEvent } from './author.events.js';
 
 type History = readonly Happened<AuthorEvent>[];
@@ -53,7 +53,7 @@ export function revertAuthor(
       : [];
   const target = stays ? now : (to ?? now);
   // Only a live author can be renamed, removed or merged.
-  const comes = facts.length > 0 || !sameExistence(target, now) ? restoreAuthor(now) : [];
+  const comes = facts.length > 0 || !sameExistence(target, now) ? bringBack(now) : [];
   const goes = [...comes, ...facts].reduce(evolveAuthor, now).status === 'live' && target.status !== 'live';
   return { events: [...comes, ...facts, ...(goes ? [leaving(target)] : [])], left };
 }

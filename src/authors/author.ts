@@ -74,11 +74,13 @@ export function removeAuthor(author: Author, command: { books: BooksOfRemoved | 
   return [{ type: 'AuthorRemoved', data: {} }];
 }
 
-export function restoreAuthor(author: Author): AuthorEvent[] {
-  const { status, name, key } = unmerged(author);
-  return status === 'live'
-    ? []
-    : [{ type: 'AuthorRestored', data: { name, ...(key !== undefined && { key }) } }];
+export const restoreAuthor = (author: Author): AuthorEvent[] => bringBack(unmerged(author));
+
+/** Like {@link restoreAuthor}, but a merged author comes back too: only reverts and policies may do that. */
+export function bringBack(author: Author): AuthorEvent[] {
+  if (author.status !== 'removed') return [];
+  const { name, key } = author;
+  return [{ type: 'AuthorRestored', data: { name, ...(key !== undefined && { key }) } }];
 }
 
 /**

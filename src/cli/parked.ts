@@ -10,13 +10,17 @@ import { newId } from '../ids.js';
 import { SkipEvent } from '../operations/skip-event.js';
 import { whenAborted } from '../program.js';
 import { actingAs, type ActorOptions } from './actor.js';
+import { listParkedStreams, meansPolicies, POLICIES, retryInPolicies } from './parked-policies.js';
 import { chosen } from './projections.js';
 import { withResources, withTables } from './running.js';
 
-/** Prints the parked events of each projection, or of the named one, one event a line. */
+/**
+ * Prints the parked events of each projection, and the streams for which policies failed, or only those of the named one,
+ * one a line.
+ */
 export async function listParked(name: string | undefined): Promise<void> {
-  await withTables(async ({ maintenance: all, tokens }) => {
-    for (const maintenance of chosen(all, name))
+  await withTables(async ({ maintenance: all, policyTables, tokens }) => {
+    for (const maintenance of projectionsMeant(all, name))
       for (const row of await maintenance.parked()) {
         const { position, stream, revision, type, error, parked_at } = row;
         const why = error ?? 'waits behind an earlier parked event';
@@ -31,8 +35,12 @@ export async function listParked(name: string | undefined): Promise<void> {
         ];
         process.stdout.write(`${words.join('  ')}\n`);
       }
+    if (meansPolicies(name)) await listParkedStreams(policyTables, tokens);
   });
 }
+
+const projectionsMeant = (all: readonly Maintenance[], name: string | undefined): readonly Maintenance[] =>
+  name === POLICIES ? [] : chosen(all, name);
 
 /**
  * Prints a stream's parked events in full, from the log.
@@ -53,20 +61,25 @@ export async function showParked(stream: string, name: string | undefined): Prom
 }
 
 /**
- * Applies a stream's parked events again, in each projection that has some, or in the named one. Sets exit code 1 if an
- * event is still parked.
+ * Applies a stream's parked events again, in each projection that has some, or in the named one. Policies do again what
+ * failed for the stream. Sets exit code 1 if something is still parked.
  * @throws NothingParked
  */
 export async function retryParked(stream: string, name: string | undefined): Promise<void> {
-  await withTables(async ({ maintenance: all }) => {
-    for (const { maintenance } of await parkedIn(all, stream, name))
+  let inPolicies = false;
+  await withTables(async ({ maintenance: all, policyTables }) => {
+    await policyTables.ensure();
+    inPolicies = meansPolicies(name) && (await policyTables.parked({ stream })).length > 0;
+    for (const { maintenance } of await parkedIn(all, stream, name, inPolicies))
       tell(stream, await maintenance.retry(stream));
   });
+  if (inPolicies) await retryInPolicies(stream);
 }
 
 /**
  * Writes into the log that the first parked event of a stream has no effect, for each projection that has some, or for the
  * named one, and waits until the tables follow. Sets exit code 1 if an event is still parked, or the tables are behind.
+ * What policies failed to do for the stream stays undone.
  * @throws NothingParked
  */
 export async function skipParked(
@@ -76,7 +89,8 @@ export async function skipParked(
 ): Promise<void> {
   const acting = actingAs(options);
   await withResources(async (resources, signal) => {
-    const parked = await parkedIn(resources.maintenance, stream, name);
+    const dropped = meansPolicies(name) ? await resources.policyTables.drop(stream) : 0;
+    const parked = await parkedIn(resources.maintenance, stream, name, dropped > 0);
     const app = await NestFactory.createApplicationContext(AppModule.of(resources), { logger: false });
     for (const { maintenance, rows } of parked) {
       const [{ revision, event_id: eventId }] = rows;
@@ -98,20 +112,24 @@ export async function skipParked(
 
 /**
  * The projections in which events of a stream are parked.
- * @throws NothingParked
+ * @throws NothingParked if there are none, unless `mayBeNone`.
  */
 async function parkedIn(
   all: readonly Maintenance[],
   stream: string,
   name: string | undefined,
+  mayBeNone = false,
 ): Promise<{ maintenance: Maintenance; rows: [ParkedRow, ...ParkedRow[]] }[]> {
   const found = await Promise.all(
-    chosen(all, name).map(async (maintenance) => ({ maintenance, rows: await maintenance.parked(stream) })),
+    projectionsMeant(all, name).map(async (maintenance) => ({
+      maintenance,
+      rows: await maintenance.parked(stream),
+    })),
   );
   const parked = found.flatMap(({ maintenance, rows: [first, ...rest] }) =>
     first ? [{ maintenance, rows: [first, ...rest] as [ParkedRow, ...ParkedRow[]] }] : [],
   );
-  if (parked.length === 0) throw new NothingParked(stream);
+  if (parked.length === 0 && !mayBeNone) throw new NothingParked(stream);
   return parked;
 }
 

@@ -97,24 +97,25 @@ test('every answer looks as described, and every status is foreseen', async () =
   await call('GET', '/books', '/books?include=authors');
   await call('GET', '/authors/{id}', `/authors/${author}?include=books`);
   await call('GET', '/authors/{id}', `/authors/${none}`);
-  const merge = (id: string, query = '') =>
-    call('POST', '/authors/{id}/merge', `/authors/${id}/merge${query}`, { into: author });
-  await service.request('PUT', `/books/${book}/authors/${odd}`);
-  await merge(odd, '?dryRun=true');
-  await service.request('DELETE', `/books/${book}/authors/${odd}`);
-  for (const id of [odd, author, none]) await merge(id);
-  await call('PATCH', '/authors/{id}', `/authors/${odd}`, { name: 'Other' });
-  await call('PUT', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${odd}`, {});
-  await caughtUp(service);
-  const moved = await call('GET', '/authors/{id}', `/authors/${odd}`);
-  expect(moved.headers.get('location')).toBe(`/authors/${author}`);
-  await call('GET', '/authors/{id}/books', `/authors/${odd}/books`);
   await call('GET', '/books/{id}', `/books/${book}?include=authors`);
   await call('GET', '/authors/{id}/books', `/authors/${author}/books`);
   await call('GET', '/books/{id}/authors', `/books/${book}/authors`);
   await call('DELETE', '/authors/{id}', `/authors/${author}`);
   const remove = (query: string) => call('DELETE', '/authors/{id}', `/authors/${author}?${query}`);
+  const merge = (id: string, query = '') =>
+    call('POST', '/authors/{id}/merge', `/authors/${id}/merge${query}`, { into: author });
   for (const query of ['books=unlink&dryRun=true', 'books=remove-all&dryRun=true']) await remove(query);
+  const merged = (await call('POST', '/authors', '/authors', { name: 'Merged' })).body.id;
+  await service.request('PUT', `/books/${book}/authors/${merged}`);
+  await merge(merged, '?dryRun=true');
+  await service.request('DELETE', `/books/${book}/authors/${merged}`);
+  for (const id of [merged, author, none]) await merge(id);
+  await caughtUp(service);
+  const moved = await call('GET', '/authors/{id}', `/authors/${merged}`);
+  expect(moved.headers.get('location')).toBe(`/authors/${author}`);
+  await call('GET', '/authors/{id}/books', `/authors/${merged}/books`);
+  await call('PATCH', '/authors/{id}', `/authors/${merged}`, { name: 'Other' });
+  await call('PUT', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${merged}`, {});
   await call('DELETE', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${author}`);
   await call('PUT', '/books/{id}/authors/{authorId}', `/books/${book}/authors/${author}`, {});
   await call('DELETE', '/books/{id}', `/books/${book}`);
@@ -141,6 +142,14 @@ test('every answer looks as described, and every status is foreseen', async () =
   const change = '/changes/{id}';
   await call('GET', change, change.replace('{id}', feed.items[0].correlationId));
   await call('GET', change, change.replace('{id}', none));
+  const revert = '/changes/{id}/revert';
+  for (const [id, query] of [
+    [feed.items[0].correlationId, '?dryRun=true'],
+    [feed.items[0].correlationId, ''],
+    [none, ''],
+  ])
+    await call('POST', revert, revert.replace('{id}', id) + query);
+  await call('GET', '/policies', '/policies');
   await call('GET', '/audit/authors/{id}/row', `/audit/authors/${author}/row`);
   await call('GET', '/audit/books/{id}/row', `/audit/books/${book}/row`);
   await call('GET', '/audit/links/{authorId}/{bookId}', `/audit/links/${author}/${book}`);

@@ -1,6 +1,6 @@
 import type { Client, Pool } from 'pg';
 import { changes } from '../../projections/changes/changes.projection.js';
-import { lagOf } from '../../projections/lag.js';
+import { lagOf } from '../../src/event-store/lag.js';
 import { Projector, type ProjectorOptions } from '../../projections/projector.js';
 import type { Batch, EventStore, Position } from '../../src/event-store/event-store.js';
 import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';

@@ -1,5 +1,5 @@
-import type { EventStore, Position } from '../src/event-store/event-store.js';
-import { within } from '../src/event-store/within.js';
+import type { EventStore, Position } from './event-store.js';
+import { within } from './within.js';
 
 /** Other programs may have written much between two events of the log. */
 const PATIENCE_MS = 1_000;

@@ -1,0 +1,34 @@
+import type { Pool } from 'pg';
+import type { Position } from '../../src/event-store/event-store.js';
+import type { Projector } from '../projector.js';
+
+/** The live books of authors, by the catalogue's tables. */
+export class BooksInTables {
+  constructor(
+    private readonly pool: Pool,
+    private readonly projector: Pick<Projector, 'schema' | 'reached' | 'readable'>,
+  ) {}
+
+  async reached(position: Position, patienceMs: number): Promise<boolean> {
+    return (await this.projector.reached(position, patienceMs)) && this.projector.readable;
+  }
+
+  async count(authorIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const { rows } = await this.pool.query<{ author_id: string; books: number }>({
+      name: 'count-linked-books',
+      text: `select author_id, count(*)::integer as books from ${this.projector.schema}.author_book
+             where author_id = any($1::uuid[]) group by author_id`,
+      values: [authorIds],
+    });
+    return new Map(rows.map(({ author_id: id, books }) => [id, books]));
+  }
+
+  async of(authorId: string, limit: number): Promise<readonly string[]> {
+    const { rows } = await this.pool.query<{ book_id: string }>({
+      name: 'linked-books',
+      text: `select book_id from ${this.projector.schema}.author_book where author_id = $1 limit $2`,
+      values: [authorId, limit],
+    });
+    return rows.map(({ book_id: id }) => id);
+  }
+}

@@ -1,0 +1,87 @@
+import { authorAsKnown, comesBack, revertAuthor, survivorToAsk } from '../authors/author-reversal.js';
+import { evolveAuthor, type Author } from '../authors/author.js';
+import { authorStream, type AuthorEvent } from '../authors/author.events.js';
+import { authorsToAsk, holdsAuthor, revertBook, type StandingOf } from '../books/book-reversal.js';
+import type { BookEvent } from '../books/book.events.js';
+import type { RecordedEvent } from '../event-store/event-store.js';
+import type { Reversal, Undo } from './reversal.js';
+import { understoodAuthor, understoodBook } from './understood.js';
+
+type History = readonly RecordedEvent[];
+
+/** Answers for one request to undo a change what that means for a stream. Remembers the authors who were asked about. */
+export class Undoing {
+  private readonly authors = new Map<string, Promise<Author>>();
+
+  /**
+   * @param read gives all events of a stream.
+   * @param ahead whether the authors who come back count as back already, although nothing is written yet.
+   */
+  constructor(
+    private readonly read: (stream: string) => Promise<History>,
+    readonly undo: Undo,
+    private readonly ahead = false,
+  ) {}
+
+  /** @throws StreamNotUnderstood, a DomainError of the book, and the errors of `read`. */
+  async inBook(history: History): Promise<Reversal<BookEvent>> {
+    const { happened } = understoodBook(history);
+    const standings = new Map(
+      await Promise.all(
+        authorsToAsk(happened, this.undo).map(async (id) => [id, await this.standingOf(id)] as const),
+      ),
+    );
+    return revertBook(happened, this.undo, (id) => standings.get(id) ?? { id, status: 'unknown' });
+  }
+
+  /**
+   * @param books number of live books that link the author.
+   * @throws StreamNotUnderstood, and the errors of `read`.
+   */
+  async inAuthor(history: History, books: number): Promise<Reversal<AuthorEvent>> {
+    const { happened } = understoodAuthor(history);
+    const survivor = survivorToAsk(happened, this.undo);
+    const last = survivor === undefined ? undefined : await this.standingOf(survivor);
+    const lives =
+      last === undefined || (last.status === 'live' && authorStream(last.id) !== history[0]?.stream);
+    return revertAuthor(happened, this.undo, books, lives);
+  }
+
+  /** Whether the author is live again afterwards. */
+  comesBack(history: History): boolean {
+    return comesBack(understoodAuthor(history).happened, this.undo);
+  }
+
+  /** Whether a book keeps an author in the catalogue. */
+  holds(history: History, authorId: string): boolean {
+    return holdsAuthor(understoodBook(history).happened, this.undo, authorId);
+  }
+
+  /** How an author stands, or the last survivor in the author's place. Authors who were merged in a circle are nowhere. */
+  private async standingOf(id: string): Promise<ReturnType<StandingOf>> {
+    const first = await this.author(id);
+    const name = first.status === 'unknown' ? {} : { name: first.name };
+    const seen = new Set<string>();
+    for (let last = id; ;) {
+      const author = await this.author(last);
+      if (author.status === 'unknown' || author.mergedInto === undefined)
+        return { id: last, status: author.status, ...name };
+      if (seen.has(last)) return { id: last, status: 'removed', ...name };
+      seen.add(last);
+      last = author.mergedInto;
+    }
+  }
+
+  private author(id: string): Promise<Author> {
+    const author = this.authors.get(id) ?? this.readAuthor(id);
+    this.authors.set(id, author);
+    return author;
+  }
+
+  private async readAuthor(id: string): Promise<Author> {
+    const { happened } = understoodAuthor(await this.read(authorStream(id)));
+    const author = authorAsKnown(happened, this.undo);
+    if (!this.ahead || !comesBack(happened, this.undo)) return author;
+    return revertAuthor(happened, this.undo, 0).events.reduce(evolveAuthor, author);
+  }
+}
