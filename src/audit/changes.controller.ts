@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { ChangeProgress } from '../changes/change-progress.js';
 import { Changes } from '../changes/changes.js';
 import { leftAlone, showLeftAlone } from '../changes/left-alone.js';
-import { EventStore } from '../event-store/event-store.js';
+import { EventStore, type Position } from '../event-store/event-store.js';
 import { PositionTokens } from '../event-store/position-token.js';
 import { Caller } from '../http/caller.js';
 import { DescribeQuery } from '../http/describe.js';
@@ -17,6 +17,8 @@ import { EventSearch } from '../event-store/event-search.js';
 import { Feed } from './feed.js';
 
 const MOST_LEFT = 100;
+/** Policies take some ten milliseconds for an event. */
+const PATIENCE_MS = 1_000;
 
 const change = z.object({
   id: z.string(),
@@ -33,7 +35,10 @@ const change = z.object({
         parked: z.int().describe('authors and books for which this failed: see GET /policies'),
       }),
     )
-    .describe('what is still to be done for the change; empty if nothing is'),
+    .nullable()
+    .describe(
+      'what is still to be done for the change; empty if nothing is; null if that is unknown: see GET /policies',
+    ),
   leftAlone: z.array(leftAlone).describe(`what a revert left as it was; the first ${MOST_LEFT}`),
   moreLeftAlone: z.int().describe('how much more a revert left as it was'),
   events: z.array(auditEvent).describe('the newest event first'),
@@ -91,9 +96,10 @@ export class ChangesController {
       { ...reached, after, backward: true, limit, caller },
     );
     const { actor, reason, recordedAt: startedAt } = toAuditEvent(first, this.tokens);
+    const newest = after === undefined ? events[0]?.position : undefined;
     const [{ revertedBy, reverts }, underWay] = await Promise.all([
       this.changes.related(id),
-      this.progress.underWay(id),
+      this.underWay(id, newest ?? first.position),
     ]);
     const { facts, total } = await this.progress.leftAlone(id, MOST_LEFT);
     return {
@@ -103,12 +109,18 @@ export class ChangesController {
       startedAt,
       revertedBy: revertedBy ?? null,
       reverts: reverts ?? null,
-      underWay: [...underWay],
+      underWay,
       leftAlone: await showLeftAlone(facts, this.store, this.tokens),
       moreLeftAlone: total - facts.length,
       events: events.map((event) => toAuditEvent(event, this.tokens)),
       next: tokenOf(next, this.tokens),
       upTo: tokenOf(reached.upTo, this.tokens),
     };
+  }
+
+  /** @param position of an event of the change. */
+  private async underWay(id: string, position: Position): Promise<z.output<typeof change>['underWay']> {
+    if (!(await this.progress.reached(position, PATIENCE_MS))) return null;
+    return [...(await this.progress.underWay(id))];
   }
 }

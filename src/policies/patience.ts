@@ -2,7 +2,7 @@ import type { Logger } from '@nestjs/common';
 import { AnotherLog, EventStoreUnavailable } from '../event-store/event-store.js';
 import { pause } from '../event-store/pause.js';
 import { LeadLost } from '../followers/follower.js';
-import { isUnavailable } from '../postgres/errors.js';
+import { isUnavailable, sqlState } from '../postgres/errors.js';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
@@ -10,12 +10,16 @@ const LONGEST_PAUSE_MS = 5_000;
 /** The work was given up because the process is no longer the leader, or stops. */
 export class GivenUp extends LeadLost {}
 
-/** Whether an error is about a store or a database, and not about what stands in a stream. */
+/**
+ * Whether an error is about a store or a database, and not about what stands in a stream. A server that refuses a statement
+ * would refuse it for every stream.
+ */
 export const isOutage = (error: unknown): boolean =>
   error instanceof EventStoreUnavailable ||
   error instanceof AnotherLog ||
   error instanceof GivenUp ||
-  isUnavailable(error);
+  isUnavailable(error) ||
+  sqlState(error) !== undefined;
 
 /** Repeats what fails because a store is away. Many may wait at a time; the first and the last are told. */
 export class Patience {

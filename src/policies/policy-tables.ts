@@ -275,7 +275,16 @@ export class PolicyTables {
     return rows.map(toTask);
   }
 
-  /** Writes how far a task got, and what it found out since the last call, in one transaction. */
+  /** Whether older tasks of a change are open. */
+  async hasOlder(change: string, position: Position): Promise<boolean> {
+    const { rowCount } = await this.pool.query(
+      `select from ${this.schema}.tasks where done_at is null and change = $1 and position < $2 limit 1`,
+      [change, position.toString()],
+    );
+    return rowCount === 1;
+  }
+
+  /** Writes how far a task got, and what it found out since the last call, in one statement. */
   async record(
     task: Task,
     { part, cursor, changed }: Progress,
@@ -284,40 +293,40 @@ export class PolicyTables {
   ): Promise<void> {
     const { schema } = this;
     const { cause, position, stream, what, change } = task;
-    await transaction(this.pool, async (client) => {
-      if (parked.length > 0)
-        await client.query(
-          `insert into ${schema}.parked as old (stream, cause, what, change, error)
-           select distinct on (stream) stream, $1, $2, $3, error from unnest($4::text[], $5::text[]) new (stream, error)
-           on conflict (stream, cause) do update set error = excluded.error, parked_at = now()`,
-          [
-            cause.toString(),
-            what,
-            change,
-            parked.map((one) => storable(one.stream)),
-            parked.map(({ error }) => storable(error)),
-          ],
-        );
-      if (left.length > 0)
-        await client.query(
-          `insert into ${schema}.left_alone (cause, change, stream, fact, why, since)
-           select distinct on (stream, fact) $1, $2, stream, fact, why, since
-           from unnest($3::text[], $4::text[], $5::text[], $6::bigint[]) new (stream, fact, why, since)
-           on conflict (cause, stream, fact) do update set why = excluded.why, since = excluded.since`,
-          [
-            cause.toString(),
-            change,
-            left.map((one) => storable(one.stream)),
-            left.map(({ fact }) => fact),
-            left.map(({ why }) => why),
-            left.map(({ since }) => since?.toString() ?? null),
-          ],
-        );
-      await client.query(
-        `update ${schema}.tasks set part = $4, cursor = $5, changed = $6, done_at = case when $7 then now() end
-         where cause = $1 and position = $2 and stream = $3`,
-        [cause.toString(), position.toString(), stream, part, cursor?.toString() ?? null, changed, done],
-      );
+    await this.pool.query({
+      name: `record-${schema}`,
+      text: `
+        with failed as (
+          insert into ${schema}.parked (stream, cause, what, change, error)
+          select distinct on (stream) stream, $1::bigint, $4, $5, error
+          from unnest($6::text[], $7::text[]) new (stream, error)
+          on conflict (stream, cause) do update set error = excluded.error, parked_at = now()
+        ), kept as (
+          insert into ${schema}.left_alone (cause, change, stream, fact, why, since)
+          select distinct on (stream, fact) $1::bigint, $5, stream, fact, why, since
+          from unnest($8::text[], $9::text[], $10::text[], $11::bigint[]) new (stream, fact, why, since)
+          on conflict (cause, stream, fact) do update set why = excluded.why, since = excluded.since
+        )
+        update ${schema}.tasks
+        set part = $12, cursor = $13, changed = $14, done_at = case when $15::boolean then now() end
+        where cause = $1::bigint and position = $2 and stream = $3`,
+      values: [
+        cause.toString(),
+        position.toString(),
+        stream,
+        what,
+        change,
+        parked.map((one) => storable(one.stream)),
+        parked.map(({ error }) => storable(error)),
+        left.map((one) => storable(one.stream)),
+        left.map(({ fact }) => fact),
+        left.map(({ why }) => why),
+        left.map(({ since }) => since?.toString() ?? null),
+        part,
+        cursor?.toString() ?? null,
+        changed,
+        done,
+      ],
     });
   }
 

@@ -61,6 +61,10 @@ interface Part {
 const RECORD_MS = 1_000;
 const MOST_FINDINGS = 10_000;
 
+/** Time between two looks at the tasks of a change that is reverted, and the longest wait for them. */
+const SETTLING_MS = 50;
+const SETTLED_MS = 30_000;
+
 /** Names of streams that a task remembers, some 20 MB. To look at a stream twice does no harm. */
 const MOST_SEEN = 200_000;
 
@@ -243,6 +247,7 @@ export class TaskRun {
   private async revert(cause: RecordedEvent, change: string): Promise<Part[]> {
     const { streams } = this.tools;
     const before = cause.position;
+    await this.untilSettled(change);
     const search = (filter: StreamFilter) => streams.ofChange(change, { ...filter, before });
     const reacted = await this.reactedTo(change, before);
     const undo: Undo = {
@@ -278,6 +283,16 @@ export class TaskRun {
         return async (history) => undoing.inAuthor(history, await books(idOf(history[0]?.stream ?? '')));
       }),
     ];
+  }
+
+  /**
+   * Waits for the change that is reverted. A request to revert it is refused while it is under way, but another process may
+   * have begun its last task at the same time.
+   */
+  private async untilSettled(change: string): Promise<void> {
+    const { tables, patience } = this.tools;
+    for (const deadline = Date.now() + SETTLED_MS; Date.now() < deadline; await patience.rest(SETTLING_MS))
+      if (!(await patience.until(() => tables.hasOlder(change, this.task.position)))) return;
   }
 
   /** The events of a change to which policies react. Without them, no author of the change comes back. */

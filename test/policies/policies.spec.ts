@@ -57,13 +57,13 @@ afterAll(async () => {
 const SCHEMA = 'catalogue_policies';
 const tables = (schema = SCHEMA) => new PolicyTables(pool, schema);
 
-async function start(log: EventStore, schema = SCHEMA): Promise<Policies> {
+async function start(log: EventStore, schema = SCHEMA, accepted = true): Promise<Policies> {
   const [byBooks, byChange] = projectors as [Projector, Projector];
   const surroundings = {
     store: log,
     books: new BooksInTables(pool, byBooks),
     streams: new FindStreams(pool, byChange),
-    isAccepted: async () => true,
+    isAccepted: async () => accepted,
   };
   const policies = new Policies(surroundings, tables(schema), { connectionString: database.url });
   await policies.start();
@@ -311,6 +311,22 @@ test('a revert that was reverted at once does nothing', async () => {
   expect(states).toMatchObject([{ status: 'live' }]);
 });
 
+test('what a revert left alone stays alone, whatever happens later', async () => {
+  const [absent, change] = [await author('Absent'), randomUUID()];
+  const its = await book([absent]);
+  await act(bookStream(its), 'BookUnlinked', { authorId: absent }, { change });
+  const added = await author('Added', { change });
+  const shelf = await book([added]);
+  await act(authorStream(absent), 'AuthorRemoved', {});
+  const reverting = await revert(change);
+  await ended(reverting);
+  const { facts } = await progress.leftAlone(reverting.metadata.correlationId, 10);
+  expect(facts.map(({ why }) => why)).toEqual(['author-has-books', 'author-removed']);
+  // The last test decides again, when neither reason holds any more.
+  await act(authorStream(absent), 'AuthorRestored', { name: 'Absent' });
+  await act(bookStream(shelf), 'BookUnlinked', { authorId: added });
+});
+
 test('a book that can’t be understood is parked, and the others go on; an operator tries again, or lets it be', async () => {
   const gone = await author('Gone');
   const books = [await book([gone]), await book([gone]), await book([gone])] as const;
@@ -396,6 +412,27 @@ test('a leader whose checkpoint was moved by another takes nothing in', async ()
   await expect(taking).rejects.toThrow(LeadLost);
   expect((await tables().checkpoint(client))?.position).toBe(checkpoint.position);
   await client.end();
+});
+
+test.each([
+  ['another log', /followed another log/, { logId: async () => '018f3c3a-0000-4000-8000-000000000001' }],
+  ['an older state of the log', /went back/, { holds: async () => false }],
+])('policies on %s stand still, until the tables follow it too', async (_, error, otherwise) => {
+  const schema = `moved_policies_${Object.keys(otherwise).join().toLowerCase()}`;
+  const head = async () => (await readLog(store)).at(-1)?.position ?? 0n;
+  const knows = (policies: Policies) => async () => (await policies.status()).position === (await head());
+  const first = await start(store, schema);
+  await until(knows(first));
+  await first.close();
+  const other = Object.assign(Object.create(store) as EventStore, otherwise);
+  const refused = await start(other, schema, false);
+  await until(async () => error.test((await refused.status()).error ?? ''));
+  expect(await refused.status()).toMatchObject({ active: false });
+  await refused.close();
+  const again = await start(other, schema);
+  await until(async () => (await again.status()).active && (await knows(again)()));
+  expect((await again.status()).error).toBeUndefined();
+  await again.close();
 });
 
 test('policies that begin anew carry everything out again, and write nothing', async () => {
