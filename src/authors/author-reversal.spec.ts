@@ -66,12 +66,21 @@ describe('undoing what another import brought back', () => {
     past(...again)
       .undoing('d')
       .gives(renamed('Mary Ann Evans'), removed));
+  test('is not taken up again when the author has no books any more', () =>
+    past(...again, reverting('d', 'undoing', renamed('Mary Ann Evans')))
+      .undoing('d', { before: 4n })
+      .nothing());
   test('of an author with books renames the author back', () =>
     withBooks(...again)
       .undoing('d')
       .leaving({ fact: 'restored', why: 'author-has-books' })
       .gives(renamed('Mary Ann Evans')));
 });
+
+test('undoing a restore with a renaming and a removal leaves the author removed, under the old name', () =>
+  past(by('x', added), by('y', removed), by('c', restored(), renamed('George Eliot'), removed))
+    .undoing('c')
+    .gives(restored('George Eliot'), renamed('Mary Ann Evans'), removed));
 
 describe('undoing a renaming', () => {
   test('gives the old name', () =>
@@ -86,6 +95,13 @@ describe('undoing a renaming', () => {
     past(by('x', added), by('c', renamed('G. Eliot')), by('y', removed))
       .undoing('c')
       .leaves(changedSince('name', 'y')));
+  test('leaves an author whom somebody removed while it was asked for, and restored', () => {
+    const acts = [by('x', added), by('c', renamed('G. Eliot')), by('y', removed)];
+    for (const later of [[], [by('z', restored('G. Eliot'))]])
+      past(...acts, ...later)
+        .undoing('c', { before: 2n })
+        .leaves(changedSince('name', 'y'));
+  });
   test('does nothing to an author who has the old name', () =>
     past(by('x', added), by('c', renamed('George Eliot'), renamed('Mary Ann Evans')))
       .undoing('c')

@@ -4,6 +4,7 @@ import { bringBack, evolveAuthor, unknownAuthor, type Author } from './author.js
 import type { AuthorEvent } from './author.events.js';
 
 type History = readonly Happened<AuthorEvent>[];
+type Reason = Omit<LeftAlone, 'fact'>;
 
 /**
  * What it means for an author to undo a change. An author whom the change added is removed, if nobody else changed the
@@ -23,26 +24,34 @@ export function revertAuthor(
   const added = isAdditionOf(history, undo);
   const left: LeftAlone[] = [];
 
-  let to = exists?.undo?.before;
-  const existsSince = exists?.since ?? (added && exists ? name.since(undo) : undefined);
-  const what = added ? 'added' : whatWasDone(existence.last(undo)?.after);
-  if (existsSince) left.push({ fact: what, why: 'changed-since', since: existsSince });
-  else if (to && to.status !== 'live' && books > 0) left.push({ fact: what, why: 'author-has-books' });
-  else if (to && mergedInto(to) !== undefined && !survivorLives)
-    left.push({ fact: what, why: 'author-removed' });
-  if (left.length > 0) to = undefined;
+  const to = exists?.undo?.before;
+  const leaves = to !== undefined && to.status !== 'live' && !sameExistence(to, now);
+  const since = exists?.since ?? (added && exists ? name.since(undo) : undefined);
+  const stays: Reason | undefined = since
+    ? { why: 'changed-since', since }
+    : leaves && books > 0
+      ? { why: 'author-has-books' }
+      : leaves && mergedInto(to) !== undefined && !survivorLives
+        ? { why: 'author-removed' }
+        : undefined;
+  if (stays) left.push({ fact: added ? 'added' : whatWasDone(existence.last(undo)?.after), ...stays });
 
   const named = added ? undefined : name.judge(undo);
   const namedSince = named && (named.since ?? removedSince(existence, undo));
-  if (namedSince) left.push({ fact: 'name', why: 'changed-since', since: namedSince });
-  const before = namedSince ? undefined : named?.undo?.before;
+  const keepsName: Reason | undefined = namedSince
+    ? { why: 'changed-since', since: namedSince }
+    : named && now.status !== 'live'
+      ? stays
+      : undefined;
+  if (keepsName) left.push({ fact: 'name', ...keepsName });
   if (isDone(history, undo)) return { events: [], left };
 
+  const before = keepsName ? undefined : named?.undo?.before;
   const facts: AuthorEvent[] =
     before && before.status !== 'unknown' && nameOf(before) !== nameOf(now)
       ? [{ type: 'AuthorRenamed', data: { name: before.name } }]
       : [];
-  const target = to ?? now;
+  const target = stays ? now : (to ?? now);
   // Only a live author can be renamed, removed or merged.
   const comes = facts.length > 0 || !sameExistence(target, now) ? bringBack(now) : [];
   const goes = [...comes, ...facts].reduce(evolveAuthor, now).status === 'live' && target.status !== 'live';

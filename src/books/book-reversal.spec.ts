@@ -106,6 +106,13 @@ describe('undoing a new title', () => {
     past(book(), by('c', retitled('Mort')), by('y', removed))
       .undoing('c')
       .leaves(changedSince('title', 'y')));
+  test('leaves a book that somebody removed while it was asked for, and restored', () => {
+    const acts = [book(), by('c', retitled('Mort')), by('y', removed)];
+    for (const later of [[], [by('z', restoredAs('Mort'))]])
+      past(...acts, ...later)
+        .undoing('c', { before: 2n })
+        .leaves(changedSince('title', 'y'));
+  });
   test('lets other changes of the book stand', () =>
     past(book('a'), by('c', retitled('Mort')), by('y', linked(2, 'b'), reordered('b', 'a')))
       .undoing('c')
@@ -201,14 +208,21 @@ describe('undoing an unlink', () => {
     )
       .undoing('c')
       .gives(linked(1, 's')));
-  test('leaves an author whose survivor somebody took out of the book while it was asked for', () =>
+  test('leaves an author whose survivor somebody took out of the book since', () => {
+    const acts = [book('s', 'b'), by('c', unlinked('b')), by('y', unlinked('s'))];
+    for (const before of [4n, 5n])
+      pastWith({ b: { id: 's', status: 'live' } })(...acts)
+        .undoing('c', { before })
+        .leaves(changedSince('link b', 'y'));
+  });
+  test('links a survivor whom somebody took out of the book before', () =>
     pastWith({ b: { id: 's', status: 'live' } })(
       book('s', 'b'),
-      by('c', unlinked('b')),
       by('y', unlinked('s')),
+      by('c', unlinked('b')),
     )
-      .undoing('c', { before: 4n })
-      .leaves(changedSince('link b', 'y')));
+      .undoing('c')
+      .gives(linked(1, 's')));
   test('leaves an author whose survivor was removed', () =>
     pastWith({ b: { id: 's', status: 'removed' } })(book('b'), by('c', unlinked('b')))
       .undoing('c')
@@ -230,6 +244,11 @@ describe('undoing an unlink', () => {
       .undoing('c')
       .nothing());
 });
+
+test('undoing an unlink and a new link elsewhere keeps the place if somebody took others out while it was asked for', () =>
+  past(book('a', 'b', 'c'), by('c', unlinked('c'), linked(1, 'c')), by('y', unlinked('a')))
+    .undoing('c', { before: 6n })
+    .nothing());
 
 describe('undoing a change of a link', () => {
   test('gives the old roles and the old credit', () =>
@@ -292,6 +311,14 @@ describe('undoing an order', () => {
     )
       .undoing('c')
       .gives(linked(2, 'b'), reordered('c', 'a', 'b')));
+  test('lets those stand where they are whom somebody put in since', () =>
+    past(book('a', 'b', 'c'), by('c', reordered('c', 'b', 'a')), by('y', unlinked('a'), linked(3, 'a')))
+      .undoing('c')
+      .gives(reordered('b', 'c', 'a')));
+  test('leaves an order of whom somebody took one out while it was asked for', () =>
+    past(book('a', 'b'), by('c', reordered('b', 'a')), by('y', unlinked('a')))
+      .undoing('c', { before: 4n })
+      .leaves(changedSince('order', 'y')));
   test('can be undone, and done again', () => {
     const once = [book('a', 'b'), by('c', reordered('b', 'a')), reverting('c', 'r', reordered('a', 'b'))];
     past(...once)
@@ -411,6 +438,15 @@ describe('undoing a merge', () => {
     past(book('b', 'a'), by('c', relinked('a', 2, 's'), relinked('s', 2, 't')))
       .undoing('c')
       .gives(unlinked('t'), linked(2, 'a')));
+  test('of a book whose author was merged twice, by way of another link, leaves neither survivor', () =>
+    past(
+      book('b', 'a'),
+      by('c', relinked('a', 2, 's')),
+      by('y', linked(1, 'a')),
+      by('c', relinked('a', 1, 't')),
+    )
+      .undoing('c')
+      .gives(unlinked('s'), relinked('t', 1, 'a')));
   test('lets an order by somebody else stand', () => {
     past(...merge('a', 'b', 'd'), by('y', reordered('b', 's', 'd')))
       .undoing('c')

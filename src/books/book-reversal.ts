@@ -27,7 +27,7 @@ type History = readonly Happened<BookEvent>[];
 type Reason = Omit<LeftAlone, 'fact'>;
 
 /** How an author stands, and of a merged author the own name, which is what books say where no credit was recorded. */
-export type StandingOf = (authorId: string) => AuthorStanding & { readonly name?: string };
+export type StandingOf = (authorId: string) => AuthorStanding & { readonly name?: string | undefined };
 
 /**
  * What it means for a book to undo a change. A book that the change added is removed, if nobody else changed the book.
@@ -58,9 +58,7 @@ export function authorsToAsk(history: History, undo: Undo): string[] {
  * has linked the author since the undoing was asked for. Once true, it stays true.
  */
 export function holdsAuthor(history: History, undo: Undo, authorId: string): boolean {
-  const isOwn = writtenBy(undo);
-  if (history.some((event) => event.position >= undo.before && !isOwn(event) && bringsIn(event, authorId)))
-    return true;
+  if (meanwhile(history, undo).some((event) => bringsIn(event, authorId))) return true;
   const book = known(history, undo).reduce(evolveBook, unknownBook);
   return book.status === 'live' && linkOf(book, authorId) !== undefined;
 }
@@ -75,8 +73,8 @@ interface Past {
 
 function pastOf(history: History): Past {
   const existence = new Fact<Book>((one, other) => (one.status === 'live') === (other.status === 'live'));
-  const title = new Fact<Book>((one, other) => sameTitle(one, other));
-  // Others may have joined since, so the list is another. But a revert puts authors in order only to bring an order back.
+  const title = new Fact<Book>(sameTitle);
+  // Authors come and go, so the lists differ. But a revert puts authors in an order only to bring that order back.
   const order = new Fact<Book>(() => true);
   const links = new Map<string, Fact<Book>>();
   const linkFact = (id: string) => {
@@ -157,10 +155,11 @@ function revertFacts(past: Past, history: History, undo: Undo, standingOf: Stand
     const reason = toUndo.kept.get(id);
     if (reason) left.push({ fact: `link ${id}`, ...reason });
   }
+  const others = meanwhile(history, undo);
   let order = back(past.order, 'order');
-  const meddler = order && meddlerWith(order.before, history, undo);
-  if (meddler) {
-    left.push({ fact: 'order', why: 'changed-since', since: meddler });
+  const since = order && rearranged(order.before, others);
+  if (since) {
+    left.push({ fact: 'order', why: 'changed-since', since });
     order = undefined;
   }
   if (now.status === 'unknown' || isDone(history, undo)) return { events: [], left };
@@ -169,7 +168,7 @@ function revertFacts(past: Past, history: History, undo: Undo, standingOf: Stand
   if (title) draft.retitle(title.before);
   const shuffled = past.order.since(undo)?.position ?? -1n;
   const isShuffled = ({ event, before }: Step<Book>) =>
-    shuffled > event.position || meddlerWith(before, history, undo) !== undefined;
+    shuffled > event.position || rearranged(before, others) !== undefined;
   const returned = undoLinks(draft, toUndo, history.filter(partOf(undo)), isShuffled);
   // Whoever returns has to stand as the order says that was undone earlier.
   const ordered = order ?? (returned.length > 0 ? past.order.undone(undo) : undefined);
@@ -221,19 +220,17 @@ function undoLinks(
   isShuffled: (step: Step<Book>) => boolean,
 ): Returned[] {
   const now = draft.book;
+  const isGone = (id: string) => linkOf(steps.get(id)?.before ?? unknownBook, id) === undefined;
   /** Where an author goes in the list: to the old place, but whom somebody else has put elsewhere since stays there. */
   const placeOf = (id: string, step: Step<Book>, leaver?: string) => {
     const others = listOf(draft.book).filter((other) => other !== id && other !== leaver);
     return placeIn(others, id, listOf(linkOf(now, id) && isShuffled(step) ? now : step.before));
   };
-  const relinks = relinksOf(parts);
-  const relinkOf = new Map(relinks.map((relink) => [relink.data.from, relink]));
-  const isGone = (id: string) => linkOf(steps.get(id)?.before ?? now, id) === undefined;
-  const unlink = (kept: (id: string) => boolean) => {
-    for (const id of steps.keys()) if (isGone(id) && !kept(id)) draft.unlink(id);
-  };
-  const intos = new Set(relinks.flatMap(({ data }) => (isGone(data.from) ? [] : [data.authorId])));
-  unlink((id) => intos.has(id));
+  const relinkOf = new Map(relinksOf(parts).map((relink) => [relink.data.from, relink]));
+  const relinked = new Set(
+    [...relinkOf].flatMap(([id, { data }]) => (steps.has(id) && !isGone(id) ? [data.authorId] : [])),
+  );
+  for (const id of steps.keys()) if (isGone(id) && !relinked.has(id)) draft.unlink(id);
 
   // The last author to leave returns first, and so finds the list that the author left.
   const turnOf = ([id, { event }]: Returned) => (relinkOf.get(id) ?? event).position;
@@ -249,7 +246,7 @@ function undoLinks(
     const into = relinkOf.get(id)?.data.authorId;
     const survivor = survivors.get(id);
     if (into !== undefined && steps.has(into) && !returned.has(into) && linkOf(draft.book, into)) {
-      // If somebody else has put the survivor in a place since, that is the place of the one whom it was about.
+      // Somebody else has put the survivor in a place since: the author whom the link is about takes that place.
       const takesOver = isShuffled(step) && isGone(into) && !linkOf(draft.book, id);
       const place = takesOver ? listOf(draft.book).indexOf(into) : placeOf(id, step, into);
       draft.take({ type: 'BookRelinked', data: { from: into, ...link, position: place + 1 } });
@@ -266,7 +263,6 @@ function undoLinks(
       if (!survivor) returned.add(id);
     }
   }
-  unlink(() => false);
   return turns.filter(([id]) => returned.has(id) || (leavers.has(id) && !isGone(id)));
 }
 
@@ -299,20 +295,19 @@ function joinedSince(history: History, { event: { position } }: Step<Book>, undo
   );
 }
 
-/**
- * The event of somebody else that has put an author of the book in or out since the undoing was asked for. What the order
- * of these authors was is not restored then: it would depend on when it is decided.
- */
-function meddlerWith(book: Book, history: History, undo: Undo): Happened<unknown> | undefined {
+/** What others have done to the stream since the undoing was asked for. */
+function meanwhile(history: History, undo: Undo): History {
   const [isPart, isOwn] = [partOf(undo), writtenBy(undo)];
-  const list = new Set(listOf(book));
-  return history.find(
-    (event) =>
-      event.position >= undo.before &&
-      !isPart(event) &&
-      !isOwn(event) &&
-      concernedBy(event).some((id) => list.has(id)),
-  );
+  return history.filter((event) => event.position >= undo.before && !isPart(event) && !isOwn(event));
+}
+
+/**
+ * The event among these that has put one of the book's authors in or out. The authors are not put in their old order then:
+ * what that is would depend on when it is decided.
+ */
+function rearranged(book: Book, events: History): Happened<unknown> | undefined {
+  const list = events.length > 0 ? new Set(listOf(book)) : undefined;
+  return events.find((event) => concernedBy(event).some((id) => list?.has(id)));
 }
 
 /** The authors whom an event puts in the list or out of it. */
@@ -357,31 +352,33 @@ function linksToUndo(
     if (since) keep(id, { why: 'changed-since', since });
     else if (verdict?.undo) steps.set(id, verdict.undo);
   }
-  // Both links of a relink go back, or neither: else, the book would name one person twice, or not at all. In one
-  // change, an author may be relinked onwards, so what keeps a link spreads both ways.
+  // Both links of a relink go back, or neither. Otherwise the book would name one person twice, or not at all. A change may
+  // relink an author onwards, so the reason to keep a link spreads both ways.
   for (const { data } of [...relinks, ...relinks.toReversed()]) {
     const { from, authorId: into } = data;
     const reason = kept.get(from) ?? kept.get(into);
     if (reason) for (const id of [from, into]) keep(id, reason);
-    else if (returns(from) && !isHimself(standingOf(from), from))
+    else if (returns(from) && !isLive(standingOf(from), from))
       for (const id of [from, into]) keep(id, { why: 'author-removed' });
   }
   const relinked = new Set(relinks.map(({ data }) => data.from));
-  for (const id of steps.keys()) {
+  for (const [id, step] of steps) {
     const link = returns(id);
     if (!link || linkOf(past.now, id) || relinked.has(id)) continue;
-    const standing = standingOf(id);
-    if (standing.status !== 'live') keep(id, { why: 'author-removed' });
-    if (standing.status !== 'live' || standing.id === id) continue;
-    const since = past.links.get(standing.id)?.next(undo)?.event;
-    if (linkOf(past.now, standing.id)) steps.delete(id);
-    else if (since) keep(id, { why: 'changed-since', since });
-    else survivors.set(id, { authorId: standing.id, creditedAs: link.creditedAs ?? standing.name ?? null });
+    const { id: authorId, status, name = null } = standingOf(id);
+    const fact = past.links.get(authorId);
+    const since = fact?.next(undo)?.event ?? fact?.since(undo);
+    if (status !== 'live') keep(id, { why: 'author-removed' });
+    else if (authorId === id) continue;
+    else if (linkOf(past.now, authorId)) steps.delete(id);
+    else if (since && since.position > step.event.position) keep(id, { why: 'changed-since', since });
+    else survivors.set(id, { authorId, creditedAs: link.creditedAs ?? name });
   }
   return { steps, kept, survivors };
 }
 
-const isHimself = ({ id, status }: AuthorStanding, authorId: string): boolean =>
+/** Whether the author is there, and nobody else in the author's place. */
+const isLive = ({ id, status }: AuthorStanding, authorId: string): boolean =>
   status === 'live' && id === authorId;
 
 const linksOf = (book: Book): readonly Link[] => (book.status === 'unknown' ? [] : book.links);
@@ -395,6 +392,7 @@ const sameTitle = (one: Book, other: Book): boolean =>
     : one.title === other.title && one.filedAs === other.filedAs;
 const sameLink = (one: Link | undefined, other: Link | undefined): boolean =>
   one?.roles.join() === other?.roles.join() && one?.creditedAs === other?.creditedAs;
+
 /** The authors whose links a restore of the book changed. Only one by an older version did. */
 function linksThatDiffer({ before, after }: Step<Book>): string[] {
   const byId = (book: Book) => new Map(linksOf(book).map((link) => [link.authorId, link]));

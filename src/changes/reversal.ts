@@ -20,7 +20,7 @@ export interface Undo {
    * Ids of events of the change before this position. What policies did because of these is undone whenever they did it:
    * a policy may be at it while the undoing is asked for.
    */
-  readonly causes?: ReadonlySet<string>;
+  readonly causes?: ReadonlySet<string> | undefined;
   /** Id of the change that undoes. What this change did is not "changed since". */
   readonly by: string;
 }

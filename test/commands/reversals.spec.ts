@@ -33,6 +33,7 @@ import type { ProjectableEvent } from '../../src/event-store/event-store.js';
 import { act, historyOf, revertOf, type Act } from '../support/happened.js';
 
 const AUTHORS = Array.from('abcd', (letter) => `${letter.repeat(8)}-0000-4000-8000-000000000000`);
+const SURVIVOR = AUTHORS[0] ?? '';
 const NAMES = ['Mort', 'Eric', 'Sourcery'];
 const CHANGES = ['one', 'two', 'three'] as const;
 /** The gate's share. A run takes some milliseconds. */
@@ -219,13 +220,15 @@ describe('a book', () => {
       expect(after.status).toBe(before.status);
     if (before.status !== 'unknown' && byOthers(({ type }) => ['BookAdded', 'BookRetitled'].includes(type)))
       expect(after).toMatchObject({ title: before.title });
-    for (const id of AUTHORS)
-      if (
-        byOthers(
-          ({ data }) => ('authorId' in data && data.authorId === id) || ('from' in data && data.from === id),
-        )
-      )
+    const last = history.findLast(({ metadata }) => metadata.correlationId === undo.change)?.position ?? 0n;
+    for (const id of AUTHORS) {
+      const edit = byOthers(
+        ({ data }) => ('authorId' in data && data.authorId === id) || ('from' in data && data.from === id),
+      );
+      // A survivor may take the place of another, even if somebody had taken the survivor out before the change.
+      if (edit && (id !== SURVIVOR || edit.position > last))
         expect(linkOf(after, id)).toEqual(linkOf(before, id));
+    }
     const ordered = byOthers(({ type }) => type === 'AuthorsReordered');
     const undone = history.findLast(
       ({ metadata }) => metadata.correlationId === undo.change || metadata.reverts !== undefined,
@@ -285,10 +288,9 @@ describe('a book', () => {
   test('to which anything happened: undoing fits, spares what others did, and is done once', () =>
     fc.assert(
       fc.property(stepsOf(deed), fc.tuple(standing, standing, standing), (steps, standings) => {
-        const [survivor = ''] = AUTHORS;
         const standingOf: StandingOf = (id) => {
           const status = standings[AUTHORS.indexOf(id) - 1] ?? 'live';
-          return status === 'merged' ? { id: survivor, status: 'live', name: 'Z' } : { id, status };
+          return status === 'merged' ? { id: SURVIVOR, status: 'live', name: 'Z' } : { id, status };
         };
         const stream = new Stream(kindWith(standingOf)).live(steps);
         fits(stream.history);
@@ -297,30 +299,29 @@ describe('a book', () => {
       { numRuns: RUNS },
     ));
 
-  test('that nobody else changed since is again what it was, and undoing can be undone any number of times', () =>
+  test('that nobody else changed since is again as before, and undoing can be undone any number of times', () =>
     fc.assert(
       fc.property(stepsOf(deed), fc.array(deed, { minLength: 1, maxLength: 8 }), (steps, deeds) => {
         const stream = new Stream(kindWith((id) => ({ id, status: 'live' }))).live(steps);
         const before = stream.state;
         for (const one of deeds) stream.take('last', one);
         const after = stream.state;
-        // An author whom one change both takes out and puts in may stand elsewhere when it is undone a second time.
+        // An author whom one change both takes out and puts in may stand elsewhere afterwards.
         const last = stream.history.filter(({ metadata }) => metadata.correlationId === 'last');
         const out = last.flatMap(({ type, data }) =>
-          type === 'BookRelinked'
-            ? [data.from, data.authorId]
-            : type === 'BookUnlinked'
-              ? [data.authorId]
-              : [],
+          type === 'BookRelinked' ? [data.from] : type === 'BookUnlinked' ? [data.authorId] : [],
         );
-        const moves = last.some(({ type, data }) => type === 'BookLinked' && out.includes(data.authorId));
+        const moves = last.some(
+          ({ type, data }) =>
+            (type === 'BookLinked' || type === 'BookRelinked') && out.includes(data.authorId),
+        );
         let undoing = 'last';
         for (let n = 0; n < 5; n++) {
           undoing = stream.ask(n === 2 ? 'last' : undoing);
           stream.run();
           const wanted = n % 2 === 0 ? before : after;
           if (ended(wanted, stream.state)) continue;
-          const placed = (book: Book) => (moves && n > 0 ? { ...book, links: new Set(linksOf(book)) } : book);
+          const placed = (book: Book) => (moves ? { ...book, links: new Set(linksOf(book)) } : book);
           expect(placed(stream.state)).toEqual(placed(wanted));
         }
       }),
@@ -387,7 +388,7 @@ describe('an author', () => {
       { numRuns: RUNS },
     ));
 
-  test('whom nobody else changed since is again what he was, and undoing can be undone any number of times', () =>
+  test('whom nobody else changed since is again as before, and undoing can be undone any number of times', () =>
     fc.assert(
       fc.property(stepsOf(deed), fc.array(deed, { minLength: 1, maxLength: 6 }), (steps, deeds) => {
         const stream = new Stream(kindWith(0, true)).live(steps);
