@@ -10,6 +10,8 @@ export interface Filter {
   readonly steps?: readonly Step[];
   /** A select of as many rows as the steps give, or more, which costs little for each row. */
   readonly counted?: string;
+  /** Counts the rows after the walk only, because most lists are full of them. If they are many, the walk goes to the end. */
+  readonly walkedFirst?: boolean;
 }
 
 interface Step {
@@ -57,7 +59,8 @@ const WALK_FOR_A_ROW = 10;
 const FAR = 440;
 /** Where both links and words are many, few rows have both, and to find all of either takes longest. */
 const WITH_LINKS = 5;
-const MANY = 'not (select few from few)';
+const ARE_FEW = '(select few from few)';
+const MANY = `not ${ARE_FEW}`;
 
 /**
  * The statement for a page of a list. What is frequent is found by walking the list in its order: the page is full
@@ -107,7 +110,7 @@ export function listStatement(list: List, parameters: Parameters): string {
       `few as materialized (select count(*) <= ${FEW} as few from (${counted.counted} limit ${FEW + 1}) counted)`,
     );
     if (counted !== source) {
-      needed.push('(select few from few)');
+      needed.push(ARE_FEW);
       for (const { rows } of counted.steps) find('found_few', counted, rows, `limit ${FEW}`);
       needed.splice(0, 1, MANY);
     }
@@ -121,7 +124,7 @@ export function listStatement(list: List, parameters: Parameters): string {
     if (found.length > 0 && apart) needed.push(`${found.map(sizeOf).join(' + ')} < ${full}`);
     const unfilled: string[] = [];
     if (walk) {
-      const many = source === counted ? [MANY] : [];
+      const many = source === counted && !source.walkedFirst ? [MANY] : [];
       const page = (name: string, farthest: number, ...conditions: string[]) => {
         add(
           name,
@@ -141,6 +144,14 @@ export function listStatement(list: List, parameters: Parameters): string {
       );
     }
     needed.push(...unfilled);
+    if (walk && source.walkedFirst) {
+      const conditions = [...needed, MANY, within, ...all];
+      add(
+        `walked_far_${index}`,
+        `select ${alias}.id from (${walk.rows}) ${alias} where ${conditions.join(' and ')} ${sorted} limit ${full}`,
+      );
+      needed.push(ARE_FEW);
+    }
     find(`found_${index}`, source, rows);
     found.push(`found_${index}`);
     needed.length = before;

@@ -2,6 +2,7 @@ import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import type { Decided } from '../commands/decided.js';
 import { PATIENCE_MS } from '../commands/handle-command.js';
+import { ifReadable } from '../commands/streams.js';
 import { KeyedQueue } from '../commands/keyed-queue.js';
 import type { Redirect } from '../redirect.js';
 import { isMerged, mergeAuthor, type Author, type AuthorStanding } from './author.js';
@@ -53,7 +54,8 @@ export class MergeAuthorHandler implements ICommandHandler<MergeAuthor> {
       this.authors.change(id, context, decideMerge(command, this.authors), deadline - Date.now());
     const result = await this.turns.run('merge', merge, deadline);
     if (!result.repeated) return result;
-    const redirected = redirectsTo(await this.authors.standingOf(into, result.position), into);
+    const standing = await ifReadable(this.authors.standingOf(into, result.position));
+    const redirected = standing ? redirectsTo(standing, into) : [];
     return { ...result, ...(redirected.length > 0 && { redirected }) };
   }
 }

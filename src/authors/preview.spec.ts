@@ -4,13 +4,23 @@ import { bookStream } from '../books/book.events.js';
 import type { CommandContext } from '../commands/command-context.js';
 import { CommandHandling } from '../commands/handle-command.js';
 import type { IdempotencyKeys } from '../commands/idempotency-keys.js';
+import { StreamDeleted } from '../event-store/event-store.js';
 import { MemoryEventStore } from '../event-store/memory/memory-event-store.js';
 import { authorStream } from './author.events.js';
 import { Authors } from './authors.js';
 import type { BooksOfAuthor } from './books-of-author.js';
 import { Previews } from './preview.js';
 
-const store = new MemoryEventStore();
+class Store extends MemoryEventStore {
+  deleted = '';
+
+  override async readStream(...of: Parameters<MemoryEventStore['readStream']>) {
+    if (of[0] === this.deleted) throw new StreamDeleted(this.deleted);
+    return super.readStream(...of);
+  }
+}
+
+const store = new Store();
 const authors = new Authors(new CommandHandling(store, undefined as unknown as IdempotencyKeys));
 const [author, other] = [randomUUID(), randomUUID()];
 
@@ -43,25 +53,29 @@ test('a preview says what each stream gives, also of books that the tables show 
     }),
   );
   const foreign = await add('Foreign', link(author), newEvent('BookPainted', {}));
-  const ids = [linked, left, removed, restored, foreign];
+  const deleted = randomUUID();
+  store.deleted = bookStream(deleted);
+  const ids = [linked, left, removed, restored, foreign, deleted];
   const booksOfAuthor: BooksOfAuthor = {
     count: async () => ids.length,
     page: async () => ({ ids, next: 'more' }),
   };
   const previews = new Previews(authors, booksOfAuthor, store);
   const head = await store.head();
-  const parked = {
+  const unread = {
     id: foreign,
     title: 'Foreign',
     does: 'parked',
     why: expect.stringContaining("can't read the BookPainted") as string,
   };
+  const gone = { id: deleted, title: '', does: 'parked', why: new StreamDeleted(store.deleted).message };
+  const parked = [unread, gone];
   expect(await previews.removal({ id: author, books: 'unlink' }, request())).toEqual({
     dryRun: true,
     items: [
       { id: linked, title: 'Linked', does: 'unlinked' },
       { id: restored, title: 'Restored', does: 'unlinked' },
-      parked,
+      ...parked,
     ],
     next: 'more',
   });
@@ -71,7 +85,7 @@ test('a preview says what each stream gives, also of books that the tables show 
     items: [
       { id: linked, title: 'Linked', ...relinked },
       { id: restored, title: 'Restored', ...relinked },
-      parked,
+      ...parked,
     ],
     next: 'more',
   });

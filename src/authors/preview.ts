@@ -7,7 +7,7 @@ import type { Happened } from '../changes/reversal.js';
 import type { CommandContext } from '../commands/command-context.js';
 import { begun, foldOn } from '../commands/streams.js';
 import { DomainError } from '../domain-error.js';
-import { EventStore, type RecordedEvent } from '../event-store/event-store.js';
+import { EventStore, StreamDeleted, type RecordedEvent } from '../event-store/event-store.js';
 import type { Redirect } from '../redirect.js';
 import { Authors } from './authors.js';
 import { BooksOfAuthor, type PageRequest } from './books-of-author.js';
@@ -93,8 +93,8 @@ export class Previews {
     const items: BookEffect[] = [];
     for (let done = 0; done < ids.length; done += AT_ONCE) {
       const some = ids.slice(done, done + AT_ONCE);
-      const effects = some.map(async (id) =>
-        effectOn(id, await this.store.readStream(bookStream(id), { caller }), decide),
+      const effects = some.map((id) =>
+        effectOn(id, () => this.store.readStream(bookStream(id), { caller }), decide),
       );
       items.push(...(await Promise.all(effects)).flat());
     }
@@ -105,9 +105,15 @@ export class Previews {
 const NOTHING: Preview = { dryRun: true, items: [], next: null };
 
 /** @returns nothing if the book would stay as it is, because it does not link the author by now. */
-function effectOn(id: string, history: readonly RecordedEvent[], decide: Decide): BookEffect[] {
+async function effectOn(
+  id: string,
+  read: () => Promise<readonly RecordedEvent[]>,
+  decide: Decide,
+): Promise<BookEffect[]> {
   const of = streamOfBook(id);
+  let history: readonly RecordedEvent[] = [];
   try {
+    history = await read();
     const { state } = foldOn(of, begun(of), history);
     const title = state.status === 'unknown' ? '' : state.title;
     const decided = decide(history as readonly unknown[] as readonly Happened<BookEvent>[]);
@@ -126,7 +132,7 @@ function effectOn(id: string, history: readonly RecordedEvent[], decide: Decide)
       }
     });
   } catch (error) {
-    if (!(error instanceof DomainError)) throw error;
+    if (!(error instanceof DomainError || error instanceof StreamDeleted)) throw error;
     return [{ id, title: titleIn(history), does: 'parked', why: error.message }];
   }
 }

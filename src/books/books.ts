@@ -4,8 +4,8 @@ import { Authors } from '../authors/authors.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import type { Decide } from '../commands/decided.js';
 import { CommandHandling } from '../commands/handle-command.js';
-import { StreamNotUnderstood } from '../commands/streams.js';
-import { StreamDeleted, type Position } from '../event-store/event-store.js';
+import { ifReadable } from '../commands/streams.js';
+import type { Position } from '../event-store/event-store.js';
 import type { Redirect } from '../redirect.js';
 import { evolveBook, notLinkedBy, unknownBook, type Book, type NamedAuthor } from './book.js';
 import { bookStream, flawOfBookEvent, type BookEvent } from './book.events.js';
@@ -75,7 +75,7 @@ export class Books {
   private async redirectsAt(id: string, authorIds: readonly string[], at: Position): Promise<Redirect[]> {
     const [before, after] = await Promise.all([this.load(id, at - 1n), this.load(id, at)]);
     const strangers = [...new Set(notLinkedBy(before, notLinkedBy(after, authorIds)))];
-    const standings = await Promise.all(strangers.map((one) => this.authors.standingOf(one, at)));
+    const standings = await Promise.all(strangers.map((one) => ifReadable(this.authors.standingOf(one, at))));
     return strangers.flatMap((from, index) => {
       const to = standings[index]?.id;
       return to === undefined || to === from ? [] : [{ from, to }];
@@ -97,17 +97,11 @@ export class Books {
   }
 
   private async whyWaiting(authorId: string, at?: Position): Promise<WaitingAuthor['reason'] | undefined> {
-    try {
-      const author = await this.authors.load(authorId, at);
-      if (author.status === 'live') return undefined;
-      if (author.status === 'unknown') return 'author-not-found';
-      return isMerged(author) ? 'author-merged' : 'author-removed';
-    } catch (error) {
-      // The command is done. An author whose stream can't be read must not turn the answer into a refusal, and the tables
-      // may well have that author.
-      if (error instanceof StreamNotUnderstood || error instanceof StreamDeleted) return undefined;
-      throw error;
-    }
+    // The tables may well have an author whose stream can't be read.
+    const author = await ifReadable(this.authors.load(authorId, at));
+    if (author === undefined || author.status === 'live') return undefined;
+    if (author.status === 'unknown') return 'author-not-found';
+    return isMerged(author) ? 'author-merged' : 'author-removed';
   }
 }
 

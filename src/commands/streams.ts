@@ -1,5 +1,5 @@
 import { DomainError } from '../domain-error.js';
-import type { EventStore, RecordedEvent } from '../event-store/event-store.js';
+import { StreamDeleted, type EventStore, type RecordedEvent } from '../event-store/event-store.js';
 
 /** An event that a decision returns. The handler adds id and metadata at the append. */
 export interface DecidedEvent {
@@ -40,6 +40,19 @@ export class StreamNotUnderstood extends DomainError {
       `This version can't read the ${type} at revision ${revision}: ${flaw}. ` +
         'A newer version of Colophon, or another program, wrote into the stream or deleted from the stream.',
     );
+  }
+}
+
+/**
+ * What is asked for an answer to a command that is done; undefined if a stream can't be read. A stream that can't be read
+ * must not turn the answer into a refusal.
+ */
+export async function ifReadable<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof StreamNotUnderstood || error instanceof StreamDeleted) return undefined;
+    throw error;
   }
 }
 

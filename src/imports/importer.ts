@@ -1,11 +1,13 @@
 import { setTimeout } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { importAuthor, isMerged, type AuthorStanding } from '../authors/author.js';
+import type { AuthorEvent } from '../authors/author.events.js';
 import { Authors } from '../authors/authors.js';
 import { importBook, redirectsOf } from '../books/book.js';
 import { Books, named } from '../books/books.js';
 import { DomainError } from '../domain-error.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
+import type { Decided } from '../commands/decided.js';
 import { AppendTooLarge, EventStoreUnavailable, StreamDeleted } from '../event-store/event-store.js';
 import { KeyedQueue, TooMuchContention } from '../commands/keyed-queue.js';
 import { Schemas } from '../http/schemas.js';
@@ -200,10 +202,9 @@ class ImportRun {
   private change(id: string, line: ImportLine): Promise<Outcome> {
     const { key } = line;
     if (line.type === 'author')
-      return this.target.author(id, async (author) => {
-        const { id: to } = isMerged(author) ? await this.target.standingOf(id) : { id };
-        const redirected = to === id ? [] : [{ from: id, to }];
-        return { events: importAuthor(author, { key, name: line.name }), redirected };
+      return this.target.author(id, (author) => {
+        const events = importAuthor(author, { key, name: line.name });
+        return isMerged(author) ? this.naming(id, events) : events;
       });
     return this.target.book(id, async (book) => {
       const asking = line.authors?.map(async ({ author, roles, creditedAs }) => {
@@ -219,6 +220,12 @@ class ImportRun {
       const events = importBook(book, { key, ...line.title, authors });
       return { events, redirected: redirectsOf(book, authors ?? []) };
     });
+  }
+
+  /** A decision about a merged author, with the survivor. */
+  private async naming(from: string, events: readonly AuthorEvent[]): Promise<Decided<AuthorEvent>> {
+    const { id: to } = await this.target.standingOf(from);
+    return { events, redirected: to === from ? [] : [{ from, to }] };
   }
 
   /** Authors stand in many lines. To derive an id takes 8 µs. */

@@ -67,6 +67,9 @@ type Steps<Deed> = readonly (
   { readonly change: string; readonly deed: Deed } | { readonly ask: number } | 'run'
 )[];
 
+/** A state without the mark of a removal by a revert, which only imports look at. */
+const visible = <State extends Author | Book>(state: State): State => ({ ...state, reverted: undefined });
+
 /** A stream to which things happen. */
 class Stream<State, Event, Deed> {
   readonly acts: Act<Event>[] = [];
@@ -322,7 +325,7 @@ describe('a book', () => {
           const wanted = n % 2 === 0 ? before : after;
           if (ended(wanted, stream.state)) continue;
           const placed = (book: Book) => (moves ? { ...book, links: new Set(linksOf(book)) } : book);
-          expect(placed(stream.state)).toEqual(placed(wanted));
+          expect(placed(visible(stream.state))).toEqual(placed(visible(wanted)));
         }
       }),
       { numRuns: RUNS },
@@ -400,7 +403,7 @@ describe('an author', () => {
           undoing = stream.ask(n === 2 ? 'last' : undoing);
           stream.run();
           const wanted = n % 2 === 0 ? before : after;
-          if (!ended(wanted, stream.state)) expect(stream.state).toEqual(wanted);
+          if (!ended(wanted, stream.state)) expect(visible(stream.state)).toEqual(visible(wanted));
         }
       }),
       { numRuns: RUNS },

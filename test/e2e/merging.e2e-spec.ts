@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createService, type Answer, type TestService } from '../support/service.js';
 
-// What policies do afterwards is not looked at here. The books that commands name have no links that a policy changes.
-
 let service: TestService;
 beforeAll(async () => {
   service = await createService();
@@ -140,6 +138,44 @@ test('a dry run of a merge lists the links that would result', async () => {
   expect(await headOf()).toBe(head);
 });
 
+test.each(['unlink', 'remove-sole-authored', 'remove-all', 'merge'])(
+  'what the dry run of a change of all books (%s) said is what policies do',
+  async (mode) => {
+    const [a, b, c] = [await addAuthor('A'), await addAuthor('B'), await addAuthor('C')];
+    const lists = [[a], [a, b], [b, a, c], [c, b, a], [b]];
+    const books = await Promise.all(
+      [...lists, ...lists].map((ids, n) => {
+        const credited = (place: number) =>
+          n % 3 === place && { creditedAs: `Credit ${n}`, roles: ['editor'] };
+        return addBook(`Book ${n}`, ...ids.map((authorId, place) => ({ authorId, ...credited(place) })));
+      }),
+    );
+    await service.request('DELETE', `/books/${books[0]}`);
+    const [method, path, body] =
+      mode === 'merge'
+        ? ['POST', `/authors/${a}/merge`, { into: b }]
+        : ['DELETE', `/authors/${a}?books=${mode}`, undefined];
+    const said = await preview(method, path, body);
+    expect(said).toHaveLength(7);
+    const done = await service.request(method, path, { body, headers: { prefer: 'wait=30' } });
+    expect(done.body).toMatchObject({ underWay: false });
+    const headers = { 'min-position': await headOf() };
+    const feed = await service.request('GET', `/audit/events?change=${done.body.change}`, { headers });
+    const does: Record<string, string> = {
+      BookUnlinked: 'unlinked',
+      BookRemoved: 'removed',
+      BookRelinked: 'relinked',
+    };
+    const effects = feed.body.items
+      .filter((event: any) => event.type in does)
+      .map(({ stream, type, data: { position, roles, creditedAs } }: any) => {
+        const id = stream.slice('book-'.length) as string;
+        return { id, title: `Book ${books.indexOf(id)}`, does: does[type], position, roles, creditedAs };
+      });
+    expect(byId(effects)).toEqual(said);
+  },
+);
+
 test('commands on a merged author are refused, and name the last survivor', async () => {
   const [a, b, c] = [await addAuthor('A'), await addAuthor('B'), await addAuthor('C')];
   const headers = { 'idempotency-key': `merge ${a}`, prefer: 'wait=20' };
@@ -245,6 +281,16 @@ test('a command that names a merged author takes the last survivor, and says so'
   expect(first.body).toMatchObject({ redirected: [{ from: between, to: survivor }] });
   await service.request('PUT', `${book}/authors/${between}`);
   expect((await nothing()).text).toBe(first.text);
+});
+
+test('a restored book says whose survivor takes over', async () => {
+  const [old, survivor] = [await addAuthor('Old'), await addAuthor('New')];
+  const book = await addBook('Restored', { authorId: old });
+  await service.request('DELETE', `/books/${book}`);
+  await merge(old, survivor);
+  expect((await post(`/books/${book}/restore`)).body).toMatchObject({
+    waitingAuthors: [{ id: old, reason: 'author-merged' }],
+  });
 });
 
 test('lines of an import that name a merged author take the last survivor, and say so', async () => {

@@ -134,10 +134,11 @@ test('another version’s tables come in the background, while both versions ser
     tables: catalogue.version,
     active: false,
   });
-  expect(newer.readable).toBe(true);
+  expect([newer.readable, newer.current]).toEqual([true, false]);
   await reader.query('commit');
   await reader.end();
   while ((await newer.status()).tables !== next.version) await new Promise((again) => setTimeout(again, 20));
+  expect(newer.current).toBe(true);
   expect(await sql(database.url, unfilled)).toEqual([]);
   expect(await sql(database.url, unlisted)).toEqual([]);
 
@@ -170,6 +171,37 @@ test('another version’s tables come in the background, while both versions ser
   await live.caughtUp();
   await expect(sql(database.url, 'select letter from catalogue.authors')).rejects.toThrow('does not exist');
   await expect(sql(database.url, 'select from catalogue.letters')).rejects.toThrow('does not exist');
+});
+
+test('a table of an upgrade that was given up goes with a rebuild of the old version', async () => {
+  const { columns, ...rest } = next;
+  const newer = live.operatorOf({
+    ...rest,
+    columns: () =>
+      `${catalogue.columns()} ${columns().slice(columns().indexOf('create table letters'))} alter table letters alter letter drop not null;`,
+    bulk: {
+      ...catalogue.bulk,
+      settle: async (client) => {
+        await catalogue.bulk.settle(client);
+        await client.query('insert into letters select id from authors');
+      },
+    },
+  });
+  const reader = new Client({ connectionString: database.url });
+  await reader.connect();
+  await reader.query('begin; select from catalogue.removed for share');
+  const stop = new AbortController();
+  const upgrade = newer.rebuild({ signal: stop.signal });
+  const refused = expect(upgrade).rejects.toThrow();
+  while ((await newer.rebuildOf())?.heldUpBy == null) await new Promise((again) => setTimeout(again, 20));
+  expect(await sql(database.url, 'select from catalogue.letters')).toHaveLength(19);
+  stop.abort();
+  await refused;
+  await reader.end();
+  await maintenance.rebuild({});
+  await expect(sql(database.url, 'select from catalogue.letters')).rejects.toThrow('does not exist');
+  await live.caughtUp();
+  await newer.close();
 });
 
 test('an upgrade that ended before its last step is finished by the next leader, while that projects', async () => {
