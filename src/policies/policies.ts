@@ -198,6 +198,7 @@ export class Policies {
       patience,
       effects,
       survivors: new Survivors(store, patience, effects),
+      logger: this.logger,
       takenIn: async (position) => {
         while ((this.checkpoint?.position ?? -1n) < position) {
           if (signal.aborted) throw new GivenUp();
