@@ -1,5 +1,8 @@
 import { Logger } from '@nestjs/common';
 import type { Position } from '../src/event-store/event-store.js';
+import { PositionTokens } from '../src/event-store/position-token.js';
+import type { HttpCommandContext } from '../src/http/request-context.js';
+import type { Act } from '../src/operations/operations.events.js';
 import { connect } from '../src/postgres/database.js';
 import { positionOf, YetToCome, type Moment } from '../src/event-store/moment.js';
 import { within } from '../src/event-store/within.js';
@@ -15,6 +18,19 @@ import { verify, type VerifyOptions, type VerifyReport } from './build/verify.js
 import { listParked, type Parked, type ParkedRow } from './parking.js';
 import { retryParked } from './retry-parked.js';
 
+/** Who asked for work on the tables, and why. */
+export type Operator = Omit<HttpCommandContext, 'newResourceId'>;
+
+/** Tells the log what operators did. */
+export interface Acts {
+  readonly record: (act: Act, by: Operator) => Promise<void>;
+}
+
+interface Asked {
+  /** Without an operator, the work is Colophon's own, and the log does not tell of it. */
+  readonly by?: Operator;
+}
+
 /** A difference, and the last event that changed the row, if any did. */
 export interface ExplainedDifference extends Difference {
   readonly event: { readonly type: string; readonly position: Position } | undefined;
@@ -23,13 +39,19 @@ export interface ExplainedDifference extends Difference {
 /** How long a rebuild in the background may take to begin. A server that freezes would otherwise never be given up. */
 const BEGIN_MS = 15_000;
 
-/** The operator's work on the tables of a projection: rebuild, verify, repair, retry. */
+/**
+ * The operator's work on the tables of a projection: rebuild, verify, repair, retry. The log tells of what took effect,
+ * with the operator and the reason. If the log can't be told, the work is done all the same, and ends with that error.
+ */
 export class Maintenance {
   private readonly logger = new Logger('maintenance');
   private readonly closing = new AbortController();
   private readonly jobs = new Set<Promise<unknown>>();
 
-  constructor(private readonly context: RebuildContext) {}
+  constructor(
+    private readonly context: RebuildContext,
+    private readonly acts?: Acts,
+  ) {}
 
   /** Name of the projection. */
   get name(): string {
@@ -37,19 +59,24 @@ export class Maintenance {
   }
 
   /** @throws RebuildRunning, VerificationFailed, like {@link rebuild}. */
-  async rebuild(options: RebuildOptions, id = newRebuildId()): Promise<RebuildReport> {
+  async rebuild({ by, ...options }: RebuildOptions & Asked, id = newRebuildId()): Promise<RebuildReport> {
     await ensureTables(this.context.pool, this.context.target, true);
     const signal = AbortSignal.any([this.closing.signal, ...(options.signal ? [options.signal] : [])]);
-    return this.track(rebuild(this.context, id, { ...options, signal }));
+    const onApplied = ({ position, events, parked, rows }: RebuildReport) =>
+      this.tell(by, {
+        type: 'TablesRebuilt',
+        data: { ...this.tables, position: this.tokenOf(position), events, parked, rows },
+      });
+    return this.track(rebuild(this.context, id, { ...options, signal, onApplied }));
   }
 
   /**
-   * Starts a rebuild in the background.
+   * Starts a rebuild in the background. The log tells of the rebuild when it ends, with who asked and why.
    * @returns the rebuild's id, after the rebuild has started.
    * @throws RebuildRunning
    * @throws EventStoreUnavailable if the rebuild did not begin in time. The rebuild may begin later.
    */
-  async startRebuild(options: Pick<RebuildOptions, 'allowParked'>): Promise<string> {
+  async startRebuild(options: Pick<RebuildOptions, 'allowParked'> & Asked): Promise<string> {
     const id = newRebuildId();
     const begin = new Promise<void>((begun, refused) => {
       const onPhase = async () => begun();
@@ -94,9 +121,11 @@ export class Maintenance {
   }
 
   /** @throws RebuildRunning, NotComparable, like {@link verify}. */
-  async verify(
-    options: Omit<VerifyOptions, 'onDifference'> & { onDifference: (found: ExplainedDifference) => void },
-  ): Promise<VerifyReport> {
+  async verify({
+    by,
+    ...options
+  }: Omit<VerifyOptions, 'onDifference'> &
+    Asked & { onDifference: (found: ExplainedDifference) => void }): Promise<VerifyReport> {
     const { pool, store, target } = this.context;
     await ensureTables(pool, target, true);
     const verified = verify(this.context, {
@@ -107,7 +136,13 @@ export class Maintenance {
         options.onDifference({ ...difference, event: changes.at(-1)?.event });
       },
     });
-    return this.track(verified);
+    const told = verified.then(async (report) => {
+      const { repaired: rows, position } = report;
+      const data = { ...this.tables, position: this.tokenOf(position), rows };
+      if (rows > 0) await this.tell(by, { type: 'TablesRepaired', data });
+      return report;
+    });
+    return this.track(told);
   }
 
   async parked(stream?: string): Promise<ParkedRow[]> {
@@ -120,15 +155,31 @@ export class Maintenance {
    * @returns the events that are still parked.
    * @throws NothingParked
    */
-  async retry(stream: string): Promise<Parked[]> {
+  async retry(stream: string, { by }: Asked = {}): Promise<readonly Parked[]> {
     const { connectionString, store, target } = this.context;
     const client = await connect(connectionString);
     try {
       await client.query(`set search_path to ${target.schema}, public`);
-      return await retryParked(client, target, store, stream);
+      const { applied, left } = await retryParked(client, target, store, stream);
+      const data = { ...this.tables, stream, applied, parked: left.length };
+      if (applied > 0) await this.tell(by, { type: 'ParkedRetried', data });
+      return left;
     } finally {
       await client.end();
     }
+  }
+
+  private get tables() {
+    const { projection, schema } = this.context.target;
+    return { projection: projection.name, schema, version: projection.version };
+  }
+
+  private tokenOf(position: Position | undefined): string | null {
+    return position === undefined ? null : new PositionTokens(this.context.target.log).format(position);
+  }
+
+  private async tell(by: Operator | undefined, act: Act): Promise<void> {
+    if (by) await this.acts?.record(act, by);
   }
 
   /** Tracks a job, so that `close` can wait until the job has cleaned up. */

@@ -5,10 +5,11 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { EventStore } from '../src/event-store/event-store.js';
 import { PositionTokens } from '../src/event-store/position-token.js';
-import { DescribeQuery, OF_COMMANDS } from '../src/http/describe.js';
+import { DescribeActor, DescribeQuery, OF_COMMANDS } from '../src/http/describe.js';
 import { NDJSON } from '../src/http/media-types.js';
 import { MediaType } from '../src/http/offer.guard.js';
 import { Problem } from '../src/http/problem.js';
+import { Context, type HttpCommandContext } from '../src/http/request-context.js';
 import { canonicalUuid, flag } from '../src/http/schemas.js';
 import { IdParam, ValidParam, ValidQuery } from '../src/http/validate.js';
 import { type RebuildRow } from './build/rebuild-record.js';
@@ -97,6 +98,7 @@ export class ProjectionsController {
 
   @Post(':name/rebuild')
   @HttpCode(202)
+  @DescribeActor()
   @DescribeQuery({
     summary: 'Rebuild the tables from the log; the service keeps running meanwhile',
     tag: 'operation',
@@ -109,11 +111,12 @@ export class ProjectionsController {
   async startRebuild(
     @ValidParam('name', projectionName) name: string,
     @ValidQuery(rebuildQuery) options: z.output<typeof rebuildQuery>,
+    @Context() context: HttpCommandContext,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Job> {
     const { maintenance } = this.projections.named(name);
     try {
-      const id = await maintenance.startRebuild(options);
+      const id = await maintenance.startRebuild({ ...options, by: context });
       reply.header('location', `/projections/${name}/rebuilds/${id}`);
       return await jobOf(maintenance, id);
     } catch (error) {

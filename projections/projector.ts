@@ -320,8 +320,8 @@ export class Projector {
         for await (const { events, caughtUp } of this.store.subscribe(position, signal, eventId)) {
           const began = Date.now();
           const from: Checkpoint = checkpoint;
-          checkpoint = await this.follower.step(() =>
-            takeBatch(client, this.target, this.store, from, events),
+          checkpoint = await takeBatch(client, this.target, this.store, from, events, (transaction) =>
+            this.follower.step(transaction),
           );
           this.known.moved(checkpoint);
           if (checkpoint.parked > from.parked)

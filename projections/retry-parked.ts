@@ -12,11 +12,18 @@ export class NothingParked extends OperatorError {
   }
 }
 
+/** The result of another try. */
+export interface Retried {
+  /** Number of events that are in the tables now. */
+  readonly applied: number;
+  /** The events that are still parked. */
+  readonly left: readonly Parked[];
+}
+
 /**
  * Applies a stream's parked events again, in order, in one transaction. The projector waits meanwhile. The first event
  * that still can't be applied stays parked, with the events behind it.
  * @param client with the target's schema first in its search path.
- * @returns the events that are still parked.
  * @throws NothingParked
  * @throws StreamDeleted if another program deleted the stream.
  * @throws OperatorError if the tables are of another version or another log.
@@ -26,7 +33,7 @@ export async function retryParked(
   target: Target,
   store: EventStore,
   stream: string,
-): Promise<Parked[]> {
+): Promise<Retried> {
   const { projection, schema } = target;
   await client.query('begin isolation level read committed');
   try {
@@ -39,7 +46,7 @@ export async function retryParked(
     const left = await applyOrPark(client, target, events);
     await park(client, target, left);
     await client.query('commit');
-    return left;
+    return { applied: events.length - left.length, left };
   } catch (error) {
     await client.query('rollback').catch(() => undefined);
     throw error;

@@ -57,6 +57,18 @@ export async function readSkips(
   }
 }
 
+/** The event that a skip is about; undefined if the log has no such event before the skip. */
+export async function skippedEvent(
+  store: EventStore,
+  { act, stream, eventId }: Skip,
+): Promise<RecordedEvent | undefined> {
+  const history = await store.readStream(stream).catch((error: unknown) => {
+    if (error instanceof StreamDeleted) return [];
+    throw error;
+  });
+  return history.find(({ id, position }) => id === eventId && position < act.position);
+}
+
 /** Whether an event has no effect. A skip is about what stands before it in the log. */
 export function isSkipped(skips: Skips, { id, stream, position }: ProjectableEvent): boolean {
   const skip = skips.get(id);

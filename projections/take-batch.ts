@@ -6,11 +6,15 @@ import { park, readParkedStreams, type Parked } from './parking.js';
 import { skipOf } from './skips.js';
 import { takeSkip } from './take-skip.js';
 
+/** Runs a transaction, and may run it again if it failed and left nothing behind. */
+type Step = <T>(transaction: () => Promise<T>) => Promise<T>;
+
 /**
  * Applies a batch to the tables, with rows and checkpoint in one transaction. An event that can't be applied is parked.
  * Later events of its stream are parked too, and wait. Other streams go on. An operator's skip has a transaction of its
  * own.
  * @param client with the target's schema first in its search path.
+ * @param step runs each transaction. What a transaction before it wrote stays, so a batch can't be repeated as a whole.
  * @returns the checkpoint after the batch.
  * @throws CheckpointMoved
  */
@@ -20,17 +24,20 @@ export async function takeBatch(
   store: EventStore,
   from: Checkpoint,
   events: readonly RecordedEvent[],
+  step: Step = (transaction) => transaction(),
 ): Promise<Checkpoint> {
   let checkpoint = from;
   let start = 0;
   for (const [index, event] of events.entries()) {
     const skip = skipOf(target.projection, event);
     if (!skip) continue;
-    checkpoint = await take(client, target, checkpoint, events.slice(start, index));
-    checkpoint = await takeSkip(client, target, store, checkpoint, skip);
+    const before = events.slice(start, index);
+    if (before.length > 0) checkpoint = await step(() => take(client, target, checkpoint, before));
+    checkpoint = await step(() => takeSkip(client, target, store, checkpoint, skip));
     start = index + 1;
   }
-  return take(client, target, checkpoint, events.slice(start));
+  // A batch without events is a step too: the log is there again.
+  return step(() => take(client, target, checkpoint, events.slice(start)));
 }
 
 async function take(

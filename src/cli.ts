@@ -9,6 +9,7 @@ import type { RebuildCommandOptions } from './cli/rebuild.js';
 import type { ReplayOptions } from './cli/replay.js';
 import type { RevertOptions } from './cli/revert.js';
 import type { TransferOptions } from './cli/transfer.js';
+import type { VerifyCommandOptions } from './cli/verify.js';
 import { stop } from './cli/stop.js';
 import { DomainError } from './domain-error.js';
 import { OperatorError } from './errors.js';
@@ -68,6 +69,8 @@ program
   )
   .option('--schema <name>', 'the schema for --as-of')
   .option('--replace', 'replace the schema if an earlier --as-of built it')
+  .option('--actor <name>', 'who rebuilds, for the log', userInfo().username)
+  .option('--reason <text>', 'why')
   .action(async (name: string | undefined, options: RebuildCommandOptions) =>
     (await import('./cli/rebuild.js')).rebuildTables(name, options),
   );
@@ -77,7 +80,9 @@ program
   .argument(...PROJECTION)
   .description('replay the log and compare every row of the read tables; the service keeps running meanwhile')
   .option('--repair', 'repair the rows that differ')
-  .action(async (name: string | undefined, options: { repair?: true }) =>
+  .option('--actor <name>', 'who repairs, for the log', userInfo().username)
+  .option('--reason <text>', 'why')
+  .action(async (name: string | undefined, options: VerifyCommandOptions) =>
     (await import('./cli/verify.js')).verifyTables(name, options),
   );
 
@@ -104,8 +109,10 @@ parked
   .argument('<stream>', 'such as author-<id>')
   .argument(...FOLLOWER)
   .description('apply a stream’s parked events again, in order')
-  .action(async (stream: string, name?: string) =>
-    (await import('./cli/parked.js')).retryParked(stream, name),
+  .option('--actor <name>', 'who retries, for the log', userInfo().username)
+  .option('--reason <text>', 'why')
+  .action(async (stream: string, name: string | undefined, options: ActorOptions) =>
+    (await import('./cli/parked.js')).retryParked(stream, name, options),
   );
 parked
   .command('skip')
@@ -139,6 +146,8 @@ program
     '--to <url>',
     'the same forms; the store must be empty, or hold the beginning of the same log',
   )
+  .option('--actor <name>', 'who transfers, for the log of the copy', userInfo().username)
+  .option('--reason <text>', 'why')
   .action(async (options: TransferOptions) => (await import('./cli/transfer.js')).transferLog(options));
 
 program

@@ -15,6 +15,7 @@ import type { EventStore } from './event-store/event-store.js';
 import { EventStoreDbEventStore } from './event-store/eventstoredb/eventstoredb-event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { PostgresEventStore } from './event-store/postgres/postgres-event-store.js';
+import { OperatorActs } from './operations/operator-acts.js';
 import { Policies } from './policies/policies.js';
 import { PolicyProgress } from './policies/policy-progress.js';
 import { PolicyTables } from './policies/policy-tables.js';
@@ -190,9 +191,11 @@ export async function openTables(config: Config, signal?: AbortSignal): Promise<
     const schema = config.catalogueSchema;
     const pool = createPool(databaseUrl, { ...POOLS.operations, searchPath: `${schema},public` });
     opened.push(() => inTime('the connections to PostgreSQL', pool.end()));
-    const maintenance = Object.values(projectionsOf(config)).map(
-      (placed) => new Maintenance({ target: { ...placed, log }, store, pool, connectionString: databaseUrl }),
-    );
+    const acts = new OperatorActs(store, log, pool);
+    const maintenance = Object.values(projectionsOf(config)).map((placed) => {
+      const target = { ...placed, log };
+      return new Maintenance({ target, store, pool, connectionString: databaseUrl }, acts);
+    });
     const endWork = () => Promise.all(maintenance.map((one) => one.close()));
     opened.push(() => inTime('the work on the tables', endWork()));
     const policyTables = new PolicyTables(pool, policiesSchema(config));

@@ -24,6 +24,8 @@ export interface RebuildOptions {
   readonly onProgress?: (progress: RebuildProgress) => void;
   /** Called when the work has to wait for a lock, with a list of the sessions that hold a table. */
   readonly onHeldUp?: (holders: string) => void;
+  /** Called when the tables are what the log says. If it fails, the rebuild fails too, and the tables stay rebuilt. */
+  readonly onApplied?: (report: RebuildReport) => Promise<void>;
   /** For tests: called before each phase. */
   readonly onPhase?: (phase: Phase, shadow: string) => Promise<void>;
 }

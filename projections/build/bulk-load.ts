@@ -4,18 +4,20 @@ import { CopyIn, digestOut } from '../../src/postgres/copy.js';
 import type { Target } from '../checkpoint.js';
 import type { Parked } from '../parking.js';
 import { concerns } from '../projection.js';
-import { isSkipped, type Skip, type Skips } from '../skips.js';
+import { isSkipped, type Skips } from '../skips.js';
 import { OperatorError } from '../../src/errors.js';
 
 /** The built tables don't match the log, so the tables must not be used. */
 export class VerificationFailed extends OperatorError {}
 
+/** An event that has no effect, because an operator skipped it. */
+export type LeftOut = Pick<ProjectableEvent, 'id' | 'stream' | 'revision'>;
+
 /** The result of a bulk load. */
 export interface Loaded {
   readonly events: number;
   readonly parked: readonly Parked[];
-  /** The skips of the events that were left out. */
-  readonly skipped: readonly Skip[];
+  readonly skipped: readonly LeftOut[];
   /** The event with the highest position; undefined if there are no events. */
   readonly last: Pick<ProjectableEvent, 'position' | 'id'> | undefined;
 }
@@ -60,7 +62,7 @@ export async function bulkLoad(
     const copies = new Map(tables.map(({ name, copy }) => [name, copy]));
     const add: Parameters<typeof bulk.rows>[2] = (table, values) => copies.get(table)?.add(values);
     const parked: Parked[] = [];
-    const skipped: Skip[] = [];
+    const skipped: LeftOut[] = [];
     let last: Loaded['last'];
     let count = 0;
     let stream = '';
@@ -87,9 +89,8 @@ export async function bulkLoad(
         count += 1;
         const gap = !bulk.gaps && event.revision !== revision;
         revision = event.revision + 1n;
-        const skip = isSkipped(skips, event) && skips.get(event.id);
-        if (skip) {
-          skipped.push(skip);
+        if (isSkipped(skips, event)) {
+          skipped.push({ id: event.id, stream, revision: event.revision });
           continue;
         }
         if (gap && !broken) {

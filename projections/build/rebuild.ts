@@ -29,11 +29,9 @@ export async function rebuild(
   const { schema, projection } = target;
   const aside = schemaFor('rebuild', schema);
   const { signal, finish = true } = options;
-  let progress: RebuildRecord | undefined;
-  try {
-    return await withWorkers(context, rebuildOf(schema), aside, signal, async (holder, open) => {
-      progress = await RebuildRecord.begin(pool, schema, id, options);
-      const record = progress;
+  return withWorkers(context, rebuildOf(schema), aside, signal, async (holder, open) => {
+    const record = await RebuildRecord.begin(pool, schema, id, options);
+    try {
       const locked = <T>(attempt: (lockMs: number) => Promise<T>) =>
         patiently(pool, schema, signal, (holders) => record.heldUp(holders), attempt);
       const shadow = await Shadow.build(context, aside, await store.head(), open, record, options);
@@ -57,14 +55,17 @@ export async function rebuild(
       }
       // A new version may have new tables.
       await admitReaders(holder, target);
+      const { parked, position } = shadow.checkpoint;
+      const report = { events: shadow.events, parked, position, rows };
+      await options.onApplied?.(report);
       if (finish && ((await isUnfinished(holder, target)) || (await isWidened(holder, target))))
         await locked((lockMs) => trim(holder, context, lockMs));
       await record.end();
-      const { parked, position } = shadow.checkpoint;
-      return { events: shadow.events, parked, position, rows };
-    });
-  } catch (error) {
-    await progress?.end(signal?.aborted ? 'stopped' : (error as Error).message);
-    throw error;
-  }
+      return report;
+    } catch (error) {
+      // While the lock is held: a record without an end and without a lock is that of a process that was killed.
+      await record.end(signal?.aborted ? 'stopped' : (error as Error).message);
+      throw error;
+    }
+  });
 }

@@ -4,10 +4,10 @@ import { categoryOf, idOf, type Position } from '../../src/event-store/event-sto
 import { beginCheckpoint, readCheckpoint, type Checkpoint, type Target } from '../checkpoint.js';
 import { park } from '../parking.js';
 import { concerns } from '../projection.js';
-import { readSkips, skipOf, type Skip } from '../skips.js';
+import { readSkips, skipOf, skippedEvent } from '../skips.js';
 import { takeBatch } from '../take-batch.js';
 import type { RebuildContext, RebuildOptions } from './build.js';
-import { bulkLoad, VerificationFailed } from './bulk-load.js';
+import { bulkLoad, VerificationFailed, type LeftOut } from './bulk-load.js';
 import { finishTables } from './finish-tables.js';
 import type { RebuildRecord } from './rebuild-record.js';
 import { createAside } from './tables.js';
@@ -21,8 +21,8 @@ export class Shadow {
     readonly target: Target,
     private readonly worker: Client,
     private readonly options: RebuildOptions,
-    /** The skips of the events that were left out, by event. */
-    private readonly skipped: Map<string, Skip>,
+    /** The events that were left out, as an operator skipped them, by id. */
+    private readonly skipped: Map<string, LeftOut>,
     private reached: Checkpoint,
     private counted: number,
   ) {}
@@ -74,7 +74,7 @@ export class Shadow {
     await park(worker, target, parked);
     const reached = await readCheckpoint(worker, schema, target.projection);
     if (!reached) throw new VerificationFailed(`${schema} has no checkpoint`);
-    const leftOut = new Map(skipped.map((skip) => [skip.eventId, skip]));
+    const leftOut = new Map(skipped.map((event) => [event.id, event]));
     const shadow = new Shadow(context, target, worker, options, leftOut, reached, events);
     await shadow.refuseParked();
     return shadow;
@@ -103,7 +103,10 @@ export class Shadow {
       this.reached = await takeBatch(this.worker, this.target, this.context.store, this.reached, batch);
       for (const event of batch) {
         const skip = skipOf(this.target.projection, event);
-        if (skip) this.skipped.set(skip.eventId, skip);
+        // Another program can write a skip of what is not there, or of what these tables don't have.
+        if (!skip || !concerns(this.target.projection, skip)) continue;
+        const skipped = await skippedEvent(this.context.store, skip);
+        if (skipped) this.skipped.set(skipped.id, skipped);
       }
       this.counted += batch.filter((event) => concerns(this.target.projection, event)).length;
       await this.refuseParked();
@@ -128,7 +131,7 @@ export class Shadow {
         categoryOf(stream),
         idOf(stream),
       ]);
-      if (BigInt(found[0]?.revision ?? -1) < BigInt(revision)) accounted += 1;
+      if (BigInt(found[0]?.revision ?? -1) < revision) accounted += 1;
     }
     if (accounted !== this.counted)
       throw new VerificationFailed(`the new tables account for ${accounted} events of ${this.counted}`);

@@ -1,5 +1,7 @@
+import type { CommandContext } from '../commands/command-context.js';
 import { OperatorError } from '../errors.js';
 import { MAX_ACTOR_LENGTH, MAX_REASON_LENGTH } from '../http/request-context.js';
+import { newId } from '../ids.js';
 import { normaliseText } from '../text.js';
 
 /** Who runs a command, and why, for the events that the command writes. */
@@ -14,6 +16,12 @@ export function actingAs({ actor, reason }: ActorOptions): ActorOptions {
     actor: plain('--actor', actor, MAX_ACTOR_LENGTH),
     ...(reason !== undefined && { reason: plain('--reason', reason, MAX_REASON_LENGTH) }),
   };
+}
+
+/** The context of one act, which is a change of its own. */
+export function contextOf(acting: ActorOptions): CommandContext {
+  const id = newId();
+  return { ...acting, commandId: id, correlationId: id };
 }
 
 function plain(option: string, value: string, limit: number): string {

@@ -6,10 +6,9 @@ import { NothingParked } from '../../projections/retry-parked.js';
 import { AppModule } from '../app.module.js';
 import { toAuditEvent } from '../audit/audit-event.js';
 import { OperatorError } from '../errors.js';
-import { newId } from '../ids.js';
 import { SkipEvent } from '../operations/skip-event.js';
 import { whenAborted } from '../program.js';
-import { actingAs, type ActorOptions } from './actor.js';
+import { actingAs, contextOf, type ActorOptions } from './actor.js';
 import { listParkedStreams, meansPolicies, POLICIES, retryInPolicies } from './parked-policies.js';
 import { chosen } from './projections.js';
 import { withResources, withTables } from './running.js';
@@ -65,13 +64,18 @@ export async function showParked(stream: string, name: string | undefined): Prom
  * failed for the stream. Sets exit code 1 if something is still parked.
  * @throws NothingParked
  */
-export async function retryParked(stream: string, name: string | undefined): Promise<void> {
+export async function retryParked(
+  stream: string,
+  name: string | undefined,
+  options: ActorOptions,
+): Promise<void> {
+  const acting = actingAs(options);
   let inPolicies = false;
   await withTables(async ({ maintenance: all, policyTables }) => {
     await policyTables.ensure();
     inPolicies = meansPolicies(name) && (await policyTables.parked({ stream })).length > 0;
     for (const { maintenance } of await parkedIn(all, stream, name, inPolicies))
-      tell(stream, await maintenance.retry(stream));
+      tell(stream, await maintenance.retry(stream, { by: contextOf(acting) }));
   });
   if (inPolicies) await retryInPolicies(stream);
 }
@@ -94,11 +98,9 @@ export async function skipParked(
     const app = await NestFactory.createApplicationContext(AppModule.of(resources), { logger: false });
     for (const { maintenance, rows } of parked) {
       const [{ revision, event_id: eventId }] = rows;
-      const id = newId();
-      const context = { ...acting, commandId: id, correlationId: id };
       const { position } = await app
         .get(CommandBus)
-        .execute(new SkipEvent(maintenance.name, { stream, revision, eventId }, context));
+        .execute(new SkipEvent(maintenance.name, { stream, revision, eventId }, contextOf(acting)));
       const projectors = [resources.projector, resources.changesProjector];
       const projector = projectors.find(({ projection }) => projection.name === maintenance.name);
       const followed = await Promise.race([projector?.reached(position, FOLLOW_MS), whenAborted(signal)]);

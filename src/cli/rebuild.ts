@@ -2,11 +2,12 @@ import type { RebuildProgress } from '../../projections/build/build.js';
 import { OperatorError } from '../errors.js';
 import { MOMENT_RULE, parseMoment, type Moment } from '../event-store/moment.js';
 import type { PositionTokens } from '../event-store/position-token.js';
+import { actingAs, contextOf, type ActorOptions } from './actor.js';
 import { PhasedProgress } from './progress.js';
 import { chosen } from './projections.js';
 import { withTables } from './running.js';
 
-export interface RebuildCommandOptions {
+export interface RebuildCommandOptions extends ActorOptions {
   readonly allowParked?: true;
   readonly asOf?: string;
   readonly schema?: string;
@@ -18,6 +19,7 @@ export async function rebuildTables(name: string | undefined, options: RebuildCo
   const { allowParked, asOf, schema, replace = false } = options;
   if ((asOf === undefined) !== (schema === undefined))
     throw new OperatorError('--as-of and --schema go together');
+  const acting = actingAs(options);
   await withTables(async ({ maintenance: all, tokens }, signal) => {
     const meant = name === undefined && asOf !== undefined ? all.slice(0, 1) : chosen(all, name);
     for (const maintenance of meant) {
@@ -30,7 +32,7 @@ export async function rebuildTables(name: string | undefined, options: RebuildCo
       };
       const { events, parked, position, rows } =
         asOf === undefined || schema === undefined
-          ? await maintenance.rebuild(settings)
+          ? await maintenance.rebuild({ ...settings, by: contextOf(acting) })
           : await maintenance.buildAsOf(momentOf(asOf, tokens), schemaName(schema), replace, settings);
       const written = asOf === undefined ? `; ${rows} rows written` : '';
       const up = position === undefined ? 'an empty log' : `up to ${tokens.format(position)}`;

@@ -1,18 +1,26 @@
+import { actingAs, contextOf, type ActorOptions } from './actor.js';
 import { PhasedProgress } from './progress.js';
 import { chosen } from './projections.js';
 import { withTables } from './running.js';
+
+export interface VerifyCommandOptions extends ActorOptions {
+  readonly repair?: true;
+}
 
 /**
  * Prints a line for every row that differs, and for every stream of which another program deleted events. Sets exit
  * code 1 if there was any, repaired or not.
  */
-export async function verifyTables(name: string | undefined, { repair }: { repair?: true }): Promise<void> {
+export async function verifyTables(name: string | undefined, options: VerifyCommandOptions): Promise<void> {
+  const { repair } = options;
+  const acting = actingAs(options);
   await withTables(async ({ maintenance: all, tokens }, signal) => {
     const told = new Set<string>();
     for (const maintenance of chosen(all, name)) {
       const progress = new PhasedProgress();
       const { position, differences, repaired, parked, deletions } = await maintenance.verify({
         repair,
+        by: contextOf(acting),
         signal,
         onProgress: (step) => progress.update(step),
         onHeldUp: (holders) => progress.say(`waiting for ${holders}`),

@@ -24,11 +24,16 @@ export interface TransferProgress {
 /**
  * Copies a log in order, one append after another. Keeps ids, data, revisions and metadata, and writes the time of
  * first recording into each event's metadata. A second run resumes at the end of the target.
+ * @param apart a stream that tells of the target itself, and is no part of the copy.
  * @throws NotACopy if the target holds other events, or if another program deleted events of the source.
  */
-export async function* transfer(source: EventStore, target: EventStore): AsyncIterable<TransferProgress> {
+export async function* transfer(
+  source: EventStore,
+  target: EventStore,
+  apart?: string,
+): AsyncIterable<TransferProgress> {
   let events = 0;
-  for await (const group of appends(source, await endOfCopy(source, target))) {
+  for await (const group of appends(source, apart, await endOfCopy(source, target, apart))) {
     const [first] = group;
     const last = group.at(-1);
     if (!first || !last) continue;
@@ -43,13 +48,14 @@ export async function* transfer(source: EventStore, target: EventStore): AsyncIt
 
 /**
  * Reads both logs in parallel and compares each pair of events.
+ * @param apart as in {@link transfer}.
  * @returns the number of events in each log.
  * @throws NotACopy that names the first event that differs.
  */
-export async function compareLogs(source: EventStore, target: EventStore): Promise<number> {
-  const copies = eventsOf(target);
+export async function compareLogs(source: EventStore, target: EventStore, apart?: string): Promise<number> {
+  const copies = eventsOf(target, apart);
   let events = 0;
-  for await (const event of eventsOf(source)) {
+  for await (const event of eventsOf(source, apart)) {
     const { value: copy } = await copies.next();
     if (!copy) throw new NotACopy(`${nameOf(event)} is missing`);
     if (!isDeepStrictEqual(comparable(event), comparable(copy)))
@@ -62,9 +68,14 @@ export async function compareLogs(source: EventStore, target: EventStore): Promi
 }
 
 /** The end of the copy: the position in the source of the target's last event. */
-async function endOfCopy(source: EventStore, target: EventStore): Promise<Position | undefined> {
-  for await (const [last] of target.readAll({ direction: 'backward', batchSize: 1 })) {
-    if (!last) return undefined;
+async function endOfCopy(
+  source: EventStore,
+  target: EventStore,
+  apart: string | undefined,
+): Promise<Position | undefined> {
+  for await (const events of target.readAll({ direction: 'backward', batchSize: 10 })) {
+    const last = events.find(({ stream }) => stream !== apart);
+    if (!last) continue;
     const [original] = await source.readStream(last.stream, { after: last.revision - 1n, limit: 1 });
     if (original?.id !== last.id)
       throw new NotACopy(`the target holds ${nameOf(last)}, which the source does not`);
@@ -74,9 +85,13 @@ async function endOfCopy(source: EventStore, target: EventStore): Promise<Positi
 }
 
 /** Groups of events that one append brought. */
-async function* appends(source: EventStore, after: Position | undefined): AsyncIterable<RecordedEvent[]> {
+async function* appends(
+  source: EventStore,
+  apart: string | undefined,
+  after: Position | undefined,
+): AsyncIterable<RecordedEvent[]> {
   let group: RecordedEvent[] = [];
-  for await (const event of eventsOf(source, after)) {
+  for await (const event of eventsOf(source, apart, after)) {
     const before = group.at(-1);
     if (before && !sameCommand(before, event)) {
       yield group;
@@ -87,8 +102,13 @@ async function* appends(source: EventStore, after: Position | undefined): AsyncI
   if (group.length > 0) yield group;
 }
 
-async function* eventsOf(store: EventStore, after?: Position): AsyncGenerator<RecordedEvent, undefined> {
-  for await (const events of store.readAll({ from: after })) yield* events;
+async function* eventsOf(
+  store: EventStore,
+  apart: string | undefined,
+  after?: Position,
+): AsyncGenerator<RecordedEvent, undefined> {
+  for await (const events of store.readAll({ from: after }))
+    yield* events.filter(({ stream }) => stream !== apart);
   return undefined;
 }
 

@@ -1,8 +1,15 @@
 import { scenarios } from '../../test/support/given.js';
 import { begun, foldOn } from '../commands/streams.js';
 import type { RecordedEvent } from '../event-store/event-store.js';
-import { evolveOperations, MAX_SKIPPED, noOperations, operationsOf, skipEvent } from './operations.js';
-import { skippedBy, type OperationEvent } from './operations.events.js';
+import {
+  evolveOperations,
+  MAX_SKIPPED,
+  noOperations,
+  operationsOf,
+  skipEvent,
+  tellAct,
+} from './operations.js';
+import { skippedBy, type Act, type OperationEvent } from './operations.events.js';
 
 const given = scenarios(noOperations, evolveOperations);
 const event = (n: number) => ({
@@ -20,6 +27,28 @@ test('an event is skipped once', () => {
     .when((state) => skipEvent(state, event(2)))
     .then(skipped(2));
   given(skipped(1), skipped(2))
+    .when((state) => skipEvent(state, event(1)))
+    .nothing();
+});
+
+test('an act is told as often as it was done; a complete copy once, as long as nothing came after it', () => {
+  const tables = { projection: 'catalogue', schema: 'catalogue', version: 1 };
+  const rebuilt: Act = {
+    type: 'TablesRebuilt',
+    data: { ...tables, position: null, events: 0, parked: 0, rows: 0 },
+  };
+  const copied = (events: number): Act => ({ type: 'LogTransferred', data: { from: 'a log', events } });
+  const tell = (act: Act, ...before: OperationEvent[]) =>
+    given(...before).when((state) => tellAct(state, act));
+  tell(rebuilt, rebuilt).then(rebuilt);
+  tell(copied(3), rebuilt).then(copied(3));
+  tell(copied(3), copied(3), rebuilt).nothing();
+  tell(copied(4), copied(3)).then(copied(4));
+  tell({ type: 'LogTransferred', data: { from: 'another log', events: 3 } }, copied(3)).then({
+    type: 'LogTransferred',
+    data: { from: 'another log', events: 3 },
+  });
+  given(rebuilt, copied(3), skipped(1))
     .when((state) => skipEvent(state, event(1)))
     .nothing();
 });

@@ -55,6 +55,10 @@ async function holdTables(): Promise<() => Promise<void>> {
   };
 }
 
+/** What operators did, as auditors see it. */
+const acts = async () =>
+  (await get('/audit/events?types=TablesRebuilt,TablesRepaired,ParkedRetried')).body.items;
+
 const lastRebuild = async () => (await get('/projections')).body.items[0].rebuild;
 async function untilHeldUp(): Promise<any> {
   for (;;) {
@@ -209,7 +213,9 @@ test('of two rebuilds at once the second is told who holds it; the first, killed
   expect((await dumpTables(service.database.url)).replace('"Wrong"', '"Marx, Karl"')).toBe(before);
 
   // The next one clears up, waits its turn, and is followed live.
-  const job = await service.request('POST', '/projections/catalogue/rebuild');
+  const job = await service.request('POST', '/projections/catalogue/rebuild', {
+    headers: { 'x-actor': '%C3%9Cmit', reason: 'a%20wrong%20name' },
+  });
   expect(job).toMatchObject({
     status: 202,
     body: { status: 'running', startedBy: expect.stringMatching(/^process \d+ on /) },
@@ -225,6 +231,17 @@ test('of two rebuilds at once the second is told who holds it; the first, killed
     .map((line) => JSON.parse(line));
   expect(lines.map(({ phase }) => phase)).toEqual(expect.arrayContaining(['applying', 'done']));
   expect(await dumpTables(service.database.url)).toBe(before);
+  // Nobody hears of those that were refused or killed.
+  expect(await acts()).toMatchObject([
+    {
+      type: 'TablesRebuilt',
+      actor: 'Ümit',
+      reason: 'a wrong name',
+      data: { projection: 'catalogue', schema: 'catalogue', rows: 1 },
+    },
+  ]);
+  await caughtUp(service);
+  expect((await get('/projections')).body.items).toMatchObject([{ lag: 0 }, { lag: 0 }]);
   expect((await get(`/projections/catalogue/rebuilds/${crypto.randomUUID()}`)).status).toBe(404);
 });
 
@@ -333,13 +350,16 @@ test('verify names every row that was damaged, and the event that explains it; -
   );
   expect(found.output).toContain(`${differences.length} rows differ`);
 
-  const mended = await colophon('verify', '--repair');
+  const mended = await colophon('verify', '--repair', '--actor', 'Ümit', '--reason', 'a test');
   expect(mended).toMatchObject({
     code: 1,
     output: expect.stringContaining(`${differences.length} repaired`),
   });
   expect(await dumpTables(service.database.url)).toBe(whole);
   expect(await colophon('verify')).toMatchObject({ code: 0 });
+  expect(await acts()).toMatchObject([
+    { type: 'TablesRepaired', actor: 'Ümit', reason: 'a test', data: { rows: differences.length } },
+  ]);
   expect(await sqlOf(`select from pg_namespace where nspname like 'colophon%'`)).toEqual([]);
 });
 
@@ -497,9 +517,18 @@ test('what a damaged table parked is taken up again in order, once that is mende
   expect((await get(`/books/${book.id}`)).body).toMatchObject({ title: 'B', stale: true });
   expect((await get(`/authors/${author.id}`)).body.name).toBe('A2');
   await sqlOf('alter table catalogue.books drop constraint only_b');
-  expect(await colophon('parked', 'retry', `book-${book.id}`)).toMatchObject({ code: 0 });
+  const retrying = ['parked', 'retry', `book-${book.id}`, '--actor', 'Ümit', '--reason', 'mended'];
+  expect(await colophon(...retrying)).toMatchObject({ code: 0 });
   expect((await get(`/books/${book.id}`)).body).toMatchObject({ title: 'D', revision: '3' });
   expect(await colophon('verify')).toMatchObject({ code: 0 });
+  expect(await acts()).toMatchObject([
+    {
+      type: 'ParkedRetried',
+      actor: 'Ümit',
+      reason: 'mended',
+      data: { stream: `book-${book.id}`, applied: 2, parked: 0 },
+    },
+  ]);
 });
 
 test('the events behind a row tell why it is there', async () => {

@@ -353,6 +353,8 @@ describe('the login of the service', () => {
       0,
       expect.stringContaining('give the same tables'),
     ]);
+    const told = await sql(other.url, `select type from event_store.events order by position desc limit 1`);
+    expect(told).toEqual([{ type: 'LogTransferred' }]);
     await other.drop();
   });
 });

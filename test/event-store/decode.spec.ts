@@ -10,6 +10,8 @@ import { flawOfBookEvent, type BookEvent } from '../../src/books/book.events.js'
 import { metadataOf } from '../../src/commands/command-context.js';
 import { decode, type StoredEvent } from '../../src/event-store/decode.js';
 import type { RecordedEvent } from '../../src/event-store/event-store.js';
+import { evolveOperations, noOperations } from '../../src/operations/operations.js';
+import type { OperationEvent } from '../../src/operations/operations.events.js';
 import { ROOT } from '../support/process.js';
 
 // The bytes of every event of every schema version that was ever written. Lines are added, never changed.
@@ -37,7 +39,9 @@ const stored = (line: Line, index: number): StoredEvent => ({
   recordedAt: HERE,
 });
 
-const all = readdirSync(FIXTURES).flatMap((file) => linesOf(file).map(stored));
+const all = readdirSync(FIXTURES)
+  .toSorted()
+  .flatMap((file) => linesOf(file).map(stored));
 const events = all.map((event) => decode(event));
 const of = (stream: string) => events.filter((event) => event.stream.startsWith(stream));
 
@@ -157,6 +161,17 @@ test('operators’ acts are read from the old bytes', () => {
       eventId: '0190a1b2-0000-7000-8000-000000000221',
     },
   ]);
+  const acts = of('operations-0190a1b2') as unknown as OperationEvent[];
+  expect(acts.map(({ type }) => type)).toEqual([
+    'TablesRebuilt',
+    'TablesRepaired',
+    'ParkedRetried',
+    'LogTransferred',
+  ]);
+  expect(acts.reduce(evolveOperations, noOperations).transferred).toEqual({
+    from: '0190a1b2-0000-7000-8000-0000000000bb',
+    events: 26,
+  });
 });
 
 test('metadata is kept, and an event that was transferred keeps its first time', () => {

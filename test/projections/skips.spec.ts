@@ -1,24 +1,32 @@
 import { randomUUID } from 'node:crypto';
-import type { Pool } from 'pg';
+import { Client, type Pool } from 'pg';
+import type { Phase } from '../../projections/build/build.js';
 import { CatalogueAsOf } from '../../projections/catalogue/catalogue-as-of.js';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { explain } from '../../projections/catalogue/explain.js';
-import { Maintenance } from '../../projections/maintenance.js';
+import { Maintenance, type Acts } from '../../projections/maintenance.js';
 import type { Projection } from '../../projections/projection.js';
 import { Projector } from '../../projections/projector.js';
 import { authorStream } from '../../src/authors/author.events.js';
 import { bookStream } from '../../src/books/book.events.js';
-import type { EventStore, NewEvent, RecordedEvent } from '../../src/event-store/event-store.js';
+import {
+  EventStoreUnavailable,
+  type EventStore,
+  type NewEvent,
+  type RecordedEvent,
+} from '../../src/event-store/event-store.js';
 import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
 import { transfer } from '../../src/event-store/transfer.js';
-import { createPool } from '../../src/postgres/database.js';
+import { operationsStream } from '../../src/operations/operations.events.js';
+import { OperatorActs } from '../../src/operations/operator-acts.js';
+import { connect, createPool } from '../../src/postgres/database.js';
 import { skip } from '../support/acts.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 import { newEvent } from '../support/events.js';
 import { rebatched } from '../support/rebatched.js';
 import { dumpTables } from '../support/tables.js';
 
-// An operator's skip is an event in the log. Whoever derives a state from the log goes by it.
+// Operators' acts are events in the log. Whoever derives a state from the log goes by a skip, and by no other act.
 
 let database: TestDatabase;
 let pool: Pool;
@@ -55,13 +63,15 @@ async function untilVersion(version: number) {
   }
 }
 
-const operatorOn = async (log: EventStore) =>
-  new Maintenance({
-    target: { projection: catalogue, schema: 'catalogue', log: await log.logId() },
-    store: log,
-    pool,
-    connectionString: database.url,
-  });
+async function operatorOn(log: EventStore, tellingTo = log): Promise<Maintenance> {
+  const id = await log.logId();
+  const target = { projection: catalogue, schema: 'catalogue', log: id };
+  const acts: Acts = new OperatorActs(tellingTo, id, pool);
+  return new Maintenance({ target, store: log, pool, connectionString: database.url }, acts);
+}
+
+const by = { actor: 'Ümit', reason: 'a test', commandId: randomUUID(), correlationId: 'maintenance 7' };
+const acts = async () => store.readStream(operationsStream(await store.logId()));
 
 const append = async (stream: string, ...events: NewEvent[]): Promise<RecordedEvent> => {
   const last = (await store.readStream(stream)).at(-1);
@@ -318,5 +328,141 @@ test('a projector that was at work notices that the tables were built anew at th
   await caughtUp();
   expect([await build(), (await projector?.status())?.error]).toEqual([after, undefined]);
   expect(await rowsOf('catalogue', id)).toMatchObject({ name: 'Berta' });
+  await operator.close();
+});
+
+test('a skip of what is not there fails no rebuild, even if the rebuild meets it on the way', async () => {
+  const id = randomUUID();
+  const stream = authorStream(id);
+  await append(stream, added('Anna'));
+  const bad = await append(stream, renamed(42));
+  await append(stream, renamed('Berta'));
+  await follow();
+  const onPhase = async (phase: Phase) => {
+    if (phase !== 'catching up') return;
+    const act = await append('operations-catalogue', newEvent('TablesPainted', { colour: 'red' }));
+    await skip(store, { id: randomUUID(), stream, revision: 77n });
+    await skip(store, { id: randomUUID(), stream: authorStream(randomUUID()), revision: 0n });
+    await skip(store, act);
+    // What counts is the id.
+    await skip(store, { ...bad, revision: 77n });
+    await caughtUp();
+  };
+  const operator = await operatorOn(store);
+  await operator.rebuild({ allowParked: true, onPhase });
+  expect(await rowsOf('catalogue', id)).toEqual({ name: 'Berta', revision: '2', stale: false });
+  await operator.rebuild({});
+  expect(await operator.verify({ onDifference: () => undefined })).toMatchObject({ differences: 0 });
+  await operator.close();
+});
+
+test('a lock holds up the events behind a skip, and the leader tries again from there', async () => {
+  const [bad, locked] = [randomUUID(), randomUUID()];
+  for (const id of [bad, locked]) await append(authorStream(id), added('Anna'));
+  await follow();
+  await projector?.close();
+  await skip(store, await append(authorStream(bad), renamed(42)));
+  await append(authorStream(locked), renamed('Berta'));
+  const reader = new Client({ connectionString: database.url });
+  await reader.connect();
+  await reader.query(`begin; select from catalogue.authors where id = '${locked}' for update`);
+  let leads = 0;
+  projector = new Projector(catalogue, store, pool, {
+    connectionString: database.url,
+    schema: 'catalogue',
+    connect: (...args: Parameters<typeof connect>) => {
+      leads += 1;
+      return connect(...args);
+    },
+  });
+  await projector.start();
+  const tries = new Set<string>();
+  while (tries.size < 2) {
+    const waiting = await sql<{ since: string }>(
+      database.url,
+      `select xact_start::text as since from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    for (const { since } of waiting) tries.add(since);
+    await new Promise((again) => setTimeout(again, 20));
+  }
+  await reader.query('commit');
+  await reader.end();
+  await caughtUp();
+  expect(leads).toBe(1);
+  expect(await rowsOf('catalogue', bad)).toEqual({ name: 'Anna', revision: '0', stale: false });
+  expect(await rowsOf('catalogue', locked)).toEqual({ name: 'Berta', revision: '1', stale: false });
+});
+
+test('what an operator did to the tables is told after it took effect, and changes no table', async () => {
+  const id = randomUUID();
+  const stream = authorStream(id);
+  await append(stream, added('Anna'));
+  await follow();
+  const operator = await operatorOn(store);
+  const verify = { onDifference: () => undefined };
+  const tables = { projection: 'catalogue', schema: 'catalogue', version: catalogue.version };
+  const position = expect.stringMatching(/^\d+\.[\da-f]{8}$/);
+  await operator.rebuild({ by });
+  await caughtUp();
+  expect(await operator.verify(verify)).toMatchObject({ differences: 0 });
+  expect(await acts()).toMatchObject([
+    {
+      type: 'TablesRebuilt',
+      data: { ...tables, position, events: 1, parked: 0, rows: 0 },
+      metadata: { actor: 'Ümit', reason: 'a test', correlationId: 'maintenance 7' },
+    },
+  ]);
+
+  // What changes no table, and what no operator asked for, is no act.
+  await operator.verify({ ...verify, repair: true, by });
+  await operator.buildAsOf({ position: 1n }, 'as_of', false, {});
+  await sql(database.url, `alter table catalogue.authors add constraint not_berta check (name <> 'Berta')`);
+  await append(stream, renamed('Berta'));
+  await caughtUp();
+  expect(await operator.retry(stream, { by })).toHaveLength(1);
+  expect(await acts()).toHaveLength(1);
+
+  await sql(database.url, 'alter table catalogue.authors drop constraint not_berta');
+  expect(await operator.retry(stream, { by })).toEqual([]);
+  await sql(database.url, `update catalogue.authors set name = 'Nobody'`);
+  expect(await operator.verify({ ...verify, repair: true, by })).toMatchObject({ repaired: 1 });
+  expect((await acts()).slice(1)).toMatchObject([
+    { type: 'ParkedRetried', data: { ...tables, stream, applied: 1, parked: 0 } },
+    { type: 'TablesRepaired', data: { ...tables, position, rows: 1 } },
+  ]);
+  await caughtUp();
+  expect(await operator.verify(verify)).toMatchObject({ differences: 0, parked: 0 });
+  expect(await rowsOf('catalogue', id)).toEqual({ name: 'Berta', revision: '1', stale: false });
+
+  await follow(store, { ...catalogue, version: catalogue.version + 1 });
+  expect(await untilVersion(catalogue.version + 1)).toMatchObject({ error: undefined });
+  expect(await acts()).toHaveLength(3);
+  await operator.close();
+});
+
+test('if the log can’t be told of an act, the act stays, and whoever asked hears of it', async () => {
+  const id = randomUUID();
+  await append(authorStream(id), added('Anna'));
+  await follow();
+  const refuse = () => Promise.reject(new EventStoreUnavailable(new Error('away')));
+  const deaf = Object.assign(Object.create(store) as EventStore, { append: refuse });
+  const operator = await operatorOn(store, deaf);
+  const untold = expect.stringMatching(/^the tables of catalogue are rebuilt, but the log may not tell so: /);
+  await sql(database.url, `update catalogue.authors set name = 'Nobody'`);
+  await expect(operator.rebuild({ by })).rejects.toThrow(expect.objectContaining({ message: untold }));
+  expect(await rowsOf('catalogue', id)).toMatchObject({ name: 'Anna' });
+
+  const job = await operator.startRebuild({ by });
+  let ended = await operator.rebuildOf(job);
+  while (!ended?.endedAt) ended = await operator.rebuildOf(job);
+  expect(ended).toMatchObject({ phase: 'failed', error: untold });
+
+  await sql(database.url, `update catalogue.authors set name = 'Nobody'`);
+  await expect(operator.verify({ onDifference: () => undefined, repair: true, by })).rejects.toThrow(
+    /^1 rows of catalogue are repaired, but the log may not tell so: /,
+  );
+  expect(await operator.verify({ onDifference: () => undefined })).toMatchObject({ differences: 0 });
+  expect(await acts()).toEqual([]);
   await operator.close();
 });
