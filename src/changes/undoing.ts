@@ -1,7 +1,8 @@
 import { authorAsKnown, comesBack, revertAuthor, survivorToAsk } from '../authors/author-reversal.js';
-import { evolveAuthor, type Author } from '../authors/author.js';
+import { evolveAuthor, type Author, type AuthorStanding } from '../authors/author.js';
 import { authorStream, type AuthorEvent } from '../authors/author.events.js';
-import { authorsToAsk, holdsAuthor, revertBook, type StandingOf } from '../books/book-reversal.js';
+import { standingOf } from '../authors/authors.js';
+import { authorsToAsk, holdsAuthor, revertBook } from '../books/book-reversal.js';
 import type { BookEvent } from '../books/book.events.js';
 import type { RecordedEvent } from '../event-store/event-store.js';
 import type { Reversal, Undo } from './reversal.js';
@@ -57,19 +58,8 @@ export class Undoing {
     return holdsAuthor(understoodBook(history).happened, this.undo, authorId);
   }
 
-  /** How an author stands, or the last survivor in the author's place. Authors who were merged in a circle are nowhere. */
-  private async standingOf(id: string): Promise<ReturnType<StandingOf>> {
-    const first = await this.author(id);
-    const name = first.status === 'unknown' ? {} : { name: first.name };
-    const seen = new Set<string>();
-    for (let last = id; ;) {
-      const author = await this.author(last);
-      if (author.status === 'unknown' || author.mergedInto === undefined)
-        return { id: last, status: author.status, ...name };
-      if (seen.has(last)) return { id: last, status: 'removed', ...name };
-      seen.add(last);
-      last = author.mergedInto;
-    }
+  private standingOf(id: string): Promise<AuthorStanding> {
+    return standingOf(id, (one) => this.author(one));
   }
 
   private author(id: string): Promise<Author> {

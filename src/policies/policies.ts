@@ -174,9 +174,9 @@ export class Policies {
     events: readonly RecordedEvent[],
     to: RecordedEvent | undefined,
   ): Promise<void> {
-    const from = this.checkpoint;
-    if (!from || !to) return;
     this.checkpoint = await this.follower.step(async () => {
+      const from = this.checkpoint;
+      if (!from || !to) return from;
       const linked = linkedIn(events);
       const gone = linked.length > 0 ? await this.tables.goneAmong(client, linked) : [];
       const taken = takeIn(events, gone);
@@ -198,6 +198,7 @@ export class Policies {
       patience,
       effects,
       survivors: new Survivors(store, patience, effects),
+      logger: this.logger,
       takenIn: async (position) => {
         while ((this.checkpoint?.position ?? -1n) < position) {
           if (signal.aborted) throw new GivenUp();

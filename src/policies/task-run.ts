@@ -1,3 +1,4 @@
+import type { Logger } from '@nestjs/common';
 import { AUTHOR, type AuthorEvent, type BooksOfRemoved } from '../authors/author.events.js';
 import { joinSurvivor, leaveRemovedAuthor } from '../books/book-cascade.js';
 import { BOOK } from '../books/book.events.js';
@@ -34,6 +35,7 @@ export interface Tools {
   readonly patience: Patience;
   readonly effects: Effects;
   readonly survivors: Survivors;
+  readonly logger: Pick<Logger, 'error'>;
   /** Waits until policies themselves have taken in the log up to a position. */
   readonly takenIn: (position: Position) => Promise<void>;
 }
@@ -176,11 +178,13 @@ export class TaskRun {
   }
 
   private async record(part: number, cursor: Position | undefined, done = false): Promise<void> {
-    const { tables, patience } = this.tools;
+    const { tables, patience, logger } = this.tools;
     const findings: Findings = { parked: this.parked, left: this.left };
     [this.parked, this.left] = [[], []];
     const progress = { part, cursor, changed: this.changed };
     await patience.until(() => tables.record(this.task, progress, findings, done));
+    if (findings.parked.length > 0)
+      logger.error(`${findings.parked.length} authors and books parked: see \`colophon parked list\``);
     this.recordedAt = Date.now();
   }
 
