@@ -1,3 +1,4 @@
+import { DomainError } from '../domain-error.js';
 import { authorAsKnown, comesBack, revertAuthor, survivorToAsk } from '../authors/author-reversal.js';
 import { evolveAuthor, type Author, type AuthorStanding } from '../authors/author.js';
 import { authorStream, type AuthorEvent } from '../authors/author.events.js';
@@ -9,6 +10,20 @@ import type { Reversal, Undo } from './reversal.js';
 import { understoodAuthor, understoodBook } from './understood.js';
 
 type History = readonly RecordedEvent[];
+
+/** Undoing holds the states of a stream: 180 MB for so many events of a book with 1,000 authors. */
+const MAX_EVENTS = 20_000;
+
+/** A stream has more events than a revert can look at. */
+export class HistoryTooLong extends DomainError {
+  readonly kind = 'unprocessable';
+  readonly rule = 'history-too-long';
+  override message = `A revert can look at ${MAX_EVENTS} events of an author or a book at most.`;
+}
+
+function checkLength(history: History): void {
+  if (history.length > MAX_EVENTS) throw new HistoryTooLong();
+}
 
 /** Answers for one request to undo a change what that means for a stream. Remembers the authors who were asked about. */
 export class Undoing {
@@ -26,6 +41,7 @@ export class Undoing {
 
   /** @throws StreamNotUnderstood, a DomainError of the book, and the errors of `read`. */
   async inBook(history: History): Promise<Reversal<BookEvent>> {
+    checkLength(history);
     const { happened } = understoodBook(history);
     const standings = new Map(
       await Promise.all(
@@ -40,6 +56,7 @@ export class Undoing {
    * @throws StreamNotUnderstood, and the errors of `read`.
    */
   async inAuthor(history: History, books: number): Promise<Reversal<AuthorEvent>> {
+    checkLength(history);
     const { happened } = understoodAuthor(history);
     const survivor = survivorToAsk(happened, this.undo);
     const last = survivor === undefined ? undefined : await this.standingOf(survivor);

@@ -46,6 +46,9 @@ interface Decision {
   readonly left?: readonly LeftAlone[];
 }
 
+/** An event to which policies reacted. */
+type Reaction = Pick<RecordedEvent, 'id' | 'stream'>;
+
 type Decide = (history: readonly RecordedEvent[]) => Decision | Promise<Decision>;
 
 /** A part of a task: a search for streams, and a decision about each. */
@@ -59,6 +62,8 @@ interface Part {
   readonly begin: (streams: readonly string[]) => Promise<Decide | undefined>;
 }
 
+/** How long an author counts as removed or merged without being asked about. */
+const STANDS_MS = 100;
 /** The progress of long tasks is written this often, and after so many findings. */
 const RECORD_MS = 1_000;
 const MOST_FINDINGS = 10_000;
@@ -83,7 +88,7 @@ export class TaskRun {
   constructor(
     private readonly tools: Tools,
     private readonly task: OpenTask,
-    /** Whether the task may have been done before, by policies that were begun anew since. */
+    /** Whether the task may have been done before: its cause is older than this leader. */
     private readonly again: boolean,
   ) {
     const { store, patience } = tools;
@@ -94,24 +99,31 @@ export class TaskRun {
 
   /** @throws GivenUp, AnotherLog. Whatever else fails is parked with the stream that it concerns. */
   async run(): Promise<void> {
-    const { store, streams, patience, takenIn } = this.tools;
     const [cause] = await this.eventsAt([this.task.cause]);
     let end: Pick<Progress, 'part' | 'cursor'> = this.task;
     if (cause)
       try {
-        const head = (await patience.until(() => store.head())) ?? this.task.position;
-        await patience.come(
-          (patienceMs) => streams.reached(head, patienceMs),
-          'the tables of changes do not follow the log',
-        );
+        // Effects of an earlier try, too.
+        this.written = await this.findable();
         end = await this.carryOut(await this.partsOf(cause), cause);
       } catch (error) {
         if (isOutage(error)) throw error;
         this.park(cause.stream, error);
       }
     // Effects may be causes too. Whoever waits for the change waits for their tasks.
-    await takenIn(this.written);
+    await this.tools.takenIn(this.written);
     await this.record(end.part, end.cursor, true);
+  }
+
+  /** Waits until the streams of all events can be found. Returns the head of the log. */
+  private async findable(): Promise<Position> {
+    const { store, streams, patience } = this.tools;
+    const head = (await patience.until(() => store.head())) ?? this.task.position;
+    await patience.come(
+      (patienceMs) => streams.reached(head, patienceMs),
+      'the tables of changes do not follow the log',
+    );
+    return head;
   }
 
   private async carryOut(
@@ -213,16 +225,18 @@ export class TaskRun {
 
   /** The books of a removed author, as long as the author is removed by this very event. */
   private removal(cause: RecordedEvent, books: BooksOfRemoved): Part {
-    const { streams, survivors } = this.tools;
+    const { streams } = this.tools;
     const authorId = idOf(cause.stream);
     return {
       category: BOOK,
       search: (filter) => streams.ofAuthor(authorId, filter),
       begin: async () => {
-        const { by } = await survivors.author(authorId);
-        if (by?.id !== cause.id) return undefined;
+        const stands = this.standing(cause);
+        if (!(await stands())) return undefined;
         const removal = { authorId, at: cause.position, books };
-        return (history) => ({ events: leaveRemovedAuthor(understoodBook(history).happened, removal) });
+        return async (history) => ({
+          events: (await stands()) ? leaveRemovedAuthor(understoodBook(history).happened, removal) : [],
+        });
       },
     };
   }
@@ -235,12 +249,30 @@ export class TaskRun {
       category: BOOK,
       search: (filter) => streams.ofAuthor(authorId, filter),
       begin: async () => {
+        const stands = this.standing(cause);
+        if (!(await stands())) return undefined;
         const into = await survivors.of(authorId);
+        // A merge that closes a circle was taken back.
         const { state, by } = await survivors.author(authorId);
         if (by?.id !== cause.id || state.status === 'unknown' || into === authorId) return undefined;
         const merge = { authorId, name: state.name, into };
-        return (history) => ({ events: joinSurvivor(understoodBook(history).happened, merge) });
+        return async (history) => ({
+          events: (await stands()) ? joinSurvivor(understoodBook(history).happened, merge) : [],
+        });
       },
+    };
+  }
+
+  /** Tells whether the author of an event is still removed or merged by this very event. Asks anew after a moment. */
+  private standing(cause: RecordedEvent): () => Promise<boolean> {
+    let asked: Promise<boolean> | undefined;
+    let askedAt = 0;
+    return () => {
+      if (!asked || Date.now() - askedAt > STANDS_MS) {
+        askedAt = Date.now();
+        asked = this.tools.survivors.author(idOf(cause.stream)).then(({ by }) => by?.id === cause.id);
+      }
+      return asked;
     };
   }
 
@@ -252,7 +284,9 @@ export class TaskRun {
     const { streams } = this.tools;
     const before = cause.position;
     await this.untilSettled(change);
-    const search = (filter: StreamFilter) => streams.ofChange(change, { ...filter, before });
+    // What policies did because of the change may stand behind the revert.
+    await this.findable();
+    const search = (filter: StreamFilter) => streams.ofChange(change, filter);
     const reacted = await this.reactedTo(change, before);
     const undo: Undo = {
       change,
@@ -300,9 +334,9 @@ export class TaskRun {
   }
 
   /** The events of a change to which policies react. Without them, no author of the change comes back. */
-  private async reactedTo(change: string, before: Position): Promise<RecordedEvent[]> {
+  private async reactedTo(change: string, before: Position): Promise<Reaction[]> {
     const { streams, patience } = this.tools;
-    const found: RecordedEvent[] = [];
+    const found: Reaction[] = [];
     for (let after: Position | undefined, more = true; more;) {
       const filter = { after, before, types: TRIGGERS };
       const page = await patience.until(() => streams.ofChange(change, filter));
@@ -314,7 +348,7 @@ export class TaskRun {
             event.metadata.correlationId === change &&
             TRIGGERS.includes(event.type)
           )
-            found.push(event);
+            found.push({ id: event.id, stream });
       });
       after = page.next;
       more = after !== undefined;
