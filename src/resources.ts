@@ -222,8 +222,9 @@ export async function openResources(config: Config, signal?: AbortSignal): Promi
   const projector = projectorOf(projections.catalogue);
   const changesProjector = projectorOf(projections.changes);
   const projectors = [projector, changesProjector];
-  const streams = new FindStreams(pool, changesProjector);
-  const linkedBooks = new BooksInTables(pool, projector);
+  const lookups = createPool(databaseUrl, POOLS.policies);
+  const streams = new FindStreams(lookups, changesProjector);
+  const linkedBooks = new BooksInTables(lookups, projector);
   /** Whether the operator left the tables on this log, or rebuilt them from this log. */
   const isAccepted = async () => {
     const found = await readCheckpoint(pool, projector.schema, catalogue);
@@ -239,7 +240,7 @@ export async function openResources(config: Config, signal?: AbortSignal): Promi
   const lists = createPool(databaseUrl, { ...POOLS.lists, searchPath });
   const searches = createPool(databaseUrl, POOLS.searches);
   const keysPool = createPool(databaseUrl, POOLS.keys);
-  const endPools = () => Promise.all([reads, lists, searches, keysPool].map((one) => one.end()));
+  const endPools = () => Promise.all([reads, lists, searches, lookups, keysPool].map((one) => one.end()));
   const close = () =>
     closeAll([
       tables.close,

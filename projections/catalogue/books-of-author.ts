@@ -9,6 +9,16 @@ const PATIENCE_MS = 5_000;
 /** The sort order that a cursor names. */
 const SORT = 'id of book';
 
+/**
+ * The links of the authors `$1`, those included that a merge is about to give to them: they wait in the name of the merged
+ * author.
+ */
+export const linksOf = (schema: string): string => `(
+  select author_id, book_id from ${schema}.author_book where author_id = any($1::uuid[])
+  union select r.survivor_id, w.book_id
+  from ${schema}.author_redirects r join ${schema}.waiting_links w on w.author_id = r.author_id
+  where r.survivor_id = any($1::uuid[])) linked`;
+
 /** Finds the books that are linked to an author, in tables that reach the log's head as of the call. */
 export class BooksInTables {
   constructor(
@@ -22,8 +32,8 @@ export class BooksInTables {
     await this.caughtUp();
     const { rows } = await this.pool.query<{ count: number }>({
       name: 'count-books',
-      text: 'select count(*)::integer as count from author_book where author_id = $1',
-      values: [authorId],
+      text: `select count(*)::integer as count from ${linksOf(this.projector.schema)}`,
+      values: [[authorId]],
     });
     return rows[0]?.count ?? 0;
   }
@@ -39,11 +49,11 @@ export class BooksInTables {
   ): Promise<{ readonly ids: readonly string[]; readonly next: string | null }> {
     const cursor = after === undefined ? undefined : decodeCursor(SORT, after);
     await this.caughtUp();
-    const rest = cursor ? 'and book_id > $3' : '';
+    const rest = cursor ? 'where book_id > $3' : '';
     const { rows } = await this.pool.query<{ id: string }>(
       prepared(
-        `select book_id as id from author_book where author_id = $1 ${rest} order by book_id limit $2`,
-        cursor ? [authorId, limit + 1, cursor[1]] : [authorId, limit + 1],
+        `select book_id as id from ${linksOf(this.projector.schema)} ${rest} order by book_id limit $2`,
+        cursor ? [[authorId], limit + 1, cursor[1]] : [[authorId], limit + 1],
       ),
     );
     const { items, next } = toPage(

@@ -11,7 +11,7 @@ import { bulk } from './bulk.js';
 import type { PlacedLink } from './columns.js';
 import { explain } from './explain.js';
 import { CATALOGUE, foldAuthor, foldBook } from './fold.js';
-import { loadAuthors, loadBooks, loadWords } from './load.js';
+import { loadAuthors, loadBooks, loadNamed, type Named } from './load.js';
 import type { AuthorRow, BookRow, Removed, Standing } from './rows.js';
 import { storeRedirects } from './redirects.js';
 import { searchWords } from './search-text.js';
@@ -28,7 +28,7 @@ import {
   storeLinks,
   storeWaitingLinks,
 } from './store.js';
-import { storeAuthorsWithoutBooks } from './without-books.js';
+import { listWithoutBooks, unlist } from './without-books.js';
 import { zoneIndexes } from './zones.js';
 
 const sql = (file: string) => () => readFileSync(join(import.meta.dirname, file), 'utf8');
@@ -79,10 +79,8 @@ async function apply(client: ClientBase, events: readonly RecordedEvent[]): Prom
   ]);
   const authors = foldAll(authorsBefore, authorEvents, foldAuthor);
   const books = foldAll(booksBefore, bookEvents, foldBook);
-  const wordsOf = await authorWords(send, authors, books.rows);
+  const named = await authorsNamed(send, authors, books.rows);
   const { gone, placed } = linkChanges(booksBefore, books.rows);
-  const renamed = renamedOf(authorsBefore, authors.rows);
-  const linked = placed.map(({ authorId }) => authorId);
   const unlinked = [...gone, ...linksOf(booksBefore, books.removed)].map(({ authorId }) => authorId);
 
   const [, detached, , , , , attached, , othersWait] = await settled([
@@ -95,30 +93,33 @@ async function apply(client: ClientBase, events: readonly RecordedEvent[]): Prom
     attachLinks(send, authors.appeared),
     deleteLinks(send, gone),
     storeLinks(send, placed),
-    storeBookWords(send, books.rows, wordsOf),
+    storeBookWords(send, books.rows, named),
     storeRedirects(send, authors.removed, removedOf(authorsBefore)),
-    storeAuthorsWithoutBooks(send, {
-      gone: new Set([...linked, ...authors.removed.map(({ id }) => id)]),
-      perhaps: new Set([...authors.appeared, ...renamed, ...unlinked]),
-    }),
+    unlist(
+      send,
+      [...named].flatMap(([id, { withoutBooks }]) => (withoutBooks ? [id] : [])),
+    ),
+    listWithoutBooks(send, unlinked),
   ]);
   if (othersWait) await storeWaitingLinks(send, placed);
-  await refreshBookWords(send, renamed, [...detached, ...attached]);
+  await refreshBookWords(send, renamed(authorsBefore, authors.rows), [...detached, ...attached]);
 }
 
-/** The words of the authors that the books name, after the events. Nothing of an author without a row. */
-async function authorWords(
+/** The authors that the books name, after the events. Nothing of an author without a row. */
+async function authorsNamed(
   send: Send,
   { rows, removed }: Folded<AuthorRow>,
   books: readonly BookRow[],
-): Promise<ReadonlyMap<string, string>> {
+): Promise<ReadonlyMap<string, Named>> {
   const named = new Set(books.flatMap(({ links }) => links.map(({ authorId }) => authorId)));
   const changed = new Map(
-    rows.filter(({ id }) => named.has(id)).map(({ id, name }) => [id, searchWords(name)]),
+    rows
+      .filter(({ id }) => named.has(id))
+      .map(({ id, name }) => [id, { words: searchWords(name), withoutBooks: true }]),
   );
   const gone = new Set(removed.map(({ id }) => id));
   const others = [...named].filter((id) => !changed.has(id) && !gone.has(id));
-  return new Map([...(await loadWords(send, others)), ...changed]);
+  return new Map([...(await loadNamed(send, others)), ...changed]);
 }
 
 /** Streams with earlier events in the tables: all streams that don't begin in this batch. */
@@ -162,10 +163,7 @@ function foldAll<Row>(
   return folded;
 }
 
-const renamedOf = (
-  before: ReadonlyMap<string, Standing<AuthorRow>>,
-  authors: readonly AuthorRow[],
-): string[] =>
+const renamed = (before: ReadonlyMap<string, Standing<AuthorRow>>, authors: readonly AuthorRow[]): string[] =>
   authors.flatMap(({ id, name }) => {
     const standing = before.get(id);
     return standing && 'row' in standing && standing.row.name !== name ? [id] : [];
@@ -206,11 +204,10 @@ async function forget(client: ClientBase, stream: string): Promise<void> {
   if (category === AUTHOR) {
     await refreshBookWords(send, [], await removeAuthors(send, removed));
     await storeRedirects(send, [], [id]);
-    await storeAuthorsWithoutBooks(send, { gone: new Set([id]) });
   } else {
     const unlinked = linksOf(await loadBooks(send, [id]), removed).map(({ authorId }) => authorId);
     await removeBooks(send, removed);
-    await storeAuthorsWithoutBooks(send, { perhaps: new Set(unlinked) });
+    await listWithoutBooks(send, unlinked);
   }
   await forgetRemoved(send, category, [id]);
 }

@@ -17,7 +17,7 @@ import { CATALOGUE, foldAuthor, foldBook } from './fold.js';
 import { foldStream, type Fold } from './fold-stream.js';
 import { intoOf, survivorOf } from './redirects.js';
 import type { AuthorRow, BookRow, Standing } from './rows.js';
-import { searchWords } from './search-text.js';
+import { searchWords, sortKey } from './search-text.js';
 
 type Key = Readonly<Record<string, string>>;
 type Row = Readonly<Record<string, unknown>>;
@@ -57,6 +57,11 @@ const ROWS: Record<string, (standings: Standings, key: Key) => Row | null> = {
     if (!standing || !('removed' in standing)) return null;
     const { into: _, ...row } = standing.removed;
     return { kind, ...row };
+  },
+  // Which books link the author, no stream of an author says.
+  authors_without_books: ({ authors }, { author_id: authorId = '' }) => {
+    const row = rowOf(authors.get(authorId));
+    return row ? { authorId, nameSort: sortKey(row.name), createdAt: row.createdAt } : null;
   },
   author_redirects: ({ authors }, { author_id: authorId = '' }) => {
     const intoId = intoOf(authors.get(authorId));

@@ -22,6 +22,7 @@ create index author_book_by_role on author_book using gin (roles);
 create index author_book_by_book on author_book (book_id, position);
 create index waiting_links_by_book on waiting_links (book_id);
 create index author_redirects_by_into on author_redirects (into_id);
+create index author_redirects_by_survivor on author_redirects (survivor_id);
 
 create unique index author_book_pkey on author_book (author_id, book_id);
 create unique index books_pkey on books (id);

@@ -73,13 +73,22 @@ async function loadRemoved<Row>(
   return new Map(rows.map((row) => [row.id, { removed: { ...row, revision: BigInt(row.revision) } }]));
 }
 
-/** The words of these authors in the table, by id. Nothing of an author without a row. */
-export async function loadWords(send: Send, ids: readonly string[]): Promise<Map<string, string>> {
+/** What a book needs to know of an author. */
+export interface Named {
+  readonly words: string;
+  /** Whether the author had no books before. */
+  readonly withoutBooks: boolean;
+}
+
+/** These authors in the table, by id. Nothing of an author without a row. */
+export async function loadNamed(send: Send, ids: readonly string[]): Promise<Map<string, Named>> {
   if (ids.length === 0) return new Map();
-  const { rows } = await send<{ id: string; words: string }>({
-    name: 'words-of-authors',
-    text: 'select id, words from authors where id = any($1)',
+  const { rows } = await send<Named & { id: string }>({
+    name: 'named-authors',
+    text: `select id, words,
+             (select true from authors_without_books w where w.author_id = a.id limit 1) is not null as "withoutBooks"
+           from authors a where id = any($1)`,
     values: [ids],
   });
-  return new Map(rows.map(({ id, words }) => [id, words]));
+  return new Map(rows.map(({ id, ...named }) => [id, named]));
 }

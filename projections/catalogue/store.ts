@@ -13,11 +13,13 @@ import {
   type PlacedLink,
 } from './columns.js';
 import type { AuthorRow, BookRow, Removed } from './rows.js';
+import type { Named } from './load.js';
+import { listing, unlist } from './without-books.js';
 
 // Every function sends its statements before it waits for a result: see Send.
 
 export async function storeAuthors(send: Send, rows: readonly AuthorRow[]): Promise<void> {
-  if (rows.length > 0) await send(upsert('authors', AUTHOR_COLUMNS, ['id'], rows));
+  if (rows.length > 0) await send(listing(upsert('authors', AUTHOR_COLUMNS, ['id'], rows)));
 }
 
 export async function storeBooks(send: Send, rows: readonly BookRow[]): Promise<void> {
@@ -70,6 +72,10 @@ export async function removeAuthors(send: Send, removed: readonly Removed[]): Pr
     }),
     send({ text: 'delete from authors where id = any($1)', values }),
     remember(send, AUTHOR, removed),
+    unlist(
+      send,
+      removed.map(({ id }) => id),
+    ),
   ]);
   return moved.rows.map(({ bookId }) => bookId);
 }
@@ -105,7 +111,8 @@ export async function attachLinks(send: Send, authorIds: readonly string[]): Pro
   if (authorIds.length === 0) return [];
   const { rows } = await send<BookOfLink>({
     name: 'attach-links',
-    text: `with attached as (delete from waiting_links where author_id = any($1) returning *)
+    text: `with attached as (delete from waiting_links where author_id = any($1) returning *),
+             unlisted as (delete from authors_without_books where author_id in (select author_id from attached))
            insert into author_book (${LINKS}) select ${LINKS} from attached returning book_id as "bookId"`,
     values: [authorIds],
   });
@@ -114,16 +121,16 @@ export async function attachLinks(send: Send, authorIds: readonly string[]): Pro
 
 /**
  * Stores the words of books. Words that are the same are not written.
- * @param wordsOf the words of the authors that have a row.
+ * @param named the authors of the books that have a row.
  */
 export async function storeBookWords(
   send: Send,
   books: readonly BookRow[],
-  wordsOf: ReadonlyMap<string, string>,
+  named: ReadonlyMap<string, Named>,
 ): Promise<void> {
   if (books.length === 0) return;
   const rows = books.map((book) => {
-    const words = book.links.map(({ authorId }) => wordsOf.get(authorId) ?? '');
+    const words = book.links.map(({ authorId }) => named.get(authorId)?.words ?? '');
     return { ...book, words: bookWords(ownWords(book), words) };
   });
   const changed =

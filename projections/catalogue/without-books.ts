@@ -1,6 +1,35 @@
-import { settled, type Send } from '../send.js';
+import type { QueryConfig } from 'pg';
+import type { Send } from '../send.js';
 
-// `authors_without_books` has a row for each author whom no link of a live book names.
+// `authors_without_books` has a row for each author whom no link of a live book names. An import adds authors first, and
+// links them later, which writes this table twice for each author. A statement more for each batch cost as much again: so
+// authors are listed by the statement that stores them, and are looked for when their words are loaded.
+
+/** Lists the authors `a` who have no books. */
+const list = (authors: string, which = 'true'): string =>
+  // Not a join: without statistics, the planner would read all links.
+  `insert into authors_without_books as old (author_id, name_sort, created_at)
+   select a.id, a.name_sort, a.created_at from ${authors}
+   where ${which} and (select true from author_book l where l.author_id = a.id limit 1) is null
+   on conflict (author_id) do update set name_sort = excluded.name_sort where old.name_sort <> excluded.name_sort`;
+
+/** A statement that stores authors, and lists those who have no books. */
+export const listing = (stored: QueryConfig): QueryConfig => ({
+  ...stored,
+  text: `with a as (${stored.text} returning id, name_sort, created_at) ${list('a')}`,
+});
+
+/** Deletes authors that have books now, or are gone. */
+export async function unlist(send: Send, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  const text = 'delete from authors_without_books where author_id = any($1)';
+  await send({ name: 'unlist-authors', text, values: [ids] });
+}
+
+/** Lists those of these authors who have no books, after links were stored. */
+export async function listWithoutBooks(send: Send, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await send({ text: list('authors a', 'a.id = any($1)'), values: [ids] });
+}
 
 /** Fills the empty table. */
 export async function fillAuthorsWithoutBooks(send: Send): Promise<void> {
@@ -8,35 +37,4 @@ export async function fillAuthorsWithoutBooks(send: Send): Promise<void> {
     select a.id, a.name_sort, a.created_at from authors a
     where not exists (select from author_book l where l.author_id = a.id)`;
   await send({ text });
-}
-
-interface Changed {
-  /** Authors that have books now, or are not there any more. */
-  readonly gone?: ReadonlySet<string>;
-  /** Authors that may have no books now. Those in `gone` are left out. */
-  readonly perhaps?: ReadonlySet<string>;
-}
-
-/** Stores which authors have no books, after authors and links were sent. */
-export async function storeAuthorsWithoutBooks(
-  send: Send,
-  { gone = new Set(), perhaps = new Set() }: Changed,
-): Promise<void> {
-  // The second one has no join: without statistics, the planner would read all links.
-  const statements = [
-    {
-      name: 'authors-with-books',
-      text: 'delete from authors_without_books where author_id = any($1)',
-      values: [[...gone]],
-    },
-    {
-      name: 'authors-without-books',
-      text: `insert into authors_without_books as old (author_id, name_sort, created_at)
-             select a.id, a.name_sort, a.created_at from authors a
-             where a.id = any($1) and (select true from author_book l where l.author_id = a.id limit 1) is null
-             on conflict (author_id) do update set name_sort = excluded.name_sort where old.name_sort <> excluded.name_sort`,
-      values: [[...perhaps].filter((id) => !gone.has(id))],
-    },
-  ];
-  await settled(statements.filter(({ values: [ids] }) => ids && ids.length > 0).map(send));
 }

@@ -93,7 +93,7 @@ export class RevertPreviews {
           : await undoing.inAuthor(history, await this.keepers(idOf(stream), undoing, caller));
       return events.length + left.length > 0 ? [{ stream, events, left }] : [];
     } catch (error) {
-      if (!(error instanceof DomainError)) throw error;
+      if (!isParked(error)) throw error;
       return [{ stream, events: [], left: [], error: error.message }];
     }
   }
@@ -111,12 +111,22 @@ export class RevertPreviews {
   }
 
   private async keeps(bookId: string, authorId: string, undoing: Undoing): Promise<boolean> {
-    const history = await this.store.readStream(bookStream(bookId)).catch(noneIfDeleted);
-    const { events } = await undoing.inBook(history);
-    const book = [...understoodBook(history).happened, ...events].reduce(evolveBook, unknownBook);
-    return book.status === 'live' && book.links.some((link) => link.authorId === authorId);
+    try {
+      const history = await this.store.readStream(bookStream(bookId));
+      const { events } = await undoing.inBook(history);
+      const book = [...understoodBook(history).happened, ...events].reduce(evolveBook, unknownBook);
+      return book.status === 'live' && book.links.some((link) => link.authorId === authorId);
+    } catch (error) {
+      if (!isParked(error)) throw error;
+      // The book stays as it is, and the tables have its link.
+      return true;
+    }
   }
 }
+
+/** Whether policies park a stream with this error. */
+const isParked = (error: unknown): error is DomainError | StreamDeleted =>
+  error instanceof DomainError || error instanceof StreamDeleted;
 
 function noneIfDeleted(error: unknown): never[] {
   if (error instanceof StreamDeleted) return [];

@@ -27,11 +27,11 @@ export function partOf({ change, before, causes }: Undo): (event: Happened<unkno
     (position < before || (metadata.causationId !== undefined && causes?.has(metadata.causationId) === true));
 }
 
-/** Which events the undoing wrote. */
+/** Which events the undoing wrote. An earlier undoing of the change may have had the same id. */
 export const writtenBy =
-  ({ change, by }: Undo) =>
-  ({ metadata }: Happened<unknown>): boolean =>
-    metadata.correlationId === by && metadata.reverts === change;
+  ({ change, before, by }: Undo) =>
+  ({ position, metadata }: Happened<unknown>): boolean =>
+    position >= before && metadata.correlationId === by && metadata.reverts === change;
 
 /** Whether the undoing has written its events of a stream. It writes them in one append. */
 export const isDone = (history: readonly Happened<unknown>[], undo: Undo): boolean =>

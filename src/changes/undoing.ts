@@ -1,13 +1,29 @@
+import { DomainError } from '../domain-error.js';
 import { authorAsKnown, comesBack, revertAuthor, survivorToAsk } from '../authors/author-reversal.js';
-import { evolveAuthor, type Author } from '../authors/author.js';
+import { evolveAuthor, type Author, type AuthorStanding } from '../authors/author.js';
 import { authorStream, type AuthorEvent } from '../authors/author.events.js';
-import { authorsToAsk, holdsAuthor, revertBook, type StandingOf } from '../books/book-reversal.js';
+import { standingOf } from '../authors/authors.js';
+import { authorsToAsk, holdsAuthor, revertBook } from '../books/book-reversal.js';
 import type { BookEvent } from '../books/book.events.js';
 import type { RecordedEvent } from '../event-store/event-store.js';
 import type { Reversal, Undo } from './reversal.js';
 import { understoodAuthor, understoodBook } from './understood.js';
 
 type History = readonly RecordedEvent[];
+
+/** Undoing holds the states of a stream: 180 MB for so many events of a book with 1,000 authors. */
+const MAX_EVENTS = 20_000;
+
+/** A stream has more events than a revert can look at. */
+export class HistoryTooLong extends DomainError {
+  readonly kind = 'unprocessable';
+  readonly rule = 'history-too-long';
+  override message = `A revert can look at ${MAX_EVENTS} events of an author or a book at most.`;
+}
+
+function checkLength(history: History): void {
+  if (history.length > MAX_EVENTS) throw new HistoryTooLong();
+}
 
 /** Answers for one request to undo a change what that means for a stream. Remembers the authors who were asked about. */
 export class Undoing {
@@ -25,6 +41,7 @@ export class Undoing {
 
   /** @throws StreamNotUnderstood, a DomainError of the book, and the errors of `read`. */
   async inBook(history: History): Promise<Reversal<BookEvent>> {
+    checkLength(history);
     const { happened } = understoodBook(history);
     const standings = new Map(
       await Promise.all(
@@ -39,6 +56,7 @@ export class Undoing {
    * @throws StreamNotUnderstood, and the errors of `read`.
    */
   async inAuthor(history: History, books: number): Promise<Reversal<AuthorEvent>> {
+    checkLength(history);
     const { happened } = understoodAuthor(history);
     const survivor = survivorToAsk(happened, this.undo);
     const last = survivor === undefined ? undefined : await this.standingOf(survivor);
@@ -57,19 +75,8 @@ export class Undoing {
     return holdsAuthor(understoodBook(history).happened, this.undo, authorId);
   }
 
-  /** How an author stands, or the last survivor in the author's place. Authors who were merged in a circle are nowhere. */
-  private async standingOf(id: string): Promise<ReturnType<StandingOf>> {
-    const first = await this.author(id);
-    const name = first.status === 'unknown' ? {} : { name: first.name };
-    const seen = new Set<string>();
-    for (let last = id; ;) {
-      const author = await this.author(last);
-      if (author.status === 'unknown' || author.mergedInto === undefined)
-        return { id: last, status: author.status, ...name };
-      if (seen.has(last)) return { id: last, status: 'removed', ...name };
-      seen.add(last);
-      last = author.mergedInto;
-    }
+  private standingOf(id: string): Promise<AuthorStanding> {
+    return standingOf(id, (one) => this.author(one));
   }
 
   private author(id: string): Promise<Author> {

@@ -10,10 +10,9 @@ import { RevertChange } from '../changes/revert-change.js';
 import { OperatorError } from '../errors.js';
 import type { Position, RecordedEvent } from '../event-store/event-store.js';
 import { Problem } from '../http/problem.js';
-import { newId } from '../ids.js';
 import { whenAborted } from '../program.js';
 import type { Resources } from '../resources.js';
-import { actingAs, type ActorOptions } from './actor.js';
+import { actingAs, contextOf, type ActorOptions } from './actor.js';
 import { withResources } from './running.js';
 
 export interface RevertOptions extends ActorOptions {
@@ -34,8 +33,8 @@ export async function revert(change: string, { dryRun, ...options }: RevertOptio
   const acting = actingAs(options);
   await withResources(async (resources, signal) => {
     const app = await NestFactory.createApplicationContext(AppModule.of(resources), { logger: false });
-    const id = newId();
-    const context = { ...acting, commandId: id, correlationId: id };
+    const context = contextOf(acting);
+    const { correlationId: id } = context;
     try {
       if (dryRun) {
         revertChange(change, await app.get(Changes).find(change), context);

@@ -48,6 +48,8 @@ const LINE_PATIENCE_MS = 60_000;
 const CROWDED_MS = 100;
 /** Authors whose standing is remembered within one import, if they are linkable. */
 const MAX_REMEMBERED = 200_000;
+/** Others remove and merge authors during an import. A standing is asked for again after one to two times as long. */
+const REMEMBERED_MS = 60_000;
 
 /**
  * Brings the catalogue to the state that the lines want. Each line is a separate command, on an id derived from the
@@ -143,7 +145,10 @@ const settlesFirst = (one: Promise<unknown>, other: Promise<unknown>): Promise<b
 /** One import. Runs lines of the same key in order, and remembers the standing of authors. */
 class ImportRun {
   private readonly queue = new KeyedQueue();
-  private readonly known = new Map<string, Promise<AuthorStanding>>();
+  private known = new Map<string, Promise<AuthorStanding>>();
+  /** What was remembered before {@link turnedAt}. */
+  private older: ReadonlyMap<string, Promise<AuthorStanding>> = new Map();
+  private turnedAt = Date.now();
   private readonly authorIds = new Map<string, string>();
   /** The error outside the lines that ends the import. Lines that still wait are not begun. */
   private fault: Error | undefined;
@@ -240,7 +245,12 @@ class ImportRun {
   }
 
   private standingOf(id: string): Promise<AuthorStanding> {
-    return this.known.get(id) ?? this.remember(id, this.target.standingOf(id));
+    if (Date.now() - this.turnedAt > REMEMBERED_MS) {
+      this.older = this.known;
+      this.known = new Map();
+      this.turnedAt = Date.now();
+    }
+    return this.known.get(id) ?? this.older.get(id) ?? this.remember(id, this.target.standingOf(id));
   }
 
   private remember(id: string, asked: Promise<AuthorStanding>): Promise<AuthorStanding> {

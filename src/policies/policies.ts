@@ -50,6 +50,8 @@ export class Policies {
   private readonly logger: Logger;
   private readonly follower: Follower;
   private log = '';
+  /** Whether the log that was there before policies is being looked through. */
+  private begins = false;
   private checkpoint: Checkpoint | undefined;
   private patience: Patience | undefined;
   private wake: () => void = () => undefined;
@@ -151,14 +153,18 @@ export class Policies {
 
   private async follow(client: Client, signal: AbortSignal): Promise<void> {
     const { store } = this.surroundings;
-    const { position: begun = 0n, linksFrom = 0n } = this.checkpoint ?? {};
-    // Of the log that was there before policies, only few events matter: the tasks look for links themselves.
-    if (begun < linksFrom) {
-      for await (const events of store.readAll({ from: begun, to: linksFrom, types: TRIGGERS })) {
-        if (signal.aborted) return;
-        await this.take(client, events, events.at(-1));
+    const { position: from, linksFrom: to = 0n } = this.checkpoint ?? {};
+    // Of the log that was there before policies, only few events matter: the tasks look for links themselves. A store may
+    // read all of it before the first one is found, so it must be able to stop.
+    if ((from ?? 0n) < to) {
+      this.begins = true;
+      try {
+        for await (const events of store.readAll({ from, to, types: TRIGGERS, caller: signal }))
+          await this.take(client, events, events.at(-1));
+        for await (const [last] of store.readAt([to])) await this.take(client, [], last);
+      } finally {
+        this.begins = false;
       }
-      for await (const [last] of store.readAt([linksFrom])) await this.take(client, [], last);
     }
     const { position, eventId } = this.checkpoint ?? {};
     for await (const { events, caughtUp } of store.subscribe(position, signal, eventId)) {
@@ -174,9 +180,9 @@ export class Policies {
     events: readonly RecordedEvent[],
     to: RecordedEvent | undefined,
   ): Promise<void> {
-    const from = this.checkpoint;
-    if (!from || !to) return;
     this.checkpoint = await this.follower.step(async () => {
+      const from = this.checkpoint;
+      if (!from || !to) return from;
       const linked = linkedIn(events);
       const gone = linked.length > 0 ? await this.tables.goneAmong(client, linked) : [];
       const taken = takeIn(events, gone);
@@ -198,6 +204,7 @@ export class Policies {
       patience,
       effects,
       survivors: new Survivors(store, patience, effects),
+      logger: this.logger,
       takenIn: async (position) => {
         while ((this.checkpoint?.position ?? -1n) < position) {
           if (signal.aborted) throw new GivenUp();
@@ -205,7 +212,8 @@ export class Policies {
         }
       },
     };
-    const { linksFrom = 0n } = this.checkpoint ?? {};
+    // Whoever led before may have carried out a task whose end is not known here.
+    const head = (await patience.until(() => store.head())) ?? 0n;
     const running = new Map<string, Promise<void>>();
     let failure: { readonly error: unknown } | undefined;
     signal.addEventListener('abort', () => this.wake(), { once: true });
@@ -217,7 +225,7 @@ export class Policies {
           const key = keyOf(task);
           if (running.size >= MOST_TASKS || running.has(key)) continue;
           const run = async () => {
-            await new TaskRun(tools, task, task.cause <= linksFrom)
+            await new TaskRun(tools, task, task.cause <= head)
               .run()
               .catch((error: unknown) => (failure ??= { error }));
             running.delete(key);
@@ -240,7 +248,8 @@ export class Policies {
     for (; !signal.aborted; await pause(STILL_LOOK_MS, signal)) {
       const head = await this.surroundings.store.head().catch(() => undefined);
       const position = this.checkpoint?.position;
-      const behind = head !== undefined && (position ?? -1n) < head && !this.follower.busy;
+      const waits = !this.begins && !this.follower.busy;
+      const behind = head !== undefined && (position ?? -1n) < head && waits;
       if (!behind || position !== seen) [seen, since] = [position, Date.now()];
       if (Date.now() - since > STILL_MS)
         throw new Error(`no event after position ${position ?? 'none'} reaches the policies`);

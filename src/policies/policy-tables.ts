@@ -309,7 +309,7 @@ export class PolicyTables {
         )
         update ${schema}.tasks
         set part = $12, cursor = $13, changed = $14, done_at = case when $15::boolean then now() end
-        where cause = $1::bigint and position = $2 and stream = $3`,
+        where cause = $1::bigint and position = $2 and stream = $3 and done_at is null`,
       values: [
         cause.toString(),
         position.toString(),

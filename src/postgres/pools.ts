@@ -45,6 +45,11 @@ export const POOLS = {
   lists: { max: 3, waiting: 500, statement_timeout: 5_000, settings: BY_INDEX },
   /** What a filtered feed asks the tables of changes. A stream of lines asks again and again, as in a feed. */
   searches: { max: 2, waiting: 256, statement_timeout: 5_000, rest: 20, settings: BY_INDEX },
+  /**
+   * Where policies look for the streams of a change. A page of a large change is read in the order of the index. Otherwise the
+   * planner sorts the whole change for each page.
+   */
+  policies: { max: 2, statement_timeout: 9_000, settings: { ...BY_INDEX, enable_bitmapscan: 'off' } },
   /** The state of the tables, and operators' work on them. */
   operations: { max: 3 },
 } satisfies Record<string, PoolLimits>;

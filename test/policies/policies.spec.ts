@@ -16,6 +16,7 @@ import {
 } from '../../src/event-store/event-store.js';
 import { PostgresEventStore } from '../../src/event-store/postgres/postgres-event-store.js';
 import { LeadLost } from '../../src/followers/follower.js';
+import { effectIdOf } from '../../src/ids.js';
 import { Policies } from '../../src/policies/policies.js';
 import { PolicyProgress } from '../../src/policies/policy-progress.js';
 import { PolicyTables } from '../../src/policies/policy-tables.js';
@@ -153,13 +154,12 @@ test.each<[BooksOfRemoved, string, string]>([
     expect([(await lastOf(bookStream(both))).type, (await lastOf(bookStream(sole))).type]).toEqual(types);
     expect(await linksOf(former)).toEqual([other]);
     const { correlationId } = removal.metadata;
-    for (const { metadata } of await effectsOf(removal))
-      expect(metadata).toMatchObject({
-        actor: 'zoe',
-        reason: 'twice',
-        correlationId,
-        causationId: removal.id,
-      });
+    for (const { id, stream, revision, metadata } of await effectsOf(removal)) {
+      const by = { actor: 'zoe', reason: 'twice', correlationId, causationId: removal.id };
+      expect(metadata).toMatchObject(by);
+      // A second try at the same revision is the same event.
+      expect(id).toBe(effectIdOf(removal.id, stream, revision - 1n, 1));
+    }
   },
 );
 
@@ -396,6 +396,18 @@ test('two leaders who do not know of each other write everything once', async ()
   expect(await effectsOf(merging)).toHaveLength(2);
   for (const one of books) expect(await linksOf(one)).toEqual([into]);
   await other.close();
+});
+
+test('one leads; another stands by, and takes over', async () => {
+  const standby = await start(store);
+  expect([(await running.status()).active, (await standby.status()).active]).toEqual([true, false]);
+  await running.close();
+  running = standby;
+  await until(async () => (await running.status()).active);
+  const gone = await author('Gone');
+  const its = await book([gone]);
+  await ended(await remove(gone, 'unlink'));
+  expect(await linksOf(its)).toEqual([]);
 });
 
 test('a leader whose checkpoint was moved by another takes nothing in', async () => {
