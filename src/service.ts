@@ -8,6 +8,7 @@ import { AppModule } from './app.module.js';
 import type { Config } from './config.js';
 import { OperatorError } from './errors.js';
 import { clockWarning } from './event-store/clock.js';
+import { controlAccess } from './http/access.js';
 import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
 import { createLogger } from './logger.js';
@@ -35,6 +36,7 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
   const resources = await openResources(config, signal);
   try {
     const adapter = createAdapter(config);
+    controlAccess(adapter.getInstance<FastifyInstance>(), undefined);
     const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(resources), adapter, {
       bodyParser: false,
       abortOnError: false,
