@@ -45,6 +45,8 @@ export const POOLS = {
   lists: { max: 3, waiting: 500, statement_timeout: 5_000, settings: BY_INDEX },
   /** What a filtered feed asks the tables of changes. A stream of lines asks again and again, as in a feed. */
   searches: { max: 2, waiting: 256, statement_timeout: 5_000, rest: 20, settings: BY_INDEX },
+  /** Key and revocations of tokens, with access control. */
+  access: { max: 1, statement_timeout: 5_000 },
   /** The state of the tables, and operators' work on them. */
   operations: { max: 3 },
 } satisfies Record<string, PoolLimits>;
