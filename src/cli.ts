@@ -8,6 +8,7 @@ import type { ImportOptions } from './cli/import.js';
 import type { RebuildCommandOptions } from './cli/rebuild.js';
 import type { ReplayOptions } from './cli/replay.js';
 import type { RevertOptions } from './cli/revert.js';
+import type { TokenOptions } from './cli/token.js';
 import type { TransferOptions } from './cli/transfer.js';
 import type { VerifyCommandOptions } from './cli/verify.js';
 import { stop } from './cli/stop.js';
@@ -149,6 +150,28 @@ program
   .option('--actor <name>', 'who transfers, for the log of the copy', userInfo().username)
   .option('--reason <text>', 'why')
   .action(async (options: TransferOptions) => (await import('./cli/transfer.js')).transferLog(options));
+
+const token = program
+  .command('token')
+  .description('tokens that Colophon signs itself, for callers without an identity provider');
+token
+  .command('create', { isDefault: true })
+  .description('print a new token, which nobody can print again')
+  .requiredOption('--subject <name>', 'who will act: the actor of all that the token is used for')
+  .requiredOption('--scopes <names>', 'of read, write, audit and operate, separated by commas', (names) =>
+    names.split(','),
+  )
+  .option('--days <number>', 'how long the token is valid', Number, 30)
+  .action(async (options: TokenOptions) => (await import('./cli/token.js')).createToken(options));
+token
+  .command('list')
+  .description('print the tokens that have not expired, one a line')
+  .action(async () => (await import('./cli/token.js')).listTokens());
+token
+  .command('revoke')
+  .argument('<id>', 'id of the token')
+  .description('let a token be valid no longer; every instance knows within seconds')
+  .action(async (id: string) => (await import('./cli/token.js')).revokeToken(id));
 
 program
   .command('status')

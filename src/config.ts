@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { OperatorError } from './errors.js';
+import { isLoopback, isSafeUrl } from './loopback.js';
 import { MAX_TEXT_LENGTH } from './text.js';
 
 const integer = (fallback: number, min: number, max: number) =>
@@ -46,6 +47,12 @@ const environment = z.object({
   PORT: integer(3000, 0, 65_535),
   ALLOWED_HOSTS: list(hostName),
   ALLOWED_ORIGINS: list(origin),
+  AUTH: z.enum(['none', 'tokens']).optional(),
+  AUTH_ISSUER: z
+    .string()
+    .refine(isSafeUrl, 'must be an https URL; http only on the loopback interface')
+    .optional(),
+  AUTH_AUDIENCE: z.string().min(1).optional(),
   DATABASE_URL: postgresUrl.optional(),
   DATABASE_PASSWORD_FILE: z.string().min(1).optional(),
   EVENTSTOREDB_URL: z
@@ -69,6 +76,13 @@ const environment = z.object({
   SHUTDOWN_GRACE_MS: integer(10_000, 0, 600_000),
 });
 
+type Environment = z.output<typeof environment>;
+
+/** How callers prove who they are: by tokens of `colophon token`, and by those of the identity provider, if there is one. */
+export interface AccessConfig {
+  readonly provider?: { readonly issuer: string; readonly audience: string };
+}
+
 /** The environment, parsed. A table in the documentation describes each variable. */
 export interface Config {
   readonly host: string;
@@ -77,6 +91,10 @@ export interface Config {
   readonly allowedHosts: readonly string[];
   /** Further origins whose pages may send commands. */
   readonly allowedOrigins: readonly string[];
+  /** What `AUTH` says. */
+  readonly auth: Environment['AUTH'];
+  /** Undefined: every caller may do everything. */
+  readonly access: AccessConfig | undefined;
   /** Undefined: the embedded server. */
   readonly databaseUrl: string | undefined;
   /** Undefined: the log is in PostgreSQL. */
@@ -112,6 +130,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     port: data.PORT,
     allowedHosts: data.ALLOWED_HOSTS,
     allowedOrigins: data.ALLOWED_ORIGINS,
+    auth: data.AUTH,
+    access: accessOf(data),
     databaseUrl: withPassword(data.DATABASE_URL, data.DATABASE_PASSWORD_FILE),
     eventStoreDbUrl: data.EVENTSTOREDB_URL,
     eventStoreDbPrefix: data.EVENTSTOREDB_PREFIX,
@@ -124,6 +144,29 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     minPositionWaitMs: data.MIN_POSITION_WAIT_MS,
     shutdownGraceMs: data.SHUTDOWN_GRACE_MS,
   };
+}
+
+function accessOf({
+  AUTH,
+  AUTH_ISSUER: issuer,
+  AUTH_AUDIENCE: audience,
+}: Environment): AccessConfig | undefined {
+  if ((issuer === undefined) !== (audience === undefined))
+    throw new OperatorError('AUTH_ISSUER and AUTH_AUDIENCE: must be set together');
+  if (issuer === undefined || audience === undefined) return AUTH === 'tokens' ? {} : undefined;
+  if (AUTH === 'none') throw new OperatorError('AUTH: must not be none if AUTH_ISSUER is set');
+  return { provider: { issuer, audience } };
+}
+
+/**
+ * Refuses to serve other machines without access control, unless `AUTH=none` says so.
+ * @throws OperatorError
+ */
+export function requireAccessControl({ host, access, auth }: Config): void {
+  if (access || auth === 'none' || isLoopback(host)) return;
+  throw new OperatorError(
+    `HOST: other machines can reach ${host}, so set AUTH=tokens or AUTH_ISSUER, or AUTH=none to let everybody in`,
+  );
 }
 
 /** Adds the password in a file to the URL, so that a container's secret need not be in the environment. */

@@ -26,7 +26,8 @@ try {
   print(
     `Colophon serves at ${service.url}\n` +
       `  API docs     ${service.url}/docs\n` +
-      `  SQL clients  ${service.readerUrl} (schema ${config.catalogueSchema})\n`,
+      `  SQL clients  ${service.readerUrl} (schema ${config.catalogueSchema})\n` +
+      (service.firstToken === undefined ? '' : `  First token  ${service.firstToken} (shown only now)\n`),
   );
   await whenAborted(stop.signal);
   await service.stop();

@@ -5,9 +5,11 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance } from 'fastify';
 import { AppModule } from './app.module.js';
-import type { Config } from './config.js';
+import { AccessControl, type OpenAccess } from './access/access-control.js';
+import { requireAccessControl, type Config } from './config.js';
 import { OperatorError } from './errors.js';
 import { clockWarning } from './event-store/clock.js';
+import { controlAccess } from './http/access.js';
 import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
 import { createLogger } from './logger.js';
@@ -21,6 +23,8 @@ export interface Service {
   readonly url: string;
   /** For SQL clients. A password that was configured isn't shown; a password of the embedded server is our own. */
   readonly readerUrl: string;
+  /** Made by this start, if the service takes tokens of its own and nobody has made one. To be shown once. */
+  readonly firstToken: string | undefined;
   /** Lets requests in flight finish, for `shutdownGraceMs` at most, then closes everything that was opened. */
   readonly stop: () => Promise<void>;
 }
@@ -31,10 +35,16 @@ export interface Service {
  * @throws OperatorError for errors that the operator can fix, such as a busy port or an unreachable database.
  */
 export async function startService(config: Config, signal?: AbortSignal): Promise<Service> {
+  requireAccessControl(config);
   const logger = createLogger(config);
   const resources = await openResources(config, signal);
+  let access: OpenAccess | undefined;
+  const close = () => (access?.control.close() ?? Promise.resolve()).finally(() => resources.close());
   try {
+    if (config.access)
+      access = await AccessControl.open(resources.databaseUrl, config.access.provider, signal);
     const adapter = createAdapter(config);
+    controlAccess(adapter.getInstance<FastifyInstance>(), access?.control.authenticate);
     const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(resources), adapter, {
       bodyParser: false,
       abortOnError: false,
@@ -66,11 +76,16 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
       await app.close();
       clearInterval(sweep);
       clearTimeout(grace);
-      await resources.close();
+      await close();
     };
-    return { url: `http://${host}:${port}`, readerUrl: resources.readerUrl, stop };
+    return {
+      url: `http://${host}:${port}`,
+      readerUrl: resources.readerUrl,
+      firstToken: access?.firstToken,
+      stop,
+    };
   } catch (error) {
-    await resources.close();
+    await close();
     throw error;
   }
 }

@@ -13,7 +13,7 @@ export interface ActorOptions {
 /** @throws OperatorError if no request could say the same. */
 export function actingAs({ actor, reason }: ActorOptions): ActorOptions {
   return {
-    actor: plain('--actor', actor, MAX_ACTOR_LENGTH),
+    actor: plain('--actor', actor),
     ...(reason !== undefined && { reason: plain('--reason', reason, MAX_REASON_LENGTH) }),
   };
 }
@@ -24,7 +24,8 @@ export function contextOf(acting: ActorOptions): CommandContext {
   return { ...acting, commandId: id, correlationId: id };
 }
 
-function plain(option: string, value: string, limit: number): string {
+/** @throws OperatorError if an event can't hold the text. */
+export function plain(option: string, value: string, limit = MAX_ACTOR_LENGTH): string {
   const result = normaliseText(value, limit);
   if ('problem' in result) throw new OperatorError(`${option} ${result.problem.detail}`);
   return result.text;

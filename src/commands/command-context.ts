@@ -9,6 +9,8 @@ export interface CommandContext {
   /** Of the command's meaning, if the command is repeatable. The handler then looks for an earlier try. */
   readonly digest?: string;
   readonly actor: string;
+  /** The person for whom the actor, such as another service, acts. */
+  readonly onBehalfOf?: string;
   readonly reason?: string;
   /** The change that the command is part of: the command's own id, unless the caller names another change. */
   readonly correlationId: string;
@@ -43,11 +45,12 @@ export interface CommandResult {
 }
 
 export function metadataOf(context: CommandContext): EventMetadata {
-  const { commandId, digest, actor, reason, correlationId, causationId, traceParent } = context;
+  const { commandId, digest, actor, onBehalfOf, reason, correlationId, causationId, traceParent } = context;
   return {
     commandId,
     ...(digest && { digest }),
     actor,
+    ...(onBehalfOf && { onBehalfOf }),
     ...(reason && { reason }),
     correlationId,
     causationId: causationId ?? commandId,

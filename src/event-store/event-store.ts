@@ -17,6 +17,8 @@ export interface EventMetadata {
   /** Digest of the request with this command id. Distinguishes a retry from another request with the same id. */
   readonly digest?: string;
   readonly actor: string;
+  /** The person for whom the actor, such as another service, acted. */
+  readonly onBehalfOf?: string;
   readonly reason?: string;
   readonly correlationId: string;
   readonly causationId: string;

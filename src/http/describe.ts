@@ -1,6 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
 import { z } from 'zod';
+import { Access, type Scope } from './access.js';
 import { commandAnswer } from './command-answer.js';
 import { JSON_TYPE, NDJSON } from './media-types.js';
 import { Offers } from './offer.guard.js';
@@ -49,11 +50,13 @@ const OF_REQUESTS: Problems = {
 /** What any request can meet that may change something. */
 export const OF_COMMANDS: Problems = {
   400: ['malformed-json'],
-  403: ['foreign-origin'],
+  403: ['foreign-origin', 'foreign-actor'],
   408: ['request-timeout'],
   413: ['too-large'],
   415: ['unsupported-media-type'],
 };
+/** What any request can meet on a route that needs a scope. */
+export const OF_SCOPES: Problems = { 401: ['unauthorized'], 403: ['insufficient-scope'] };
 
 const ADDRESS = { description: 'the address of the resource', schema: { type: 'string' as const } };
 
@@ -82,9 +85,19 @@ const parameters = (names: readonly string[] = [], format?: 'uuid'): MethodDecor
 
 const REVISION = { description: 'the revision', schema: { type: 'string' as const } };
 
+/** The scope that the routes of a tag need. */
+const SCOPE_OF = {
+  commands: 'write',
+  queries: 'read',
+  audit: 'audit',
+  operation: 'operate',
+} satisfies Record<string, Scope>;
+
 interface Description {
   readonly summary: string;
-  readonly tag: 'commands' | 'queries' | 'audit' | 'operation';
+  readonly tag: keyof typeof SCOPE_OF;
+  /** Who may use the route, if not callers with the scope of the tag. */
+  readonly access?: Access;
   /** Parts of the path: UUIDs, and other texts. */
   readonly ids?: readonly string[];
   readonly names?: readonly string[];
@@ -94,13 +107,20 @@ interface Description {
 /** The headers that say who acts, and why. */
 export const DescribeActor = (): MethodDecorator =>
   applyDecorators(
-    ApiHeader({ name: 'X-Actor', description: 'who acts; percent-encoded UTF-8; default anonymous' }),
+    ApiHeader({
+      name: 'X-Actor',
+      description: 'who acts; percent-encoded UTF-8; default anonymous; with a token, its subject',
+    }),
+    ApiHeader({
+      name: 'X-On-Behalf-Of',
+      description: 'the person for whom the actor acts; percent-encoded UTF-8',
+    }),
     ApiHeader({ name: 'Reason', description: 'why; percent-encoded UTF-8' }),
   );
 
 /** Describes a command's route for OpenAPI. */
 export function DescribeCommand(
-  description: Omit<Description, 'tag'> & {
+  description: Omit<Description, 'tag' | 'access'> & {
     body?: Schema;
     query?: Schema<z.ZodObject>;
     creates?: boolean;
@@ -123,6 +143,7 @@ export function DescribeCommand(
   };
   const content = { [JSON_TYPE]: { schema: outputSchema(answer) as never } };
   return applyDecorators(
+    Access(SCOPE_OF.commands),
     Offers({ query: namesOf(query), produces: [JSON_TYPE] }),
     ApiOperation({ summary, tags: ['commands'] }),
     ...parameters(names),
@@ -157,7 +178,7 @@ export function DescribeCommand(
         ]
       : []),
     ApiResponse({ status: 200, description: 'done, or nothing to change', content, headers }),
-    DescribeProblems(OF_COMMANDS, description.problems, {
+    DescribeProblems(OF_SCOPES, OF_COMMANDS, description.problems, {
       409: ['stream-not-understood'],
       410: ['stream-deleted'],
       412: ['revision-mismatch'],
@@ -180,7 +201,9 @@ export function DescribeQuery(
 ): MethodDecorator {
   const { summary, tag, ids, names, query, answer, minPosition, tagged, ndjson, status = 200 } = description;
   const schema = outputSchema(answer) as never;
+  const access = description.access ?? SCOPE_OF[tag];
   return applyDecorators(
+    Access(access),
     Offers({
       query: namesOf(query),
       produces: ndjson ? [JSON_TYPE, NDJSON] : [JSON_TYPE],
@@ -209,7 +232,11 @@ export function DescribeQuery(
         ...(ndjson && { [NDJSON]: { schema: { type: 'string' } } }),
       },
     }),
-    DescribeProblems(description.problems, tagged ? { 412: ['revision-mismatch'] } : undefined),
+    DescribeProblems(
+      access === 'anyone' ? undefined : OF_SCOPES,
+      description.problems,
+      tagged ? { 412: ['revision-mismatch'] } : undefined,
+    ),
   );
 }
 

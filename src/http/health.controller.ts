@@ -15,13 +15,18 @@ export class HealthController {
   constructor(private readonly dependencies: Dependencies) {}
 
   @Get('live')
-  @DescribeQuery({ summary: 'The process answers', tag: 'operation', answer: healthy })
+  @DescribeQuery({ summary: 'The process answers', tag: 'operation', access: 'anyone', answer: healthy })
   live(): z.output<typeof healthy> {
     return { status: 'ok' };
   }
 
   @Get('ready')
-  @DescribeQuery({ summary: 'Commands and queries can be served', tag: 'operation', answer: healthy })
+  @DescribeQuery({
+    summary: 'Commands and queries can be served',
+    tag: 'operation',
+    access: 'anyone',
+    answer: healthy,
+  })
   async ready(): Promise<z.output<typeof healthy>> {
     await this.dependencies.check();
     return { status: 'ok' };

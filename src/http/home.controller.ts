@@ -1,5 +1,6 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { ApiOperation, ApiResponse } from '@nestjs/swagger';
+import { Access } from './access.js';
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -32,6 +33,7 @@ events, and every change can be audited.</p>
 @Controller()
 export class HomeController {
   @Get()
+  @Access('anyone')
   @Header('content-type', 'text/html; charset=utf-8')
   @ApiOperation({
     summary: 'The home page: what Colophon is, and links to everything else',

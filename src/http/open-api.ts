@@ -1,5 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { TOKEN } from './access.js';
 
 /** Describes every route, as pages at `/docs` and as JSON at `/docs/openapi.json`. */
 export function describeApi(app: INestApplication): OpenAPIObject {
@@ -8,6 +9,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .setTitle('Colophon')
     .setDescription('The event-sourced system of record for authors and books.')
     .setVersion('1')
+    .addBearerAuth({ type: 'http', bearerFormat: 'JWT', description: 'only with access control' }, TOKEN)
     .addTag('commands')
     .addTag('queries')
     .addTag('audit')

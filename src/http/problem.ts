@@ -40,6 +40,7 @@ export const onAnotherLog = (): Problem =>
 const TITLES: Record<number, string> = {
   301: 'Moved Permanently',
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',

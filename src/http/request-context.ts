@@ -3,8 +3,9 @@ import type { FastifyRequest } from 'fastify';
 import type { CommandContext } from '../commands/command-context.js';
 import { commandIdOf, newId, resourceIdOf } from '../ids.js';
 import { normaliseText } from '../text.js';
+import { ANONYMOUS } from './access.js';
 import { readRevisions } from './conditions.js';
-import { invalidRequest } from './problem.js';
+import { invalidRequest, Problem } from './problem.js';
 
 /** A command's context from the HTTP headers, with an id for the resource that the command may create. */
 export interface HttpCommandContext extends CommandContext {
@@ -12,19 +13,18 @@ export interface HttpCommandContext extends CommandContext {
   readonly newResourceId: string;
 }
 
-export const ANONYMOUS = 'anonymous';
-
 /** Largest numbers of characters of the headers, as they are encoded. */
 export const MAX_ACTOR_LENGTH = 255;
 export const MAX_REASON_LENGTH = 3_000;
 
-/** Reads the headers `X-Actor`, `Reason`, `Idempotency-Key`, `If-Match`, `If-None-Match`, `X-Correlation-Id` and `traceparent`. */
+/** Reads the headers `X-Actor`, `X-On-Behalf-Of`, `Reason`, `Idempotency-Key`, `If-Match`, `If-None-Match`, `X-Correlation-Id` and `traceparent`. */
 export const Context = createParamDecorator((_: unknown, host: ExecutionContext) =>
   readContext(host.switchToHttp().getRequest<FastifyRequest>()),
 );
 
 export function readContext(request: FastifyRequest): HttpCommandContext {
-  const actor = header(request, 'X-Actor', MAX_ACTOR_LENGTH) ?? ANONYMOUS;
+  const actor = actorOf(request);
+  const onBehalfOf = header(request, 'X-On-Behalf-Of', MAX_ACTOR_LENGTH);
   const reason = header(request, 'Reason', MAX_REASON_LENGTH);
   const key = header(request, 'Idempotency-Key', 255, false);
   // An empty key is an error: the caller expects idempotency.
@@ -40,12 +40,22 @@ export function readContext(request: FastifyRequest): HttpCommandContext {
     newResourceId: key === undefined ? newId() : resourceIdOf(actor, key),
     repeatable: key !== undefined,
     actor,
+    ...(onBehalfOf !== undefined && { onBehalfOf }),
     ...(reason !== undefined && { reason }),
     correlationId,
     ...(traceParent && { traceParent }),
     ...(ifMatch && { ifMatch }),
     ...(ifNoneMatch && { ifNoneMatch }),
   };
+}
+
+/** @throws Problem 403 if the header says another actor than the token does. */
+function actorOf(request: FastifyRequest): string {
+  const said = header(request, 'X-Actor', MAX_ACTOR_LENGTH);
+  const { subject, verified } = request.caller;
+  if (!verified) return said ?? ANONYMOUS;
+  if (said === undefined || said === subject) return subject;
+  throw new Problem(403, 'foreign-actor', 'The actor is the subject of the token; leave out X-Actor.');
 }
 
 /**

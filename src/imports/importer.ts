@@ -33,7 +33,10 @@ export interface LineResult {
   readonly position?: bigint;
 }
 
-type ImportContext = Pick<CommandContext, 'actor' | 'reason' | 'correlationId' | 'traceParent'>;
+type ImportContext = Pick<
+  CommandContext,
+  'actor' | 'onBehalfOf' | 'reason' | 'correlationId' | 'traceParent'
+>;
 
 /** Lines in progress at once: enough to fill group commits, few enough to hold in memory. */
 const WINDOW = 512;

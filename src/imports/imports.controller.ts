@@ -4,7 +4,8 @@ import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse } from '@nes
 import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { DescribeActor, DescribeParameters, DescribeProblems } from '../http/describe.js';
+import { Access } from '../http/access.js';
+import { DescribeActor, DescribeParameters, DescribeProblems, OF_SCOPES } from '../http/describe.js';
 import { NDJSON, unsupportedType } from '../http/media-types.js';
 import { Offers } from '../http/offer.guard.js';
 import { readContext } from '../http/request-context.js';
@@ -26,6 +27,7 @@ export class ImportsController {
 
   @Post()
   @HttpCode(200)
+  @Access('write')
   @RouteConfig({ streams: true })
   @Offers({ query: Object.keys(query.shape), produces: [NDJSON] })
   @ApiOperation({
@@ -49,7 +51,7 @@ export class ImportsController {
       'redirected (if the line names merged authors: from and to)',
     content: { [NDJSON]: { schema: { type: 'string' } } },
   })
-  @DescribeProblems({ 403: ['foreign-origin'], 415: ['unsupported-media-type'] })
+  @DescribeProblems(OF_SCOPES, { 403: ['foreign-origin', 'foreign-actor'], 415: ['unsupported-media-type'] })
   async importLines(
     @ValidQuery(query) { dryRun }: Valid<typeof query>,
     @Req() request: FastifyRequest,

@@ -67,10 +67,11 @@ export class Effects {
 }
 
 function metadataOf({ event, reverts }: Cause, commandId: string): EventMetadata {
-  const { actor, reason, correlationId, traceParent } = event.metadata;
+  const { actor, onBehalfOf, reason, correlationId, traceParent } = event.metadata;
   return {
     commandId,
     actor,
+    ...(onBehalfOf !== undefined && { onBehalfOf }),
     ...(reason !== undefined && { reason }),
     correlationId,
     causationId: event.id,

@@ -50,6 +50,8 @@ export const POOLS = {
    * planner sorts the whole change for each page.
    */
   policies: { max: 2, statement_timeout: 9_000, settings: { ...BY_INDEX, enable_bitmapscan: 'off' } },
+  /** Key and revocations of tokens, with access control. */
+  access: { max: 1, statement_timeout: 5_000 },
   /** The state of the tables, and operators' work on them. */
   operations: { max: 3 },
 } satisfies Record<string, PoolLimits>;

@@ -270,7 +270,7 @@ describe('what it can not start with is told in one line', () => {
       { DATABASE_URL: 'postgres://me:secret@127.0.0.1:1/db' },
       /^colophon: can't connect to PostgreSQL at postgres:\/\/me:\*\*\*@127.0.0.1:1\/db: .*ECONNREFUSED/,
     ],
-    [{ HOST: '203.0.113.1', DATA_DIR: '' }, /^colophon: .*203.0.113.1/],
+    [{ HOST: '203.0.113.1', AUTH: 'none', DATA_DIR: '' }, /^colophon: can't listen on 203.0.113.1/],
   ])('%o', async (env, message) => {
     const database = await createDatabase();
     await failsWith(env['HOST'] ? { DATABASE_URL: database.url, ...env } : env, message);

@@ -1,0 +1,150 @@
+import { hash } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { decodeJwt } from 'jose';
+import { SCOPES, type Authenticate, type KnownCaller } from '../http/access.js';
+import { Problem } from '../http/problem.js';
+import { createPool } from '../postgres/database.js';
+import { migrate } from '../postgres/migrate.js';
+import { POOLS } from '../postgres/pools.js';
+import { LOCAL_ISSUER, LocalTokens, MIGRATIONS } from './local-tokens.js';
+import { CLOCK_TOLERANCE_S, type Proof } from './proof.js';
+import { ProviderTokens, type Provider } from './provider-tokens.js';
+
+/** A revocation works on every instance after so long. */
+const REVOCATIONS_MS = 2_000;
+/** A provider that takes back a key is heard after so long; one that was away, after the second time. */
+const KEYS_MS = 600_000;
+const KEYS_AGAIN_MS = 15_000;
+/** Verified tokens are remembered by digest, 200 bytes each. A verification takes 0.1 ms. */
+const MAX_VERIFIED = 10_000;
+
+const FIRST = { subject: 'operator', scopes: SCOPES, days: 30 };
+
+/** Access control, ready to be asked. */
+export interface OpenAccess {
+  readonly control: AccessControl;
+  /** The first token of all, if there is no provider and nobody has made a token before. */
+  readonly firstToken: string | undefined;
+}
+
+/** Who may come in: tells callers by their tokens. */
+export class AccessControl {
+  /** Only of tokens that are valid, so forged tokens can't drive out others. */
+  private verified = new Map<string, Proof>();
+  private readonly logger = new Logger('access');
+  private readonly closing = new AbortController();
+  private readonly provider: ProviderTokens | undefined;
+  private readonly revocations: Promise<void>;
+
+  private constructor(
+    private readonly local: LocalTokens,
+    provider: Provider | undefined,
+    private readonly end: () => Promise<void>,
+  ) {
+    this.provider = provider && new ProviderTokens(provider, () => (this.verified = new Map()));
+    this.revocations = this.followRevocations();
+    void this.followKeys();
+  }
+
+  /**
+   * @param provider whose tokens are accepted beside those of `colophon token`.
+   * @throws OperatorError if the database can't be used.
+   */
+  static async open(
+    databaseUrl: string,
+    provider: Provider | undefined,
+    signal?: AbortSignal,
+  ): Promise<OpenAccess> {
+    await migrate(databaseUrl, signal, MIGRATIONS);
+    const pool = createPool(databaseUrl, POOLS.access);
+    try {
+      const local = new LocalTokens(pool);
+      const isFirst = !provider && (await local.makeKey());
+      const firstToken = isFirst ? (await local.issue(FIRST)).token : undefined;
+      await local.refresh();
+      return { control: new AccessControl(local, provider, () => pool.end()), firstToken };
+    } catch (error) {
+      await pool.end();
+      throw error;
+    }
+  }
+
+  readonly authenticate: Authenticate = (token) => {
+    const digest = hash('sha256', token, 'base64url');
+    const proof = this.verified.get(digest);
+    if (!proof) return this.verify(token, digest);
+    if (this.isValid(proof)) return proof.caller;
+    this.verified.delete(digest);
+    return undefined;
+  };
+
+  async close(): Promise<void> {
+    this.closing.abort();
+    await this.revocations;
+    await this.end();
+  }
+
+  private async verify(token: string, digest: string): Promise<KnownCaller | undefined> {
+    // If the keys change meanwhile, the proof is remembered where nobody looks.
+    const { verified } = this;
+    const proof = await this.prove(token);
+    if (!proof || !this.isValid(proof)) return undefined;
+    if (verified.size >= MAX_VERIFIED) {
+      const [oldest = ''] = verified.keys();
+      verified.delete(oldest);
+    }
+    verified.set(digest, proof);
+    return proof.caller;
+  }
+
+  /** A token that names our issuer is ours or forged, so no issuer can speak for the other. */
+  private async prove(token: string): Promise<Proof | undefined> {
+    try {
+      const issuer = decodeJwt(token).iss === LOCAL_ISSUER ? this.local : this.provider;
+      return await issuer?.prove(token);
+    } catch (error) {
+      // Whatever else a token does to its verification, it proves nothing.
+      if (error instanceof Problem) throw error;
+      return undefined;
+    }
+  }
+
+  private isValid(proof: Proof): boolean {
+    return proof.expiresAt > Date.now() / 1_000 - CLOCK_TOLERANCE_S && !this.local.isRevoked(proof);
+  }
+
+  private async followRevocations(): Promise<void> {
+    let failed = false;
+    while (await this.pause(REVOCATIONS_MS))
+      try {
+        if (await this.local.refresh()) this.verified = new Map();
+        failed = false;
+      } catch (error) {
+        if (!failed) this.logger.warn(`revocations of tokens can't be read: ${(error as Error).message}`);
+        failed = true;
+      }
+  }
+
+  private async followKeys(): Promise<void> {
+    if (!this.provider) return;
+    let failure: unknown;
+    do {
+      failure = await this.provider.refresh();
+      if (failure !== undefined)
+        this.logger.warn(`the keys of the identity provider can't be read: ${inWords(failure)}`);
+    } while (await this.pause(failure === undefined ? KEYS_MS : KEYS_AGAIN_MS));
+  }
+
+  /** @returns whether the service goes on. */
+  private async pause(milliseconds: number): Promise<boolean> {
+    const { signal } = this.closing;
+    await setTimeout(milliseconds, undefined, { signal, ref: false }).catch(() => undefined);
+    return !signal.aborted;
+  }
+}
+
+const inWords = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+};
