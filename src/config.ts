@@ -1,16 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { OperatorError } from './errors.js';
 import { MAX_TEXT_LENGTH } from './text.js';
 
-const integer = (fallback: number, min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(min).max(max))
-    .default(fallback);
+const wholeNumber = (min: number, max: number) =>
+  z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().min(min).max(max));
+
+const integer = (fallback: number, min: number, max: number) => wholeNumber(min, max).default(fallback);
 
 /** Items between commas; blanks around an item don't count. */
 const list = (item: z.ZodType<string, string>) =>
@@ -33,10 +31,25 @@ const origin = z
   )
   .transform((value) => new URL(value).origin);
 
+const network = z.string().refine((value) => {
+  const [address = '', bits, ...rest] = value.split('/');
+  const most = isIP(address) === 6 ? 128 : 32;
+  return (
+    isIP(address) > 0 &&
+    rest.length === 0 &&
+    (bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= most))
+  );
+}, 'must be addresses or networks such as 10.0.0.0/8, separated by commas');
+
 const postgresUrl = z.string().refine((value) => {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   return url?.protocol === 'postgres:' || url?.protocol === 'postgresql:';
 }, 'must be a URL such as postgres://user:password@host:5432/database');
+
+/** In a minute. Some 1,000 a second are what one caller may take; only callers of this machine may take all. */
+const REQUESTS_FROM_ELSEWHERE = 60_000;
+
+const isLoopback = (host: string): boolean => /^(localhost|127\..*|::1)$/i.test(host);
 
 /** Each level shows what the levels before it show, and more. */
 export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
@@ -46,6 +59,13 @@ const environment = z.object({
   PORT: integer(3000, 0, 65_535),
   ALLOWED_HOSTS: list(hostName),
   ALLOWED_ORIGINS: list(origin),
+  TRUSTED_PROXIES: list(network),
+  TLS_CERT: z.string().min(1).optional(),
+  TLS_KEY: z.string().min(1).optional(),
+  REQUESTS_PER_SUBJECT: wholeNumber(0, 1_000_000_000).optional(),
+  REQUESTS_PER_ADDRESS: wholeNumber(0, 1_000_000_000).optional(),
+  IMPORTS_PER_SUBJECT: integer(16, 1, 64),
+  READERS_PER_SUBJECT: integer(100, 1, 1_000),
   DATABASE_URL: postgresUrl.optional(),
   DATABASE_PASSWORD_FILE: z.string().min(1).optional(),
   EVENTSTOREDB_URL: z
@@ -77,6 +97,15 @@ export interface Config {
   readonly allowedHosts: readonly string[];
   /** Further origins whose pages may send commands. */
   readonly allowedOrigins: readonly string[];
+  readonly trustedProxies: readonly string[];
+  /** Undefined: without TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  /** In a minute; 0: no limit. */
+  readonly requestsPerSubject: number;
+  readonly requestsPerAddress: number;
+  /** Under way at a time. */
+  readonly importsPerSubject: number;
+  readonly readersPerSubject: number;
   /** Undefined: the embedded server. */
   readonly databaseUrl: string | undefined;
   /** Undefined: the log is in PostgreSQL. */
@@ -107,11 +136,18 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     const [issue] = error.issues;
     throw new OperatorError(`${issue?.path.join('.')}: ${issue?.message}`);
   }
+  const requests = isLoopback(data.HOST) ? 0 : REQUESTS_FROM_ELSEWHERE;
   return {
     host: data.HOST,
     port: data.PORT,
     allowedHosts: data.ALLOWED_HOSTS,
     allowedOrigins: data.ALLOWED_ORIGINS,
+    trustedProxies: data.TRUSTED_PROXIES,
+    tls: tlsFiles(data.TLS_CERT, data.TLS_KEY),
+    requestsPerSubject: data.REQUESTS_PER_SUBJECT ?? requests,
+    requestsPerAddress: data.REQUESTS_PER_ADDRESS ?? requests,
+    importsPerSubject: data.IMPORTS_PER_SUBJECT,
+    readersPerSubject: data.READERS_PER_SUBJECT,
     databaseUrl: withPassword(data.DATABASE_URL, data.DATABASE_PASSWORD_FILE),
     eventStoreDbUrl: data.EVENTSTOREDB_URL,
     eventStoreDbPrefix: data.EVENTSTOREDB_PREFIX,
@@ -124,6 +160,12 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     minPositionWaitMs: data.MIN_POSITION_WAIT_MS,
     shutdownGraceMs: data.SHUTDOWN_GRACE_MS,
   };
+}
+
+function tlsFiles(cert: string | undefined, key: string | undefined): Config['tls'] {
+  if (cert !== undefined && key !== undefined) return { cert, key };
+  if (cert === key) return undefined;
+  throw new OperatorError(`${cert === undefined ? 'TLS_CERT' : 'TLS_KEY'}: certificate and key go together`);
 }
 
 /** Adds the password in a file to the URL, so that a container's secret need not be in the environment. */
