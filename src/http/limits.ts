@@ -10,10 +10,14 @@ export interface RequestLimits {
   readonly requestsPerAddress: number;
 }
 
-/** Who calls: the subject of access control; without access control, the actor that the request names. */
+/**
+ * Who calls: the subject of access control; without access control, the actor that the request names. Callers without a
+ * name are told apart by their address.
+ */
 export const subjectOf = (request: FastifyRequest): string => {
   const { caller } = request as { caller?: { readonly subject: string } | null };
-  return caller?.subject ?? [request.headers['x-actor'] ?? ''].flat().join();
+  const subject = caller?.subject ?? [request.headers['x-actor'] ?? ''].flat().join();
+  return subject === '' || subject === 'anonymous' ? `anonymous at ${request.ip}` : subject;
 };
 
 /** The caller asked for more than its share. Nothing was done. */

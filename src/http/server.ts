@@ -45,7 +45,7 @@ export async function createAdapter(options: ServerOptions): Promise<FastifyAdap
     // An import may take any time as long as bytes move. A connection without traffic for IDLE_MS is closed.
     requestTimeout: 0,
     connectionTimeout: IDLE_MS,
-    ...(tls ? { https: { ...server, ...readTls(tls) } } : { http: server }),
+    ...(tls ? { https: { ...server, ...readTls(tls), handshakeTimeout: HEADERS_MS } } : { http: server }),
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     keepAliveTimeout: 65_000,
     forceCloseConnections: 'idle',
