@@ -1,7 +1,10 @@
 import type { Position } from '../src/event-store/event-store.js';
+import { PoolCrowded } from '../src/postgres/errors.js';
 import type { Checkpoint } from './checkpoint.js';
 
 const WATCH_MS = 20;
+/** Callers that wait for a position. A step of the tables looks at each. */
+const MAX_WAITING = 4_000;
 
 /** The last checkpoint that this process has seen. Readers can wait until the tables reach a position. */
 export class KnownCheckpoint {
@@ -42,9 +45,13 @@ export class KnownCheckpoint {
     for (const waiter of this.waiting) if (this.has(waiter.position)) waiter.resolve();
   }
 
-  /** @returns whether the tables reached the position within `patienceMs`. */
+  /**
+   * @returns whether the tables reached the position within `patienceMs`.
+   * @throws PoolCrowded if too many callers wait.
+   */
   async reached(position: Position, patienceMs: number): Promise<boolean> {
     if (this.has(position)) return true;
+    if (this.waiting.size >= MAX_WAITING) throw new PoolCrowded();
     this.watchTables();
     return new Promise((resolve) => {
       const waiter = { position, resolve: () => settle(true) };

@@ -1,17 +1,15 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { OperatorError } from './errors.js';
 import { isLoopback, isSafeUrl } from './loopback.js';
 import { MAX_TEXT_LENGTH } from './text.js';
 
-const integer = (fallback: number, min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(min).max(max))
-    .default(fallback);
+const wholeNumber = (min: number, max: number) =>
+  z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().min(min).max(max));
+
+const integer = (fallback: number, min: number, max: number) => wholeNumber(min, max).default(fallback);
 
 /** Items between commas; blanks around an item don't count. */
 const list = (item: z.ZodType<string, string>) =>
@@ -34,10 +32,25 @@ const origin = z
   )
   .transform((value) => new URL(value).origin);
 
+const network = z.string().refine((value) => {
+  const [address = '', bits, ...rest] = value.split('/');
+  const most = isIP(address) === 6 ? 128 : 32;
+  return (
+    isIP(address) > 0 &&
+    rest.length === 0 &&
+    (bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= most))
+  );
+}, 'must be addresses or networks such as 10.0.0.0/8, separated by commas');
+
 const postgresUrl = z.string().refine((value) => {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   return url?.protocol === 'postgres:' || url?.protocol === 'postgresql:';
 }, 'must be a URL such as postgres://user:password@host:5432/database');
+
+/** In a minute. Some 1,000 a second are what one caller may take; only callers of this machine may take all. */
+const REQUESTS_FROM_ELSEWHERE = 60_000;
+
+const isLoopback = (host: string): boolean => /^(localhost|127\..*|::1)$/i.test(host);
 
 /** Each level shows what the levels before it show, and more. */
 export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
@@ -53,6 +66,13 @@ const environment = z.object({
     .refine(isSafeUrl, 'must be an https URL; http only on the loopback interface')
     .optional(),
   AUTH_AUDIENCE: z.string().min(1).optional(),
+  TRUSTED_PROXIES: list(network),
+  TLS_CERT: z.string().min(1).optional(),
+  TLS_KEY: z.string().min(1).optional(),
+  REQUESTS_PER_SUBJECT: wholeNumber(0, 1_000_000_000).optional(),
+  REQUESTS_PER_ADDRESS: wholeNumber(0, 1_000_000_000).optional(),
+  IMPORTS_PER_SUBJECT: integer(16, 1, 64),
+  READERS_PER_SUBJECT: integer(100, 1, 1_000),
   DATABASE_URL: postgresUrl.optional(),
   DATABASE_PASSWORD_FILE: z.string().min(1).optional(),
   EVENTSTOREDB_URL: z
@@ -95,6 +115,15 @@ export interface Config {
   readonly auth: Environment['AUTH'];
   /** Undefined: every caller may do everything. */
   readonly access: AccessConfig | undefined;
+  readonly trustedProxies: readonly string[];
+  /** Undefined: without TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  /** In a minute; 0: no limit. */
+  readonly requestsPerSubject: number;
+  readonly requestsPerAddress: number;
+  /** Under way at a time. */
+  readonly importsPerSubject: number;
+  readonly readersPerSubject: number;
   /** Undefined: the embedded server. */
   readonly databaseUrl: string | undefined;
   /** Undefined: the log is in PostgreSQL. */
@@ -125,6 +154,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     const [issue] = error.issues;
     throw new OperatorError(`${issue?.path.join('.')}: ${issue?.message}`);
   }
+  const requests = isLoopback(data.HOST) ? 0 : REQUESTS_FROM_ELSEWHERE;
   return {
     host: data.HOST,
     port: data.PORT,
@@ -132,6 +162,12 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     allowedOrigins: data.ALLOWED_ORIGINS,
     auth: data.AUTH,
     access: accessOf(data),
+    trustedProxies: data.TRUSTED_PROXIES,
+    tls: tlsFiles(data.TLS_CERT, data.TLS_KEY),
+    requestsPerSubject: data.REQUESTS_PER_SUBJECT ?? requests,
+    requestsPerAddress: data.REQUESTS_PER_ADDRESS ?? requests,
+    importsPerSubject: data.IMPORTS_PER_SUBJECT,
+    readersPerSubject: data.READERS_PER_SUBJECT,
     databaseUrl: withPassword(data.DATABASE_URL, data.DATABASE_PASSWORD_FILE),
     eventStoreDbUrl: data.EVENTSTOREDB_URL,
     eventStoreDbPrefix: data.EVENTSTOREDB_PREFIX,
@@ -167,6 +203,12 @@ export function requireAccessControl({ host, access, auth }: Config): void {
   throw new OperatorError(
     `HOST: other machines can reach ${host}, so set AUTH=tokens or AUTH_ISSUER, or AUTH=none to let everybody in`,
   );
+}
+
+function tlsFiles(cert: string | undefined, key: string | undefined): Config['tls'] {
+  if (cert !== undefined && key !== undefined) return { cert, key };
+  if (cert === key) return undefined;
+  throw new OperatorError(`${cert === undefined ? 'TLS_CERT' : 'TLS_KEY'}: certificate and key go together`);
 }
 
 /** Adds the password in a file to the URL, so that a container's secret need not be in the environment. */

@@ -16,6 +16,7 @@ import { EventStore } from './event-store/event-store.js';
 import { PositionTokens } from './event-store/position-token.js';
 import { StreamSearch } from './event-store/stream-search.js';
 import { Dependencies } from './http/health.controller.js';
+import { StreamLimits } from './http/limits.js';
 import { Schemas } from './http/schemas.js';
 import { Policies } from './policies/policies.js';
 import { PolicyTables } from './policies/policy-tables.js';
@@ -76,6 +77,7 @@ export class ResourcesModule {
       { provide: StreamSearch, useValue: streams },
       { provide: LinkedBooks, useValue: linkedBooks },
       { provide: Dependencies, useValue: dependencies },
+      { provide: StreamLimits, useValue: config },
     ];
     return { module: ResourcesModule, global: true, providers, exports: providers };
   }

@@ -12,6 +12,7 @@ import { clockWarning } from './event-store/clock.js';
 import { controlAccess } from './http/access.js';
 import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
+import { followTls } from './http/tls.js';
 import { createLogger } from './logger.js';
 import { openResources } from './resources.js';
 
@@ -19,7 +20,7 @@ const SWEEP_MS = 50;
 
 /** A running service. */
 export interface Service {
-  /** Base URL, such as `http://127.0.0.1:3000`. */
+  /** Base URL, such as `http://127.0.0.1:3000`; with TLS, `https://…`. */
   readonly url: string;
   /** For SQL clients. A password that was configured isn't shown; a password of the embedded server is our own. */
   readonly readerUrl: string;
@@ -43,7 +44,7 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
   try {
     if (config.access)
       access = await AccessControl.open(resources.databaseUrl, config.access.provider, signal);
-    const adapter = createAdapter(config);
+    const adapter = await createAdapter(config);
     controlAccess(adapter.getInstance<FastifyInstance>(), access?.control.authenticate);
     const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(resources), adapter, {
       bodyParser: false,
@@ -68,8 +69,10 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
     );
     const { port } = app.getHttpServer().address() as AddressInfo;
     const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+    const server: Server = app.getHttpServer();
+    const unfollowTls = config.tls && followTls(server, config.tls);
     const stop = async () => {
-      const server: Server = app.getHttpServer();
+      unfollowTls?.();
       const grace = setTimeout(() => server.closeAllConnections(), config.shutdownGraceMs);
       // A connection becomes idle only after its last request, which may end during the shutdown.
       const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
@@ -79,7 +82,7 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
       await close();
     };
     return {
-      url: `http://${host}:${port}`,
+      url: `${config.tls ? 'https' : 'http'}://${host}:${port}`,
       readerUrl: resources.readerUrl,
       firstToken: access?.firstToken,
       stop,

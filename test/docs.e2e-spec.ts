@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { TooMuchContention } from '../src/commands/keyed-queue.js';
+import { TooManyWait, TooMuchContention } from '../src/commands/keyed-queue.js';
 import { loadConfig } from '../src/config.js';
 import { caughtUp } from './support/catalogue.js';
 import { allCommands, commandsIn, help } from './support/command-line.js';
@@ -329,7 +329,7 @@ describe('tables on the pages', () => {
           ? ['author', 'book'].map((kind) => detail.replace('${kind}', kind))
           : [detail],
       )
-      .concat(new TooMuchContention().message);
+      .concat(new TooMuchContention().message, new TooManyWait().message);
     const shown = rowsOf(section('docs/operations.md', '## Every 503')).map(([detail]) => detail);
     expect(shown.toSorted()).toEqual([...new Set(details)].toSorted());
   });

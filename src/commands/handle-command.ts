@@ -76,6 +76,8 @@ class Refusal extends DomainError {
 export const PATIENCE_MS = 8_000;
 /** Commands that wait for one stream. Each holds a body of 1 MiB at most. */
 const MAX_WAITING = 256;
+/** Commands that wait, for whatever stream: so crowds at some streams leave room for requests about others. */
+const MAX_WAITING_IN_ALL = 4_000;
 /**
  * Commands of one process take turns on a stream, so only another process can cause a conflict. The pause after a
  * conflict is random, and grows to this length. A longer pause would leave the stream to the other process.
@@ -88,7 +90,7 @@ const MAX_SERIES = 1_000;
 /** Runs a command: load the stream, fold, decide, append. Starts over if another append moved the stream meanwhile. */
 @Injectable()
 export class CommandHandling {
-  private readonly queue = new KeyedQueue(MAX_WAITING);
+  private readonly queue = new KeyedQueue(MAX_WAITING, MAX_WAITING_IN_ALL);
   private readonly streams: Streams;
   /** Series, each of one category, whose last command created a stream: see {@link isLikelyNew}. */
   private readonly beginning = new Set<string>();

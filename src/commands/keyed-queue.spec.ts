@@ -1,5 +1,5 @@
 import { EventStoreUnavailable } from '../event-store/event-store.js';
-import { KeyedQueue, TooMuchContention } from './keyed-queue.js';
+import { KeyedQueue, TooManyWait, TooMuchContention } from './keyed-queue.js';
 
 /** A task that ends when it is told to. */
 function task(log: string[], name: string) {
@@ -80,4 +80,18 @@ test('a task that too many others are ahead of is refused at once', async () => 
   for (const { end } of tasks) end();
   expect(await Promise.all(results)).toEqual(['a', 'b', 'c']);
   expect(await queue.run('x', async () => 'f')).toBe('f');
+});
+
+test('tasks that wait are bounded in all, whatever their keys, and those that gave up do not count', async () => {
+  const queue = new KeyedQueue(2, 2);
+  const first = [task(log, 'a'), task(log, 'b')];
+  const done = first.map(({ run }, n) => queue.run(`${n}`, run));
+  const waiting = queue.run('0', async () => 'c');
+  const late = queue.run('1', async () => 'd', soon());
+  await expect(queue.run('1', async () => 'e')).rejects.toBeInstanceOf(TooManyWait);
+  expect(await queue.run('2', async () => 'f')).toBe('f');
+  await expect(late).rejects.toThrow(TooMuchContention);
+  const next = queue.run('1', async () => 'g');
+  for (const { end } of first) end();
+  expect(await Promise.all([...done, waiting, next])).toEqual(['a', 'b', 'c', 'g']);
 });

@@ -5,6 +5,11 @@ export class TooMuchContention extends Error {
   override message = 'Too many changes of the same resource are under way; this one was not made.';
 }
 
+/** A task was not begun: too many others wait, whatever their keys. Nothing was changed. */
+export class TooManyWait extends TooMuchContention {
+  override message = 'Too many changes are under way; this one was not made.';
+}
+
 /**
  * Runs tasks of the same key one after another, tasks of different keys concurrently. One deadline covers a task's wait
  * and its work.
@@ -13,8 +18,17 @@ export class KeyedQueue {
   /** What begins the tasks that wait, in order, by the key of the task that runs; undefined if none has ever waited. */
   private readonly waiting = new Map<string, Set<() => void> | undefined>();
 
-  /** @param maxWaiting largest number of tasks that wait for one key. */
-  constructor(private readonly maxWaiting = Infinity) {}
+  /** Number of tasks that wait. */
+  private inAll = 0;
+
+  /**
+   * @param maxWaiting largest number of tasks that wait for one key.
+   * @param maxInAll largest number of tasks that wait.
+   */
+  constructor(
+    private readonly maxWaiting = Infinity,
+    private readonly maxInAll = Infinity,
+  ) {}
 
   /**
    * @param deadline in milliseconds since the epoch. Work that is late keeps its turn until it ends.
@@ -42,14 +56,20 @@ export class KeyedQueue {
     const others = this.waiting.get(key) ?? new Set();
     this.waiting.set(key, others);
     if (others.size >= this.maxWaiting) throw new TooMuchContention();
+    if (this.inAll >= this.maxInAll) throw new TooManyWait();
+    this.inAll += 1;
     return new Promise((resolve, reject) => {
-      const begin = () => {
+      const leave = () => {
         others.delete(begin);
+        this.inAll -= 1;
+      };
+      const begin = () => {
+        leave();
         clearTimeout(timer);
         resolve();
       };
       const giveUp = () => {
-        others.delete(begin);
+        leave();
         reject(new TooMuchContention());
       };
       const timer = deadline === Infinity ? undefined : setTimeout(giveUp, deadline - Date.now());

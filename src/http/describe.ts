@@ -45,6 +45,7 @@ const OF_REQUESTS: Problems = {
   400: ['invalid-request', 'malformed-url'],
   406: ['not-acceptable'],
   421: ['foreign-host'],
+  429: ['too-many-requests'],
   503: ['unavailable'],
 };
 /** What any request can meet that may change something. */

@@ -1,4 +1,5 @@
 import { Controller, Get } from '@nestjs/common';
+import { RouteConfig } from '@nestjs/platform-fastify';
 import { z } from 'zod';
 import { DescribeQuery } from './describe.js';
 
@@ -12,15 +13,19 @@ export abstract class Dependencies {
 
 @Controller('health')
 export class HealthController {
+  private checking: Promise<unknown> | undefined;
+
   constructor(private readonly dependencies: Dependencies) {}
 
   @Get('live')
+  @RouteConfig({ probe: true })
   @DescribeQuery({ summary: 'The process answers', tag: 'operation', access: 'anyone', answer: healthy })
   live(): z.output<typeof healthy> {
     return { status: 'ok' };
   }
 
   @Get('ready')
+  @RouteConfig({ probe: true })
   @DescribeQuery({
     summary: 'Commands and queries can be served',
     tag: 'operation',
@@ -28,7 +33,9 @@ export class HealthController {
     answer: healthy,
   })
   async ready(): Promise<z.output<typeof healthy>> {
-    await this.dependencies.check();
+    // All who ask at the same time share one check, so that probes can't crowd the database.
+    this.checking ??= this.dependencies.check().finally(() => (this.checking = undefined));
+    await this.checking;
     return { status: 'ok' };
   }
 }

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { HealthController } from './health.controller.js';
 import { HomeController } from './home.controller.js';
+import { StreamLimits, Streams } from './limits.js';
 import { OfferGuard } from './offer.guard.js';
 import { ProblemFilter } from './problem.filter.js';
 
@@ -9,6 +10,7 @@ import { ProblemFilter } from './problem.filter.js';
 @Module({
   controllers: [HomeController, HealthController],
   providers: [
+    { provide: Streams, useFactory: (limits: StreamLimits) => new Streams(limits), inject: [StreamLimits] },
     { provide: APP_FILTER, useClass: ProblemFilter },
     { provide: APP_GUARD, useClass: OfferGuard },
   ],

@@ -6,6 +6,8 @@ import {
   type ExecutionContext,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Streams } from './limits.js';
+import { NDJSON } from './media-types.js';
 import { negotiate } from './negotiate.js';
 import { invalidRequest, Problem } from './problem.js';
 
@@ -40,14 +42,21 @@ export const MediaType = createParamDecorator((_: unknown, host: ExecutionContex
   negotiate(host.switchToHttp().getRequest<FastifyRequest>().headers.accept, offerOf(host)?.produces ?? []),
 );
 
-/** Refuses what the route doesn't offer: unknown query parameters (400), and answers of other media types (406). */
+/**
+ * Refuses what the route doesn't offer: unknown query parameters (400), and answers of other media types (406). Streams
+ * of lines are counted.
+ */
 @Injectable()
 export class OfferGuard implements CanActivate {
+  constructor(private readonly streams: Streams) {}
+
   canActivate(host: ExecutionContext): boolean {
     const offer = offerOf(host);
     if (!offer) return true;
     const request = host.switchToHttp().getRequest<FastifyRequest>();
-    host.switchToHttp().getResponse<FastifyReply>().header('vary', offer.vary);
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const vary = reply.getHeader('vary');
+    void reply.header('vary', vary === undefined ? offer.vary : `${String(vary)}, ${offer.vary}`);
     const unknown = Object.keys(request.query as object).filter((name) => !offer.query.includes(name));
     if (unknown.length > 0)
       throw invalidRequest(
@@ -57,8 +66,10 @@ export class OfferGuard implements CanActivate {
           detail: 'is not known here',
         })),
       );
-    if (negotiate(request.headers.accept, offer.produces) === undefined)
+    const mediaType = negotiate(request.headers.accept, offer.produces);
+    if (mediaType === undefined)
       throw new Problem(406, 'not-acceptable', `The answer is ${offer.produces.join(' or ')}.`);
+    if (mediaType === NDJSON) this.streams.begin(request, reply);
     return true;
   }
 }

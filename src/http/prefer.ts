@@ -4,6 +4,9 @@ import { commandAnswer, type CommandAnswer } from './command-answer.js';
 
 /** Longest wait for the end of a change, in seconds. */
 export const MAX_WAIT_S = 30;
+/** Callers that wait for the end of a change. Who comes later is answered at once: a preference need not be heeded. */
+const MAX_WAITING = 1_000;
+let waiting = 0;
 
 /** The answer to a command whose change goes on in other streams. */
 export const changeAnswer = commandAnswer.extend({
@@ -32,10 +35,15 @@ export async function answerChange(
   { change, position }: BegunChange,
   ended?: (change: string, position: bigint, patienceMs: number) => Promise<boolean>,
 ): Promise<ChangeAnswer> {
-  const seconds = preferredWait(request);
+  const seconds = waiting < MAX_WAITING ? preferredWait(request) : undefined;
   if (seconds !== undefined) reply.header('preference-applied', `wait=${seconds}`);
-  const done = ended ? await ended(change, position, (seconds ?? 0) * 1_000) : true;
-  return { ...answer, change, underWay: !done };
+  waiting += 1;
+  try {
+    const done = ended ? await ended(change, position, (seconds ?? 0) * 1_000) : true;
+    return { ...answer, change, underWay: !done };
+  } finally {
+    waiting -= 1;
+  }
 }
 
 /**

@@ -4,32 +4,49 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { rememberRoutes } from './allowed-methods.js';
 import { limitBodyTime } from './body-time.js';
+import { allowOrigins } from './cross-origin.js';
 import { refuseForeign, type KnownNames } from './foreign.js';
+import { limitRequests, type RequestLimits } from './limits.js';
 import { refuseMalformed } from './malformed.js';
 import { bodyType, JSON_TYPE, NDJSON, unsupportedType } from './media-types.js';
 import { parseJson } from './parse-json.js';
 import { Problem, PROBLEM_JSON, problemBody } from './problem.js';
 import { fromFramework } from './problem.filter.js';
+import { boundRequests } from './requests-under-way.js';
+import { addSecurityHeaders } from './security.js';
+import { readTls, type TlsFiles } from './tls.js';
 import { boundUnreadAnswers } from './unread-answers.js';
 
 const IDLE_MS = 65_000;
 const HEADERS_MS = 20_000;
+/** Connections beyond this number are closed at once. An idle connection takes some 10 kB. */
+const MAX_CONNECTIONS = 10_000;
 
-export interface ServerOptions extends KnownNames {
+export interface ServerOptions extends KnownNames, RequestLimits {
   /** Largest body, and longest time from the headers to the body's end. Neither holds for a route that streams. */
   readonly maxBodyBytes: number;
   readonly bodyTimeoutMs: number;
+  /** Addresses of proxies, also as networks such as `10.0.0.0/8`, whose `X-Forwarded-For` names the client. */
+  readonly trustedProxies: readonly string[];
+  /** Undefined: without TLS. */
+  readonly tls: TlsFiles | undefined;
 }
 
-/** Fastify with strict parsing. An error before a route is found is answered as a problem too. */
-export function createAdapter({ maxBodyBytes, bodyTimeoutMs, ...names }: ServerOptions): FastifyAdapter {
+/**
+ * Fastify with strict parsing. An error before a route is found is answered as a problem too.
+ * @throws OperatorError if there is no TLS with the files.
+ */
+export async function createAdapter(options: ServerOptions): Promise<FastifyAdapter> {
+  const { maxBodyBytes, bodyTimeoutMs, trustedProxies, tls } = options;
+  const server = { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 5_000 };
   const adapter = new FastifyAdapter({
     bodyLimit: maxBodyBytes,
     routerOptions: { maxParamLength: 255 },
     // An import may take any time as long as bytes move. A connection without traffic for IDLE_MS is closed.
     requestTimeout: 0,
     connectionTimeout: IDLE_MS,
-    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 5_000 },
+    ...(tls ? { https: { ...server, ...readTls(tls), handshakeTimeout: HEADERS_MS } } : { http: server }),
+    trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     keepAliveTimeout: 65_000,
     forceCloseConnections: 'idle',
     // Requests that arrive on open connections during shutdown are still answered.
@@ -46,9 +63,12 @@ export function createAdapter({ maxBodyBytes, bodyTimeoutMs, ...names }: ServerO
     clientErrorHandler: refuse,
   });
   const fastify = adapter.getInstance<FastifyInstance>();
+  fastify.server.maxConnections = MAX_CONNECTIONS;
   // First, because a refusal doesn't end a body that drips.
   limitBodyTime(fastify, bodyTimeoutMs);
-  const checkNames = refuseForeign(names);
+  await addSecurityHeaders(fastify, tls !== undefined);
+  boundRequests(fastify, maxBodyBytes);
+  const checkNames = refuseForeign(options);
   fastify.addHook('onRequest', (request, _reply, done) => {
     try {
       refuseMalformed(request.raw);
@@ -58,6 +78,8 @@ export function createAdapter({ maxBodyBytes, bodyTimeoutMs, ...names }: ServerO
       done(error as Error);
     }
   });
+  allowOrigins(fastify, options.allowedOrigins);
+  await limitRequests(fastify, options);
   rememberRoutes(fastify);
   boundUnreadAnswers(fastify);
   fastify.server.on('checkExpectation', refuseExpectation);

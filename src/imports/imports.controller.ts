@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Controller, HttpCode, Logger, Post, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse } from '@nestjs/swagger';
@@ -72,7 +73,7 @@ export class ImportsController {
     const out = reply.raw;
     const begin = () => {
       reply.hijack();
-      out.writeHead(200, { 'content-type': NDJSON });
+      out.writeHead(200, { ...(reply.getHeaders() as OutgoingHttpHeaders), 'content-type': NDJSON });
       return new PatientWriter(out);
     };
     let writer: PatientWriter | undefined;

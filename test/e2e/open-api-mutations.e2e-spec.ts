@@ -12,6 +12,11 @@ const OF_THE_CONNECTION = [405, 414, 417, 431];
 
 type JsonSchema = Record<string, any>;
 
+/** Of the requests that were refused. An event has the trace of its request. */
+const refused = new Set<string>();
+let sent = 0;
+const nextTrace = () => `00-${(++sent).toString(16).padStart(32, '0')}-b7ad6b7169203331-01`;
+
 interface Mutant {
   readonly operation: string;
   readonly method: string;
@@ -247,7 +252,10 @@ function send({ method, path, headers, body }: Mutant): Promise<Answer> {
 }
 
 async function check(mutant: Mutant): Promise<number> {
-  const { status, type, text: answered } = await send(mutant);
+  const trace = nextTrace();
+  const headers = { traceparent: trace, ...mutant.headers };
+  const { status, type, text: answered } = await send({ ...mutant, headers });
+  if (status >= 400) refused.add(trace);
   if (status >= 500) throw new Error(`${status} ${answered}`);
   if (status >= 400) {
     expect([status, type]).toEqual([status, expect.stringMatching(/^application\/problem\+json/)]);
@@ -273,8 +281,18 @@ async function check(mutant: Mutant): Promise<number> {
   return status;
 }
 
+/** The traces of all events. */
+async function tracesInLog(): Promise<string[]> {
+  const { text: lines } = await service.request('GET', '/audit/events', {
+    headers: { accept: 'application/x-ndjson' },
+  });
+  return lines
+    .split('\n')
+    .flatMap((line) => (line === '' ? [] : [String(JSON.parse(line).traceParent)]));
+}
+
 test(
-  'whatever is made of the described requests, no answer is an error of the service',
+  'whatever is made of the described requests, no answer is an error of the service, and what is refused changes nothing',
   async () => {
     const seen = new Map<number, number>();
     const { pid } = service.running.process;
@@ -288,6 +306,9 @@ test(
     // The requests reach what they are for, and are refused in many ways.
     for (const status of [200, 201, 400, 403, 404, 405, 406, 412, 415, 421])
       expect([...seen.keys()]).toContain(status);
+    const traces = await tracesInLog();
+    expect(traces.filter((trace) => refused.has(trace))).toEqual([]);
+    expect(traces.filter((trace) => trace.endsWith('-b7ad6b7169203331-01')).length).toBeGreaterThan(0);
     expect((await service.request('GET', '/health/ready')).status).toBe(200);
     expect((await service.request('POST', '/authors', { body: { name: 'Still here' } })).status).toBe(201);
     expect([service.running.process.pid, service.running.process.exitCode]).toEqual([pid, null]);
