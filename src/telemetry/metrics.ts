@@ -17,14 +17,17 @@ export class Metrics implements OnModuleDestroy {
   readonly type = Registry.PROMETHEUS_CONTENT_TYPE;
   private readonly registry = new Registry();
   private readonly gauges: Gauges;
-  private readonly stopCounting: () => void;
+  private readonly stopCounting: () => void = () => undefined;
   private asked: Promise<string> | undefined;
 
-  constructor(store: EventStore, watched: Watched, { httpAdapter }: HttpAdapterHost) {
+  constructor(store: EventStore, watched: Watched, host: HttpAdapterHost) {
+    this.gauges = new Gauges(this.registry, store, watched);
+    const { httpAdapter }: Partial<HttpAdapterHost> = host;
+    // The command line has no server, so nobody asks.
+    if (!httpAdapter) return;
     collectDefaultMetrics({ register: this.registry });
     this.stopCounting = countSignals(this.registry);
     countRequests(this.registry, httpAdapter.getInstance<FastifyInstance>());
-    this.gauges = new Gauges(this.registry, store, watched);
   }
 
   /** All metrics in the text format of Prometheus. Comes within 3 seconds, whatever is away. */
