@@ -13,13 +13,13 @@ const DECISIONS =
 export default {
   forbidden: [
     {
-      name: 'projections know only event types, the event store port, followers, errors, and the Postgres and HTTP helpers',
+      name: 'projections know only event types, the event store port, followers, errors, signals, and the Postgres and HTTP helpers',
       comment: 'The read side must be able to be built again from the log alone.',
       severity: 'error',
       from: { path: '^projections/' },
       to: {
         path: '^src/',
-        pathNot: `${EVENT_TYPES}|${PORT}|^src/(followers|postgres|http)/[a-z.-]+\\.ts$|^src/errors\\.ts$`,
+        pathNot: `${EVENT_TYPES}|${PORT}|^src/(followers|postgres|http)/[a-z.-]+\\.ts$|^src/(errors|signals)\\.ts$`,
       },
     },
     {
@@ -70,6 +70,20 @@ export default {
       severity: 'error',
       from: { path: '^src/event-store/(postgres|eventstoredb|memory)/' },
       to: { path: '^src/event-store/(postgres|eventstoredb|memory)/', pathNot: '^src/event-store/$1/' },
+    },
+    {
+      name: 'signals know nobody',
+      comment: 'Every room tells what happens in it. None knows who listens.',
+      severity: 'error',
+      from: { path: '^src/signals\\.ts$' },
+      to: { path: '^(src|projections)/' },
+    },
+    {
+      name: 'only telemetry knows the library of metrics',
+      comment: 'The rooms tell what happens, whatever counts it.',
+      severity: 'error',
+      from: { path: '^(src|projections)/', pathNot: '^src/telemetry/' },
+      to: { path: 'prom-client' },
     },
     {
       name: 'files do not import each other in a circle',

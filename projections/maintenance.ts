@@ -15,7 +15,7 @@ import { rebuild } from './build/rebuild.js';
 import { markOf, SchemaTaken } from './build/schemas.js';
 import { ensureTables } from './build/tables.js';
 import { verify, type VerifyOptions, type VerifyReport } from './build/verify.js';
-import { listParked, type Parked, type ParkedRow } from './parking.js';
+import { listParked, readParkedSince, type Parked, type ParkedRow } from './parking.js';
 import { retryParked } from './retry-parked.js';
 
 /** Who asked for work on the tables, and why. */
@@ -148,6 +148,11 @@ export class Maintenance {
   async parked(stream?: string): Promise<ParkedRow[]> {
     await ensureTables(this.context.pool, this.context.target, true);
     return listParked(this.context.pool, this.context.target.schema, stream);
+  }
+
+  /** Since when the oldest of the parked events is parked; undefined if nothing is parked. */
+  parkedSince(): Promise<Date | undefined> {
+    return readParkedSince(this.context.pool, this.context.target.schema);
   }
 
   /**

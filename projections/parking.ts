@@ -71,6 +71,14 @@ export async function readParkedStreams(
   return new Set(rows.map(({ stream }) => stream));
 }
 
+/** Since when the oldest of the parked events is parked; undefined if nothing is parked. */
+export async function readParkedSince(db: Queryable, schema: string): Promise<Date | undefined> {
+  const { rows } = await db.query<{ since: Date | null }>(
+    `select min(parked_at) as since from ${schema}.parked`,
+  );
+  return rows[0]?.since ?? undefined;
+}
+
 /** A row of `parked`. */
 export interface ParkedRow {
   readonly position: string;

@@ -12,6 +12,7 @@ import { Follower, type FollowerOptions, type FollowerWork } from '../src/follow
 import type { LeaderLock } from '../src/followers/leader-lock.js';
 import { connect } from '../src/postgres/database.js';
 import { isUnavailable } from '../src/postgres/errors.js';
+import { batchTaken } from '../src/signals.js';
 import {
   CheckpointMoved,
   readCheckpoint,
@@ -147,6 +148,16 @@ export class Projector {
   get standsStill(): boolean {
     const error = this.follower.error ?? this.still;
     return error !== undefined && (this.known.current?.version ?? 0) <= this.projection.version;
+  }
+
+  /** Since when an error stops the tables; undefined if none does. */
+  get standsStillSince(): Date | undefined {
+    return this.standsStill ? (this.follower.error ?? this.still)?.since : undefined;
+  }
+
+  /** Whether this process is the leader. */
+  get active(): boolean {
+    return this.follower.active;
   }
 
   /** Whether the log went back, or was replaced. Then the tables show events that the log doesn't have. */
@@ -324,6 +335,8 @@ export class Projector {
             this.follower.step(transaction),
           );
           this.known.moved(checkpoint);
+          const seconds = (Date.now() - began) / 1_000;
+          batchTaken.tell({ follower: this.projection.name, events: events.length, seconds });
           if (checkpoint.parked > from.parked)
             this.logger.error(
               `${checkpoint.parked - from.parked} events parked: see \`colophon parked list\``,

@@ -12,6 +12,7 @@ import { OperationsModule } from './operations/operations.module.js';
 import { PoliciesModule } from './policies/policies.module.js';
 import type { Resources } from './resources.js';
 import { ResourcesModule } from './resources.module.js';
+import { MetricsModule } from './telemetry/metrics.module.js';
 
 /** All of Colophon, on open resources. */
 @Module({})
@@ -32,6 +33,7 @@ export class AppModule {
         AuditModule,
         CatalogueModule,
         ProjectionsModule,
+        ...(resources.config.metrics ? [MetricsModule] : []),
       ],
     };
   }

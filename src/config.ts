@@ -94,6 +94,7 @@ const environment = z.object({
   BODY_TIMEOUT_MS: integer(30_000, 100, 3_600_000),
   MIN_POSITION_WAIT_MS: integer(1_000, 0, 60_000),
   SHUTDOWN_GRACE_MS: integer(10_000, 0, 600_000),
+  METRICS: z.enum(['on', 'off']).default('on'),
 });
 
 type Environment = z.output<typeof environment>;
@@ -141,6 +142,8 @@ export interface Config {
   readonly bodyTimeoutMs: number;
   readonly minPositionWaitMs: number;
   readonly shutdownGraceMs: number;
+  /** Whether the service counts, and serves `/metrics`. */
+  readonly metrics: boolean;
 }
 
 /**
@@ -179,6 +182,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     bodyTimeoutMs: data.BODY_TIMEOUT_MS,
     minPositionWaitMs: data.MIN_POSITION_WAIT_MS,
     shutdownGraceMs: data.SHUTDOWN_GRACE_MS,
+    metrics: data.METRICS === 'on',
   };
 }
 

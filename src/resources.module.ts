@@ -6,6 +6,7 @@ import { FindEvents } from '../projections/changes/find-events.js';
 import { ReadYourWrites } from '../projections/min-position.guard.js';
 import { Projections } from '../projections/projections.js';
 import { Projector } from '../projections/projector.js';
+import { standingOf } from '../projections/standing.js';
 import { EventSearch } from './event-store/event-search.js';
 import { RowChanges } from './audit/row-changes.js';
 import { BooksOfAuthor } from './authors/books-of-author.js';
@@ -20,8 +21,10 @@ import { StreamLimits } from './http/limits.js';
 import { Schemas } from './http/schemas.js';
 import { Policies } from './policies/policies.js';
 import { PolicyTables } from './policies/policy-tables.js';
+import { standingOfPolicies } from './policies/standing.js';
 import { checkReady } from './readiness.js';
 import type { Resources } from './resources.js';
+import { Watched } from './telemetry/gauges.js';
 
 /** Offers resources that outlive requests to every module. Also wires the questions of `src/` to the read side. */
 @Module({})
@@ -57,6 +60,9 @@ export class ResourcesModule {
         return found ? { projector: one, maintenance: found } : [];
       }),
     );
+    const watched: Watched = {
+      followers: [...projections.all.map(standingOf), standingOfPolicies(policies, policyTables)],
+    };
     const dependencies: Dependencies = { check: () => checkReady(resources) };
     const providers: Provider[] = [
       { provide: EventStore, useValue: store },
@@ -78,6 +84,7 @@ export class ResourcesModule {
       { provide: LinkedBooks, useValue: linkedBooks },
       { provide: Dependencies, useValue: dependencies },
       { provide: StreamLimits, useValue: config },
+      { provide: Watched, useValue: watched },
     ];
     return { module: ResourcesModule, global: true, providers, exports: providers };
   }

@@ -45,7 +45,7 @@ async function violations(imports: readonly Import[]): Promise<readonly Violatio
 }
 
 const PROJECTIONS =
-  'projections know only event types, the event store port, followers, errors, and the Postgres and HTTP helpers';
+  'projections know only event types, the event store port, followers, errors, signals, and the Postgres and HTTP helpers';
 
 const FORBIDDEN = [
   ['projections/a.ts', 'src/authors/author.ts', PROJECTIONS],
@@ -68,6 +68,9 @@ const FORBIDDEN = [
   ['src/books/book-cascade.ts', 'src/event-store/event-store.ts', 'decisions are pure'],
   ['src/changes/provenance.ts', 'src/changes/change-progress.ts', 'decisions are pure'],
   ['src/text.ts', 'pg', 'decisions are pure'],
+  ['src/signals.ts', 'src/errors.ts', 'signals know nobody'],
+  ['src/commands/m.ts', 'prom-client', 'only telemetry knows the library of metrics'],
+  ['src/event-store/n.ts', 'src/telemetry/metrics.ts', 'the event store knows no feature'],
   ['src/audit/j.ts', 'src/event-store/postgres/log-reader.ts', 'only resources picks an event store'],
   ['src/cli/k.ts', 'src/event-store/memory/store.ts', 'only resources picks an event store'],
   [
@@ -105,6 +108,9 @@ test('what the design allows is allowed', async () => {
     ['projections/catalogue/views.ts', 'src/books/role-schemas.ts'],
     ['projections/catalogue/load.ts', 'src/postgres/database.ts'],
     ['projections/retry-parked.ts', 'src/errors.ts'],
+    ['projections/projector.ts', 'src/signals.ts'],
+    ['src/event-store/told.ts', 'src/signals.ts'],
+    ['src/telemetry/metrics.ts', 'prom-client'],
     ['src/app.module.ts', 'projections/projections.module.ts'],
     ['src/resources.ts', 'src/event-store/postgres/postgres-event-store.ts'],
     ['src/cli/rebuild.ts', 'projections/build/build.ts'],

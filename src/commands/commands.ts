@@ -1,7 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { CommandBus, type Command } from '@nestjs/cqrs';
+import { DomainError } from '../domain-error.js';
+import { AppendTooLarge, EventStoreUnavailable, StreamDeleted } from '../event-store/event-store.js';
+import { isUnavailable } from '../postgres/errors.js';
+import { commandEnded, type CommandOutcome } from '../signals.js';
 import type { CommandContext, CommandResult } from './command-context.js';
+import { IdempotencyKeyReused, PreconditionFailed } from './handle-command.js';
 import { digestOf } from './idempotency-keys.js';
+import { TooMuchContention } from './keyed-queue.js';
 
 type ContextualCommand<Result extends CommandResult> = Command<Result> & {
   readonly context: CommandContext;
@@ -13,9 +19,29 @@ export class Commands {
   constructor(private readonly bus: CommandBus) {}
 
   /** @throws the errors of {@link CommandHandling.handle}. */
-  execute<Result extends CommandResult>(command: ContextualCommand<Result>): Promise<Result> {
-    return this.bus.execute(command.context.repeatable ? withDigest(command) : command);
+  async execute<Result extends CommandResult>(command: ContextualCommand<Result>): Promise<Result> {
+    const began = performance.now();
+    let outcome: CommandOutcome = 'done';
+    try {
+      const result = await this.bus.execute(command.context.repeatable ? withDigest(command) : command);
+      outcome = result.repeated ? 'repeated' : result.unchanged ? 'unchanged' : 'done';
+      return result;
+    } catch (error) {
+      outcome = outcomeOf(error);
+      throw error;
+    } finally {
+      const seconds = (performance.now() - began) / 1_000;
+      commandEnded.tell({ command: command.constructor.name, outcome, seconds });
+    }
   }
+}
+
+const REFUSALS = [DomainError, PreconditionFailed, IdempotencyKeyReused, AppendTooLarge, StreamDeleted];
+const OUTAGES = [EventStoreUnavailable, TooMuchContention];
+
+function outcomeOf(error: unknown): CommandOutcome {
+  if (REFUSALS.some((kind) => error instanceof kind)) return 'refused';
+  return OUTAGES.some((kind) => error instanceof kind) || isUnavailable(error) ? 'unavailable' : 'failed';
 }
 
 function withDigest<Result extends CommandResult>(

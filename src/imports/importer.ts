@@ -14,6 +14,7 @@ import { Schemas } from '../http/schemas.js';
 import { importedIdOf, newId } from '../ids.js';
 import { PoolCrowded } from '../postgres/errors.js';
 import type { Redirect } from '../redirect.js';
+import { lineImported } from '../signals.js';
 import { DryRun, DryRunTooLarge, Room, type Outcome, type Target } from './dry-run.js';
 import { lineParser, MalformedLine, type ImportLine, type LineParser } from './import-line.js';
 import { MAX_LINE_BYTES, readLines, type RawLine } from './read-lines.js';
@@ -96,6 +97,7 @@ export class Importer {
         const full = window.length === WINDOW || text >= WINDOW_TEXT;
         if (first && (!next || full || (await settlesFirst(first.result, next)))) {
           const result = await first.result;
+          if (!dry) lineImported.tell(result.status);
           yield result;
           if (result.error?.rule === NO_ROOM) return;
           window.shift();

@@ -11,6 +11,7 @@ import { pause } from '../event-store/pause.js';
 import type { StreamSearch } from '../event-store/stream-search.js';
 import { Follower, type FollowerOptions } from '../followers/follower.js';
 import type { LeaderLock } from '../followers/leader-lock.js';
+import { batchTaken } from '../signals.js';
 import { Effects } from './effects.js';
 import { GivenUp, Patience } from './patience.js';
 import type { Checkpoint, OpenTask, PolicyTables } from './policy-tables.js';
@@ -85,11 +86,21 @@ export class Policies {
     await this.follower.close();
   }
 
+  /** Whether this process is the leader. */
+  get active(): boolean {
+    return this.follower.active;
+  }
+
+  /** What policies wait for, or what stops them; undefined if nothing does. */
+  get trouble(): { readonly message: string; readonly since: Date } | undefined {
+    return this.follower.error ?? this.patience?.trouble;
+  }
+
   /** How far policies have followed the log, and this process's part. */
   async status() {
     const found = await this.tables.checkpoint();
-    const { active } = this.follower;
-    const { message: error, since: errorSince } = this.follower.error ?? this.patience?.trouble ?? {};
+    const { active } = this;
+    const { message: error, since: errorSince } = this.trouble ?? {};
     // Positions of another log mean nothing here.
     return { position: found?.log === this.log ? found.position : undefined, active, error, errorSince };
   }
@@ -180,6 +191,7 @@ export class Policies {
     events: readonly RecordedEvent[],
     to: RecordedEvent | undefined,
   ): Promise<void> {
+    const began = Date.now();
     this.checkpoint = await this.follower.step(async () => {
       const from = this.checkpoint;
       if (!from || !to) return from;
@@ -190,6 +202,8 @@ export class Policies {
       if (taken.tasks.length > 0) this.wake();
       return moved;
     });
+    const seconds = (Date.now() - began) / 1_000;
+    batchTaken.tell({ follower: 'policies', events: events.length, seconds });
   }
 
   /** Works off open tasks. Ends when the signal aborts and each task has settled. */

@@ -70,6 +70,14 @@ export interface LeftFact {
   readonly since: Position | undefined;
 }
 
+/** What waits in the tables. */
+export interface Counts {
+  readonly open: number;
+  readonly openSince: Date | undefined;
+  readonly parked: number;
+  readonly parkedSince: Date | undefined;
+}
+
 /** What one batch of events changes in the tables. */
 export interface Taken {
   readonly tasks: readonly Task[];
@@ -353,14 +361,25 @@ export class PolicyTables {
     }));
   }
 
-  /** Numbers of open tasks and of parked streams. */
-  async counts(): Promise<{ readonly open: number; readonly parked: number }> {
-    const { rows } = await this.pool.query<{ open: string; parked: string }>(
-      `select (select count(*) from ${this.schema}.tasks where done_at is null) as open,
-              (select count(*) from ${this.schema}.parked) as parked`,
+  /** Numbers of open tasks and of parked streams, and since when the oldest of each waits. */
+  async counts(): Promise<Counts> {
+    const { rows } = await this.pool.query<{
+      open: string;
+      open_since: Date | null;
+      parked: string;
+      parked_since: Date | null;
+    }>(
+      `select * from
+         (select count(*) as open, min(begun_at) as open_since from ${this.schema}.tasks where done_at is null) t,
+         (select count(*) as parked, min(parked_at) as parked_since from ${this.schema}.parked) p`,
     );
-    const { open = 0, parked = 0 } = rows[0] ?? {};
-    return { open: Number(open), parked: Number(parked) };
+    const { open = 0, parked = 0, open_since: openSince, parked_since: parkedSince } = rows[0] ?? {};
+    return {
+      open: Number(open),
+      openSince: openSince ?? undefined,
+      parked: Number(parked),
+      parkedSince: parkedSince ?? undefined,
+    };
   }
 
   /**

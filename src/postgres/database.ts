@@ -35,8 +35,10 @@ class BoundedPool extends Pool {
     config: PoolConfig,
     private readonly mostWaiting: number,
     private readonly restMs: number,
+    readonly name: string,
   ) {
     super(config);
+    OPEN.add(this);
   }
 
   /**
@@ -56,14 +58,48 @@ class BoundedPool extends Pool {
       return full ? callback(new PoolCrowded(), undefined, () => undefined) : super.connect(callback);
     return full ? Promise.reject(new PoolCrowded()) : super.connect();
   }
+
+  override end(): Promise<void>;
+  override end(callback: () => void): void;
+  override end(callback?: () => void): Promise<void> | void {
+    OPEN.delete(this);
+    return callback ? super.end(callback) : super.end();
+  }
 }
+
+/** The pools of this process that have not been ended. */
+const OPEN = new Set<BoundedPool>();
+
+/** How many connections a pool has, how many of them work or rest, and how many callers wait for one. */
+export interface PoolCounts {
+  readonly name: string;
+  readonly open: number;
+  readonly inUse: number;
+  readonly waiting: number;
+}
+
+/** The pools of this process, as they are now. */
+export const openPools = (): PoolCounts[] =>
+  [...OPEN].map(({ name, totalCount, idleCount, waitingCount }) => ({
+    name,
+    open: totalCount,
+    inUse: totalCount - idleCount,
+    waiting: waitingCount,
+  }));
 
 /** A pool for reads of the log and the read side. */
 export function createPool(
   connectionString: string,
   config: Partial<PoolLimits> & { searchPath?: string } = {},
 ): Pool {
-  const { searchPath = 'public', waiting = Infinity, rest = 0, settings, ...options } = config;
+  const {
+    name = 'other',
+    searchPath = 'public',
+    waiting = Infinity,
+    rest = 0,
+    settings,
+    ...options
+  } = config;
   const pool = new BoundedPool(
     connectionOptions(connectionString, {
       max: 10,
@@ -79,6 +115,7 @@ export function createPool(
     }),
     waiting,
     rest,
+    name,
   );
   // The pool replaces an idle connection that the server ended. Without this listener the error would end the process.
   pool.on('error', () => undefined);

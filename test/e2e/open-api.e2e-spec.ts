@@ -172,6 +172,6 @@ test('every answer looks as described, and every status is foreseen', async () =
   const described = Object.entries<any>(document.paths).flatMap(([path, operations]) =>
     Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
   );
-  // The page and an import's lines are no JSON; home.e2e-spec.ts and imports.e2e-spec.ts look at them.
-  expect([...seen, 'GET /', 'POST /imports'].toSorted()).toEqual(described.toSorted());
+  // The page, metrics and an import's lines are no JSON. home, metrics and imports.e2e-spec.ts look at them.
+  expect([...seen, 'GET /', 'GET /metrics', 'POST /imports'].toSorted()).toEqual(described.toSorted());
 });

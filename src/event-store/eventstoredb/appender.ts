@@ -10,6 +10,7 @@ import {
   type ExpectedRevision,
   type NewEvent,
 } from '../event-store.js';
+import { appendSettled } from '../../signals.js';
 import { MAX_APPEND_BYTES } from '../../stored-data.js';
 import { within } from '../within.js';
 import {
@@ -95,8 +96,10 @@ export class Appender {
     const start = expected === 'no-stream' ? 0n : expected + 1n;
     const there = retried ? recorded.slice(Number(start), Number(start) + events.length) : [];
     const last = there.at(-1);
-    if (last && events.every((event, index) => event.id === there[index]?.id))
+    if (last && events.every((event, index) => event.id === there[index]?.id)) {
+      appendSettled.tell();
       return { revision: last.revision, position: last.position };
+    }
     throw new RevisionConflict(stream, expected, recorded.at(-1)?.revision ?? 'no-stream');
   }
 }

@@ -28,6 +28,7 @@ import {
 } from '../event-store.js';
 import { pause } from '../pause.js';
 import { sizeOf } from '../size.js';
+import { told } from '../told.js';
 import { Appender, SETTLE_MS } from './appender.js';
 import { outage, READ_ALL } from './errors.js';
 import { Feed } from './feed.js';
@@ -112,7 +113,7 @@ export class EventStoreDbEventStore extends EventStore {
     const deadline = Date.now() + SETTLE_MS;
     await this.name();
     try {
-      const result = await this.appender.append(stream, expected, events, deadline);
+      const result = await told(events, () => this.appender.append(stream, expected, events, deadline));
       this.see(result.position);
       this.refused = undefined;
       this.appended = { stream, revision: result.revision, at: Date.now() };

@@ -2,6 +2,7 @@ import { Client } from 'pg';
 import { connectionOptions } from '../../postgres/connection-options.js';
 import { APPLICATION_NAME } from '../../postgres/database.js';
 import { classify, isUnavailable, PoolCrowded, sqlState } from '../../postgres/errors.js';
+import { appendSettled, groupCommitted } from '../../signals.js';
 import {
   EventStoreUnavailable,
   RevisionConflict,
@@ -205,6 +206,7 @@ export class GroupCommit {
         const outcomes = await send(client, open);
         this.diskFull = undefined;
         this.committed();
+        groupCommitted.tell(open.length);
         // Those that are written first: a conflict takes two more round trips.
         open.forEach((append, index) => outcomes[index] && append.resolve(outcomes[index]));
         open = open.filter((_, index) => !outcomes[index]);
@@ -242,6 +244,7 @@ export class GroupCommit {
     const last = rows.at(-1);
     if (last && append.events.every((event, index) => rows[index]?.id === event.id)) {
       append.resolve({ revision: BigInt(last.revision), position: BigInt(last.position) });
+      appendSettled.tell();
       return;
     }
     const { rows: heads } = await client.query<{ revision: string }>(

@@ -27,6 +27,7 @@ import { PASSING_MS, TimesOfLog } from '../as-of-time.js';
 import { sortedByStream } from '../by-stream.js';
 import { checkAppend } from '../check-append.js';
 import { pause } from '../pause.js';
+import { told } from '../told.js';
 import { GroupCommit } from './group-commit.js';
 import {
   findPages,
@@ -90,7 +91,7 @@ export class PostgresEventStore extends EventStore {
     events: readonly NewEvent[],
   ): Promise<AppendResult> {
     checkAppend(events);
-    return this.writer.append(stream, expected, events);
+    return told(events, () => this.writer.append(stream, expected, events));
   }
 
   override async checkAppends(): Promise<AppendObstacle | undefined> {

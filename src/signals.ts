@@ -1,0 +1,57 @@
+import { channel } from 'node:diagnostics_channel';
+
+/** Something that happens often, told to whoever listens. Without a listener, telling costs next to nothing. */
+export interface Signal<T> {
+  readonly tell: (happened: T) => void;
+  /**
+   * @param listener must not throw.
+   * @returns ends the listening.
+   */
+  readonly hear: (listener: (happened: T) => void) => () => void;
+}
+
+function signal<T>(name: string): Signal<T> {
+  const told = channel(`colophon:${name}`);
+  return {
+    tell: (happened) => told.publish(happened),
+    hear: (listener) => {
+      const heard = (message: unknown) => listener(message as T);
+      told.subscribe(heard);
+      return () => void told.unsubscribe(heard);
+    },
+  };
+}
+
+/** A command ended. Not told of the lines of an import, nor of dry runs. */
+export const commandEnded = signal<{
+  /** Name of the command's class. */
+  readonly command: string;
+  readonly outcome: CommandOutcome;
+  readonly seconds: number;
+}>('command-ended');
+export type CommandOutcome = 'done' | 'unchanged' | 'repeated' | 'refused' | 'unavailable' | 'failed';
+
+/** The event store answered an append. */
+export const appendEnded = signal<{
+  readonly outcome: AppendOutcome;
+  readonly events: number;
+  readonly seconds: number;
+}>('append-ended');
+export type AppendOutcome = 'written' | 'conflict' | 'refused' | 'unavailable';
+
+/** An append met its own events in the log: an earlier try, whose outcome was unknown, had written them. */
+export const appendSettled = signal<void>('append-settled');
+
+/** PostgreSQL committed a group of so many appends. */
+export const groupCommitted = signal<number>('group-committed');
+
+/** A follower took in a batch at the log's order, in one or more transactions. */
+export const batchTaken = signal<{
+  /** Name of the projection, or `policies`. */
+  readonly follower: string;
+  readonly events: number;
+  readonly seconds: number;
+}>('batch-taken');
+
+/** A line of an import ended. Not told of dry runs. */
+export const lineImported = signal<'added' | 'changed' | 'unchanged' | 'failed'>('line-imported');

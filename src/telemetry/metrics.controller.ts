@@ -1,0 +1,25 @@
+import { Controller, Get, Res } from '@nestjs/common';
+import { ApiOperation, ApiResponse } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { DescribeProblems } from '../http/describe.js';
+import { Offers } from '../http/offer.guard.js';
+import { Metrics } from './metrics.js';
+
+@Controller('metrics')
+export class MetricsController {
+  constructor(private readonly metrics: Metrics) {}
+
+  @Get()
+  @Offers({ query: [], produces: ['text/plain'] })
+  @ApiOperation({ summary: 'Metrics, in the text format of Prometheus', tags: ['operation'] })
+  @ApiResponse({
+    status: 200,
+    description: 'the metrics',
+    content: { 'text/plain': { schema: { type: 'string' } } },
+  })
+  @DescribeProblems()
+  async getMetrics(@Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
+    void reply.type(this.metrics.type);
+    return this.metrics.text();
+  }
+}
