@@ -31,14 +31,14 @@ export interface Service {
  * @throws OperatorError for errors that the operator can fix, such as a busy port or an unreachable database.
  */
 export async function startService(config: Config, signal?: AbortSignal): Promise<Service> {
-  const logger = createLogger(config);
+  // Followers log before there is an application.
+  Logger.overrideLogger(createLogger(config));
   const resources = await openResources(config, signal);
   try {
     const adapter = createAdapter(config);
     const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(resources), adapter, {
       bodyParser: false,
       abortOnError: false,
-      logger,
     });
     describeApi(app);
     try {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { CommandBus, type Command } from '@nestjs/cqrs';
+import { inSpan } from '../event-store/spans.js';
 import type { CommandContext, CommandResult } from './command-context.js';
 import { digestOf } from './idempotency-keys.js';
 
@@ -14,7 +15,12 @@ export class Commands {
 
   /** @throws the errors of {@link CommandHandling.handle}. */
   execute<Result extends CommandResult>(command: ContextualCommand<Result>): Promise<Result> {
-    return this.bus.execute(command.context.repeatable ? withDigest(command) : command);
+    const { repeatable, commandId } = command.context;
+    return inSpan(
+      command.constructor.name,
+      () => ({ attributes: { 'colophon.command_id': commandId } }),
+      () => this.bus.execute(repeatable ? withDigest(command) : command),
+    );
   }
 }
 

@@ -7,6 +7,7 @@ import { limitBodyTime } from './body-time.js';
 import { refuseForeign, type KnownNames } from './foreign.js';
 import { refuseMalformed } from './malformed.js';
 import { bodyType, JSON_TYPE, NDJSON, unsupportedType } from './media-types.js';
+import { observeRequests, REQUEST_ID, requestIdOf } from './observe.js';
 import { parseJson } from './parse-json.js';
 import { Problem, PROBLEM_JSON, problemBody } from './problem.js';
 import { fromFramework } from './problem.filter.js';
@@ -25,6 +26,7 @@ export interface ServerOptions extends KnownNames {
 export function createAdapter({ maxBodyBytes, bodyTimeoutMs, ...names }: ServerOptions): FastifyAdapter {
   const adapter = new FastifyAdapter({
     bodyLimit: maxBodyBytes,
+    genReqId: requestIdOf,
     routerOptions: { maxParamLength: 255 },
     // An import may take any time as long as bytes move. A connection without traffic for IDLE_MS is closed.
     requestTimeout: 0,
@@ -40,13 +42,15 @@ export function createAdapter({ maxBodyBytes, bodyTimeoutMs, ...names }: ServerO
       void reply
         .status(problem.status)
         .header('connection', 'close')
+        .header(REQUEST_ID, request.id)
         .type(PROBLEM_JSON)
-        .send(problemBody(problem));
+        .send(problemBody(problem, request.id));
     },
     clientErrorHandler: refuse,
   });
   const fastify = adapter.getInstance<FastifyInstance>();
-  // First, because a refusal doesn't end a body that drips.
+  observeRequests(fastify);
+  // Before what refuses, because a refusal doesn't end a body that drips.
   limitBodyTime(fastify, bodyTimeoutMs);
   const checkNames = refuseForeign(names);
   fastify.addHook('onRequest', (request, _reply, done) => {
@@ -94,10 +98,15 @@ function refuseType({ headers, routeOptions }: FastifyRequest, type: string): vo
 }
 
 /** Node answers `100-continue`, and leaves other expectations to us. The request reaches no route. */
-function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
   const problem = new Problem(417, 'expectation-failed', 'The only expectation that is met is 100-continue.');
-  response.writeHead(problem.status, { 'content-type': PROBLEM_JSON, connection: 'close' });
-  response.end(JSON.stringify(problemBody(problem)));
+  const id = requestIdOf(request);
+  response.writeHead(problem.status, {
+    'content-type': PROBLEM_JSON,
+    connection: 'close',
+    [REQUEST_ID]: id,
+  });
+  response.end(JSON.stringify(problemBody(problem, id)));
 }
 
 /** Answers bytes that aren't HTTP. Such bytes never reach a route, so the answer is written to the bare socket. */

@@ -6,6 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { DescribeActor, DescribeParameters, DescribeProblems } from '../http/describe.js';
 import { NDJSON, unsupportedType } from '../http/media-types.js';
+import { idsOf, REQUEST_ID } from '../http/observe.js';
 import { Offers } from '../http/offer.guard.js';
 import { readContext } from '../http/request-context.js';
 import { invalidRequest, Problem, unavailable } from '../http/problem.js';
@@ -70,7 +71,7 @@ export class ImportsController {
     const out = reply.raw;
     const begin = () => {
       reply.hijack();
-      out.writeHead(200, { 'content-type': NDJSON });
+      out.writeHead(200, { 'content-type': NDJSON, [REQUEST_ID]: request.id });
       return new PatientWriter(out);
     };
     let writer: PatientWriter | undefined;
@@ -80,12 +81,13 @@ export class ImportsController {
         const full = writer.write(`${JSON.stringify(result)}\n`);
         if (full) await full;
         // The client disconnected: nobody reads the results, and the rest of the lines won't arrive.
-        if (out.destroyed) return this.logger.warn(`the client left an import after line ${result.line}`);
+        if (out.destroyed)
+          return this.logger.warn(`the client left an import after line ${result.line}`, idsOf(request));
       }
       writer ??= begin();
       await writer.end();
     } catch (error) {
-      this.logger.warn(`an import failed: ${(error as Error).message}`);
+      this.logger.warn(`an import failed: ${(error as Error).message}`, idsOf(request));
       // The status is sent with the first result. After that, only a broken connection can signal the failure.
       if (out.headersSent) out.destroy();
       else if (body.errored) out.destroy();
