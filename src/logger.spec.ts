@@ -50,7 +50,7 @@ test('a line of JSON has level, time, message, context and ids, and no id takes 
   const [first, ...others] = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(first).toEqual({
     level: 'warn',
-    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/) as string,
     pid: process.pid,
     message: 'two\nlines',
     context: 'here',

@@ -16,7 +16,7 @@ import { Authors } from '../../src/authors/authors.js';
 import { Books } from '../../src/books/books.js';
 import { Commands } from '../../src/commands/commands.js';
 import { CommandHandling } from '../../src/commands/handle-command.js';
-import { IdempotencyKeys } from '../../src/commands/idempotency-keys.js';
+import type { IdempotencyKeys } from '../../src/commands/idempotency-keys.js';
 import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
 import { PositionTokens } from '../../src/event-store/position-token.js';
 import { inSpan, isTracing, linksTo, MOST_LINKS, readTraceParent } from '../../src/event-store/spans.js';
