@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { SpanKind } from '@opentelemetry/api';
 import type { Client, Pool } from 'pg';
 import {
   AnotherLog,
@@ -6,8 +7,10 @@ import {
   UserRefused,
   type EventStore,
   type Position,
+  type RecordedEvent,
 } from '../src/event-store/event-store.js';
 import { pause } from '../src/event-store/pause.js';
+import { inSpan, linksTo } from '../src/event-store/spans.js';
 import { Follower, type FollowerOptions, type FollowerWork } from '../src/followers/follower.js';
 import type { LeaderLock } from '../src/followers/leader-lock.js';
 import { connect } from '../src/postgres/database.js';
@@ -318,6 +321,14 @@ export class Projector {
     }
   }
 
+  /** A batch belongs to many traces, so its span is in none of them, and links to them. */
+  private inSpan<T>(events: readonly RecordedEvent[], take: () => Promise<T>): Promise<T> {
+    const { name } = this.projection;
+    const attributes = { 'colophon.projection': name, 'colophon.events': events.length };
+    const options = () => ({ root: true, kind: SpanKind.CONSUMER, links: linksTo(events), attributes });
+    return inSpan(`project ${name}`, options, take);
+  }
+
   private async follow(client: Client, signal: AbortSignal): Promise<void> {
     const read = () => readCheckpoint(client, this.schema, this.projection);
     const { gatherMs = 0 } = this.projection;
@@ -331,9 +342,11 @@ export class Projector {
         for await (const { events, caughtUp } of this.store.subscribe(position, signal, eventId)) {
           const began = Date.now();
           const from: Checkpoint = checkpoint;
-          checkpoint = await takeBatch(client, this.target, this.store, from, events, (transaction) =>
-            this.follower.step(transaction),
-          );
+          const take = () =>
+            takeBatch(client, this.target, this.store, from, events, (transaction) =>
+              this.follower.step(transaction),
+            );
+          checkpoint = events.length === 0 ? await take() : await this.inSpan(events, take);
           this.known.moved(checkpoint);
           const seconds = (Date.now() - began) / 1_000;
           batchTaken.tell({ follower: this.projection.name, events: events.length, seconds });

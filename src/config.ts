@@ -89,6 +89,7 @@ const environment = z.object({
     .default('catalogue'),
   DATA_DIR: z.string().min(1).default('.colophon'),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
+  LOG_FORMAT: z.enum(['text', 'json']).optional(),
   MAX_TEXT_LENGTH: integer(MAX_TEXT_LENGTH, 1, 10_000),
   MAX_BODY_BYTES: integer(1_048_576, 1_024, 16_777_216),
   BODY_TIMEOUT_MS: integer(30_000, 100, 3_600_000),
@@ -136,6 +137,8 @@ export interface Config {
   /** Absolute path of the folder of the embedded server. */
   readonly dataDir: string;
   readonly logLevel: (typeof LOG_LEVELS)[number];
+  /** Undefined: text on a terminal, otherwise JSON. */
+  readonly logFormat: 'text' | 'json' | undefined;
   readonly maxTextLength: number;
   readonly maxBodyBytes: number;
   /** Longest time of a request body, except for imports. */
@@ -177,6 +180,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     catalogueSchema: data.CATALOGUE_SCHEMA,
     dataDir: resolve(data.DATA_DIR),
     logLevel: data.LOG_LEVEL,
+    logFormat: data.LOG_FORMAT,
     maxTextLength: data.MAX_TEXT_LENGTH,
     maxBodyBytes: data.MAX_BODY_BYTES,
     bodyTimeoutMs: data.BODY_TIMEOUT_MS,

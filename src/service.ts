@@ -37,7 +37,8 @@ export interface Service {
  */
 export async function startService(config: Config, signal?: AbortSignal): Promise<Service> {
   requireAccessControl(config);
-  const logger = createLogger(config);
+  // Followers log before there is an application.
+  Logger.overrideLogger(createLogger(config));
   const resources = await openResources(config, signal);
   let access: OpenAccess | undefined;
   const close = () => (access?.control.close() ?? Promise.resolve()).finally(() => resources.close());
@@ -49,7 +50,6 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
     const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(resources), adapter, {
       bodyParser: false,
       abortOnError: false,
-      logger,
     });
     describeApi(app);
     try {

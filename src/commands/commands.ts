@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { CommandBus, type Command } from '@nestjs/cqrs';
 import { DomainError } from '../domain-error.js';
 import { AppendTooLarge, EventStoreUnavailable, StreamDeleted } from '../event-store/event-store.js';
+import { inSpan } from '../event-store/spans.js';
 import { isUnavailable } from '../postgres/errors.js';
 import { commandEnded, type CommandOutcome } from '../signals.js';
 import type { CommandContext, CommandResult } from './command-context.js';
@@ -20,10 +21,15 @@ export class Commands {
 
   /** @throws the errors of {@link CommandHandling.handle}. */
   async execute<Result extends CommandResult>(command: ContextualCommand<Result>): Promise<Result> {
+    const { repeatable, commandId } = command.context;
     const began = performance.now();
     let outcome: CommandOutcome = 'done';
     try {
-      const result = await this.bus.execute(command.context.repeatable ? withDigest(command) : command);
+      const result = await inSpan(
+        command.constructor.name,
+        () => ({ attributes: { 'colophon.command_id': commandId } }),
+        () => this.bus.execute(repeatable ? withDigest(command) : command),
+      );
       outcome = result.repeated ? 'repeated' : result.unchanged ? 'unchanged' : 'done';
       return result;
     } catch (error) {

@@ -10,6 +10,7 @@ import {
   type RecordedEvent,
   type Revision,
 } from '../event-store/event-store.js';
+import { inSpan } from '../event-store/spans.js';
 import { within } from '../event-store/within.js';
 import { newId } from '../ids.js';
 import { metadataOf, type CommandContext, type CommandResult } from './command-context.js';
@@ -235,7 +236,12 @@ export class CommandHandling {
     const metadata = metadataOf(context);
     const { events: decidedNow, ...redirects } = 'events' in decision ? decision : { events: [] };
     const events = decidedNow.map(({ type, data }) => ({ id: newId(), type, data, metadata }));
-    const result = await this.store.append(handling.stream, before?.revision ?? 'no-stream', events);
+    const { stream } = handling;
+    const result = await inSpan(
+      'append',
+      () => ({ attributes: { 'colophon.stream': stream, 'colophon.events': events.length } }),
+      () => this.store.append(stream, before?.revision ?? 'no-stream', events),
+    );
     const { correlationId: change } = context;
     return { id: handling.id, ...result, created: !before, unchanged: false, change, ...redirects };
   }

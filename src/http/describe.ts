@@ -30,6 +30,10 @@ export const problemSchema = z.object({
   title: z.string(),
   status: z.int(),
   detail: z.string(),
+  requestId: z
+    .string()
+    .optional()
+    .describe('the id of the request, as in X-Request-Id; log lines have it too'),
   survivor: canonicalUuid.optional().describe('of author-merged: the author who took over'),
   errors: z
     .array(z.object({ pointer: z.string(), rule: z.string(), detail: z.string() }))

@@ -14,6 +14,12 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .addTag('queries')
     .addTag('audit')
     .addTag('operation')
+    .addGlobalParameters({
+      name: 'X-Request-Id',
+      in: 'header',
+      description: 'the id of the request, up to 128 of A-Z a-z 0-9 _ . + / = : -; every answer has it',
+      schema: { type: 'string' },
+    })
     .build();
   const document = SwaggerModule.createDocument(app, options, {
     operationIdFactory: (_controller, method) => method,

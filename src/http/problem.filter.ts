@@ -11,10 +11,11 @@ import {
 } from '../event-store/event-store.js';
 import { IdempotencyKeyReused, PreconditionFailed } from '../commands/handle-command.js';
 import { TooMuchContention } from '../commands/keyed-queue.js';
-import { isUnavailable, PoolCrowded } from '../postgres/errors.js';
+import { isUnavailable, PoolCrowded, sqlState } from '../postgres/errors.js';
 import { MAX_APPEND_BYTES } from '../stored-data.js';
 import { CallerLeft } from './caller.js';
 import { unsupportedType } from './media-types.js';
+import { idsOf, nameOf } from './observe.js';
 import { invalidRequest, onAnotherLog, Problem, PROBLEM_JSON, problemBody, unavailable } from './problem.js';
 
 const STATUS = { 'not-found': 404, conflict: 409, unprocessable: 422 } as const;
@@ -41,7 +42,7 @@ export class ProblemFilter implements ExceptionFilter {
       .status(problem.status)
       .headers(problem.extra.headers ?? {})
       .type(PROBLEM_JSON)
-      .send(problemBody(problem));
+      .send(problemBody(problem, request.id));
   }
 
   private toProblem(error: unknown, request: FastifyRequest): Problem {
@@ -68,23 +69,29 @@ export class ProblemFilter implements ExceptionFilter {
     if (error instanceof PoolCrowded || (error instanceof Error && error.cause instanceof PoolCrowded))
       return unavailable('Too many requests wait for the database; nothing was done.');
     if (error instanceof AnotherLog) {
-      this.logger.error(`${request.method} ${request.url}: ${error.message}`);
+      this.logger.error(`${nameOf(request)}: ${error.message}`, idsOf(request));
       return onAnotherLog();
     }
     if (error instanceof EventStoreUnavailable || isUnavailable(error)) {
-      this.logger.warn(`${request.method} ${request.url}: ${describe(error)}`);
+      this.logger.warn(`${nameOf(request)}: ${describe(error)}`, idsOf(request));
       if (error instanceof UserRefused)
         return unavailable('The event store refuses Colophon’s user; the log lines of Colophon say why.');
       return unavailable('The database is unavailable; the outcome of the request is unknown.');
     }
     const known = fromFramework(error, request);
     if (known) return known;
-    this.logger.error(
-      `${request.method} ${request.url}`,
-      error instanceof Error ? error.stack : String(error),
-    );
+    this.logger.error(nameOf(request), stackOf(error), idsOf(request));
     return new Problem(500, 'internal-error', 'Something went wrong on our side.');
   }
+}
+
+/** Of an error whose message quotes data, only the place: PostgreSQL's class 22, and JSON that can't be parsed. */
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const { name, message, stack = '' } = error;
+  const state = sqlState(error);
+  const quotes = error instanceof SyntaxError || state?.startsWith('22');
+  return quotes ? stack.replace(message, '…').replace(name, [name, state].join(' ').trim()) : stack;
 }
 
 function describe(error: unknown): string {

@@ -71,14 +71,21 @@ const MAX_TEXT = 500;
 export const shorten = (text: string): string =>
   text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 
-/** The JSON body of a problem. Bounded, however large the request was. */
-export function problemBody({ status, slug, message, extra: { errors, members } }: Problem) {
+/**
+ * The JSON body of a problem. Bounded, however large the request was.
+ * @param requestId undefined if what arrived is no request.
+ */
+export function problemBody(
+  { status, slug, message, extra: { errors, members } }: Problem,
+  requestId?: string,
+) {
   const more = (errors?.length ?? 0) - MAX_ERRORS;
   return {
     type: `urn:colophon:problem:${slug}`,
     title: TITLES[status] ?? 'Error',
     status,
     detail: shorten(message),
+    ...(requestId !== undefined && { requestId }),
     ...members,
     ...(errors && {
       errors: errors.slice(0, MAX_ERRORS).map(({ pointer, rule, detail }) => ({

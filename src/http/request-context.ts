@@ -1,6 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import type { CommandContext } from '../commands/command-context.js';
+import { activeTraceParent, readTraceParent } from '../event-store/spans.js';
 import { commandIdOf, newId, resourceIdOf } from '../ids.js';
 import { normaliseText } from '../text.js';
 import { ANONYMOUS } from './access.js';
@@ -32,7 +33,9 @@ export function readContext(request: FastifyRequest): HttpCommandContext {
     throw invalidRequest([{ pointer: 'header/Idempotency-Key', rule: 'blank', detail: 'is empty' }]);
   const commandId = key === undefined ? newId() : commandIdOf(actor, key);
   const correlationId = header(request, 'X-Correlation-Id', 255, false) ?? commandId;
-  const traceParent = readTraceParent(request);
+  request.changeId = correlationId;
+  const { traceparent } = request.headers;
+  const traceParent = readTraceParent(traceparent) ? String(traceparent) : activeTraceParent();
   const ifMatch = readRevisions(request, 'If-Match');
   const ifNoneMatch = readRevisions(request, 'If-None-Match');
   return {
@@ -81,12 +84,4 @@ function header(request: FastifyRequest, name: string, limit: number, encoded = 
   const result = normaliseText(decoded);
   if ('problem' in result) throw fail(result.problem.rule, result.problem.detail);
   return result.text;
-}
-
-function readTraceParent(request: FastifyRequest): string | undefined {
-  const value = request.headers['traceparent'];
-  // The standard says to ignore an invalid header: https://www.w3.org/TR/trace-context/#traceparent-header
-  return typeof value === 'string' && /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(value)
-    ? value
-    : undefined;
 }

@@ -9,6 +9,7 @@ import { refuseForeign, type KnownNames } from './foreign.js';
 import { limitRequests, type RequestLimits } from './limits.js';
 import { refuseMalformed } from './malformed.js';
 import { bodyType, JSON_TYPE, NDJSON, unsupportedType } from './media-types.js';
+import { observeRequests, REQUEST_ID, requestIdOf } from './observe.js';
 import { parseJson } from './parse-json.js';
 import { Problem, PROBLEM_JSON, problemBody } from './problem.js';
 import { fromFramework } from './problem.filter.js';
@@ -41,6 +42,7 @@ export async function createAdapter(options: ServerOptions): Promise<FastifyAdap
   const server = { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 5_000 };
   const adapter = new FastifyAdapter({
     bodyLimit: maxBodyBytes,
+    genReqId: requestIdOf,
     routerOptions: { maxParamLength: 255 },
     // An import may take any time as long as bytes move. A connection without traffic for IDLE_MS is closed.
     requestTimeout: 0,
@@ -57,14 +59,16 @@ export async function createAdapter(options: ServerOptions): Promise<FastifyAdap
       void reply
         .status(problem.status)
         .header('connection', 'close')
+        .header(REQUEST_ID, request.id)
         .type(PROBLEM_JSON)
-        .send(problemBody(problem));
+        .send(problemBody(problem, request.id));
     },
     clientErrorHandler: refuse,
   });
   const fastify = adapter.getInstance<FastifyInstance>();
   fastify.server.maxConnections = MAX_CONNECTIONS;
-  // First, because a refusal doesn't end a body that drips.
+  observeRequests(fastify);
+  // Before what refuses, because a refusal doesn't end a body that drips.
   limitBodyTime(fastify, bodyTimeoutMs);
   await addSecurityHeaders(fastify, tls !== undefined);
   boundRequests(fastify, maxBodyBytes);
@@ -116,10 +120,15 @@ function refuseType({ headers, routeOptions }: FastifyRequest, type: string): vo
 }
 
 /** Node answers `100-continue`, and leaves other expectations to us. The request reaches no route. */
-function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
   const problem = new Problem(417, 'expectation-failed', 'The only expectation that is met is 100-continue.');
-  response.writeHead(problem.status, { 'content-type': PROBLEM_JSON, connection: 'close' });
-  response.end(JSON.stringify(problemBody(problem)));
+  const id = requestIdOf(request);
+  response.writeHead(problem.status, {
+    'content-type': PROBLEM_JSON,
+    connection: 'close',
+    [REQUEST_ID]: id,
+  });
+  response.end(JSON.stringify(problemBody(problem, id)));
 }
 
 /** Answers bytes that aren't HTTP. Such bytes never reach a route, so the answer is written to the bare socket. */

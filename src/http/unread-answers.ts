@@ -31,7 +31,7 @@ export function boundUnreadAnswers(fastify: FastifyInstance, mostBytes = MAX_UNR
         .type(PROBLEM_JSON);
       reply.removeHeader('content-length');
       reply.removeHeader('etag');
-      done(null, JSON.stringify(problemBody(problem)));
+      done(null, JSON.stringify(problemBody(problem, request.id)));
       return;
     }
     if (others === 0) unread += bytes;

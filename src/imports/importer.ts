@@ -9,6 +9,7 @@ import { DomainError } from '../domain-error.js';
 import type { CommandContext, CommandResult } from '../commands/command-context.js';
 import type { Decided } from '../commands/decided.js';
 import { AppendTooLarge, EventStoreUnavailable, StreamDeleted } from '../event-store/event-store.js';
+import { withoutSpans } from '../event-store/spans.js';
 import { KeyedQueue, TooMuchContention } from '../commands/keyed-queue.js';
 import { Schemas } from '../http/schemas.js';
 import { importedIdOf, newId } from '../ids.js';
@@ -129,9 +130,12 @@ export class Importer {
   private log(of: ImportContext): Target {
     const context = () => ({ ...of, commandId: newId() });
     return {
-      author: async (id, decide) =>
-        outcomeOf(await this.authors.change(id, context(), decide, LINE_PATIENCE_MS)),
-      book: async (id, decide) => outcomeOf(await this.books.change(id, context(), decide, LINE_PATIENCE_MS)),
+      author: (id, decide) =>
+        withoutSpans(async () =>
+          outcomeOf(await this.authors.change(id, context(), decide, LINE_PATIENCE_MS)),
+        ),
+      book: (id, decide) =>
+        withoutSpans(async () => outcomeOf(await this.books.change(id, context(), decide, LINE_PATIENCE_MS))),
       standingOf: (authorId) => this.authors.standingOf(authorId),
     };
   }

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { Access } from '../http/access.js';
 import { DescribeActor, DescribeParameters, DescribeProblems, OF_SCOPES } from '../http/describe.js';
 import { NDJSON, unsupportedType } from '../http/media-types.js';
+import { idsOf, REQUEST_ID } from '../http/observe.js';
 import { Offers } from '../http/offer.guard.js';
 import { readContext } from '../http/request-context.js';
 import { invalidRequest, Problem, unavailable } from '../http/problem.js';
@@ -73,7 +74,8 @@ export class ImportsController {
     const out = reply.raw;
     const begin = () => {
       reply.hijack();
-      out.writeHead(200, { ...(reply.getHeaders() as OutgoingHttpHeaders), 'content-type': NDJSON });
+      const headers = { ...(reply.getHeaders() as OutgoingHttpHeaders), [REQUEST_ID]: request.id };
+      out.writeHead(200, { ...headers, 'content-type': NDJSON });
       return new PatientWriter(out);
     };
     let writer: PatientWriter | undefined;
@@ -83,12 +85,13 @@ export class ImportsController {
         const full = writer.write(`${JSON.stringify(result)}\n`);
         if (full) await full;
         // The client disconnected: nobody reads the results, and the rest of the lines won't arrive.
-        if (out.destroyed) return this.logger.warn(`the client left an import after line ${result.line}`);
+        if (out.destroyed)
+          return this.logger.warn(`the client left an import after line ${result.line}`, idsOf(request));
       }
       writer ??= begin();
       await writer.end();
     } catch (error) {
-      this.logger.warn(`an import failed: ${(error as Error).message}`);
+      this.logger.warn(`an import failed: ${(error as Error).message}`, idsOf(request));
       // The status is sent with the first result. After that, only a broken connection can signal the failure.
       if (out.headersSent) out.destroy();
       else if (body.errored) out.destroy();

@@ -1,4 +1,5 @@
 import type { Logger } from '@nestjs/common';
+import { SpanKind } from '@opentelemetry/api';
 import { AUTHOR, type AuthorEvent, type BooksOfRemoved } from '../authors/author.events.js';
 import { joinSurvivor, leaveRemovedAuthor } from '../books/book-cascade.js';
 import { BOOK } from '../books/book.events.js';
@@ -17,6 +18,7 @@ import {
   type Position,
   type RecordedEvent,
 } from '../event-store/event-store.js';
+import { inSpan, linksTo } from '../event-store/spans.js';
 import type { StreamFilter, StreamPage, StreamSearch } from '../event-store/stream-search.js';
 import { isUuid } from '../stored-data.js';
 import type { Cause, Effects } from './effects.js';
@@ -108,6 +110,19 @@ export class TaskRun {
   /** @throws GivenUp, AnotherLog. Whatever else fails is parked with the stream that it concerns. */
   async run(): Promise<void> {
     const [cause] = await this.eventsAt([this.task.cause]);
+    // A task may write thousands of events. One span tells of all.
+    await inSpan(
+      `policy ${this.task.what}`,
+      () => ({ root: true, kind: SpanKind.CONSUMER, links: linksTo(cause ? [cause] : []) }),
+      async (span) => {
+        await this.settle(cause);
+        span?.setAttribute('colophon.streams_changed', this.changed);
+      },
+    );
+  }
+
+  private async settle(cause: RecordedEvent | undefined): Promise<void> {
+    const { store, streams, patience, takenIn } = this.tools;
     let end: Pick<Progress, 'part' | 'cursor'> = this.task;
     if (cause)
       try {
