@@ -50,8 +50,6 @@ const postgresUrl = z.string().refine((value) => {
 /** In a minute. Some 1,000 a second are what one caller may take; only callers of this machine may take all. */
 const REQUESTS_FROM_ELSEWHERE = 60_000;
 
-const isLoopback = (host: string): boolean => /^(localhost|127\..*|::1)$/i.test(host);
-
 /** Each level shows what the levels before it show, and more. */
 export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 

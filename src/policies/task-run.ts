@@ -122,7 +122,6 @@ export class TaskRun {
   }
 
   private async settle(cause: RecordedEvent | undefined): Promise<void> {
-    const { store, streams, patience, takenIn } = this.tools;
     let end: Pick<Progress, 'part' | 'cursor'> = this.task;
     if (cause)
       try {

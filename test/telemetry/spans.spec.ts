@@ -20,6 +20,7 @@ import type { IdempotencyKeys } from '../../src/commands/idempotency-keys.js';
 import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
 import { PositionTokens } from '../../src/event-store/position-token.js';
 import { inSpan, isTracing, linksTo, MOST_LINKS, readTraceParent } from '../../src/event-store/spans.js';
+import { controlAccess } from '../../src/http/access.js';
 import { readContext } from '../../src/http/request-context.js';
 import { Schemas } from '../../src/http/schemas.js';
 import { createAdapter } from '../../src/http/server.js';
@@ -55,10 +56,17 @@ describe('with an SDK', () => {
     const commands = new Commands(bus as unknown as CommandBus);
     const schemas = new Schemas(100, new PositionTokens(await store.logId()));
     const importer = new Importer(authors, new Books(handling, authors), schemas);
-    const names = { host: 'localhost', allowedHosts: [], allowedOrigins: [] };
-    const adapter = createAdapter({ ...names, maxBodyBytes: 10_000, bodyTimeoutMs: 10_000 });
+    const names = { host: 'localhost', allowedHosts: [], allowedOrigins: [], trustedProxies: [] };
+    const limits = {
+      maxBodyBytes: 10_000,
+      bodyTimeoutMs: 10_000,
+      requestsPerSubject: 0,
+      requestsPerAddress: 0,
+    };
+    const adapter = await createAdapter({ ...names, ...limits, tls: undefined });
     fastify = adapter.getInstance<FastifyInstance>();
-    fastify.post('/authors/:id', async (request) => {
+    controlAccess(fastify, undefined);
+    fastify.post('/authors/:id', { config: { access: 'write' } }, async (request) => {
       const { id } = request.params as { id: string };
       const { name } = request.body as { name: string };
       const { id: added } = await commands.execute(new AddAuthor(id, name, readContext(request)));
