@@ -5,7 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance } from 'fastify';
 import { AppModule } from './app.module.js';
-import { AccessControl, type OpenAccess } from './access/access-control.js';
+import { AccessControl } from './access/access-control.js';
 import { requireAccessControl, type Config } from './config.js';
 import { OperatorError } from './errors.js';
 import { clockWarning } from './event-store/clock.js';
@@ -13,7 +13,7 @@ import { controlAccess } from './http/access.js';
 import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
 import { createLogger } from './logger.js';
-import { openResources } from './resources.js';
+import { inTime, openResources } from './resources.js';
 
 const SWEEP_MS = 50;
 
@@ -38,13 +38,19 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
   requireAccessControl(config);
   const logger = createLogger(config);
   const resources = await openResources(config, signal);
-  let access: OpenAccess | undefined;
-  const close = () => (access?.control.close() ?? Promise.resolve()).finally(() => resources.close());
+  let access: AccessControl | undefined;
+  const close = async () => {
+    try {
+      if (access) await inTime('access control', access.close());
+    } finally {
+      await resources.close();
+    }
+  };
   try {
     if (config.access)
       access = await AccessControl.open(resources.databaseUrl, config.access.provider, signal);
     const adapter = createAdapter(config);
-    controlAccess(adapter.getInstance<FastifyInstance>(), access?.control.authenticate);
+    controlAccess(adapter.getInstance<FastifyInstance>(), access?.authenticate);
     const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(resources), adapter, {
       bodyParser: false,
       abortOnError: false,
@@ -67,6 +73,8 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
       () => undefined,
     );
     const { port } = app.getHttpServer().address() as AddressInfo;
+    // Only a service that serves can show the token.
+    const firstToken = await access?.firstToken();
     const host = config.host.includes(':') ? `[${config.host}]` : config.host;
     const stop = async () => {
       const server: Server = app.getHttpServer();
@@ -81,7 +89,7 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
     return {
       url: `http://${host}:${port}`,
       readerUrl: resources.readerUrl,
-      firstToken: access?.firstToken,
+      firstToken,
       stop,
     };
   } catch (error) {
