@@ -238,7 +238,8 @@ describe('access control', () => {
     const { control } = await open(provider.settings);
     const now = Date.now();
     const token = await provider.sign({ exp: Math.floor(now / 1_000) + 60 });
-    expect(await control.authenticate(token)).toBeDefined();
+    // The first answer may be forgotten, because the keys of the provider are new.
+    for (let n = 0; n < 2; n += 1) expect(await control.authenticate(token)).toBeDefined();
     const clock = jest.spyOn(Date, 'now').mockReturnValue(now + 70_000);
     expect(control.authenticate(token)).toBeUndefined();
     clock.mockRestore();
