@@ -188,15 +188,12 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   };
 }
 
-function accessOf({
-  AUTH,
-  AUTH_ISSUER: issuer,
-  AUTH_AUDIENCE: audience,
-}: Environment): AccessConfig | undefined {
+function accessOf(data: Environment): AccessConfig | undefined {
+  const { AUTH: auth, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience } = data;
   if ((issuer === undefined) !== (audience === undefined))
     throw new OperatorError('AUTH_ISSUER and AUTH_AUDIENCE: must be set together');
-  if (issuer === undefined || audience === undefined) return AUTH === 'tokens' ? {} : undefined;
-  if (AUTH === 'none') throw new OperatorError('AUTH: must not be none if AUTH_ISSUER is set');
+  if (issuer === undefined || audience === undefined) return auth === 'tokens' ? {} : undefined;
+  if (auth === 'none') throw new OperatorError('AUTH: must not be none if AUTH_ISSUER is set');
   return { provider: { issuer, audience } };
 }
 

@@ -277,7 +277,7 @@ async function closeAll(opened: (() => Promise<unknown>)[]): Promise<void> {
 }
 
 /** @throws OperatorError if the part takes longer than {@link CLOSE_MS} to close. */
-async function inTime(part: string, closing: Promise<unknown>): Promise<void> {
+export async function inTime(part: string, closing: Promise<unknown>): Promise<void> {
   const waiting = new AbortController();
   const late = setTimeout(CLOSE_MS, undefined, { signal: waiting.signal, ref: false }).then(() => {
     throw new OperatorError(`${part} did not close within ${CLOSE_MS / 1_000} s`);

@@ -5,7 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance } from 'fastify';
 import { AppModule } from './app.module.js';
-import { AccessControl, type OpenAccess } from './access/access-control.js';
+import { AccessControl } from './access/access-control.js';
 import { requireAccessControl, type Config } from './config.js';
 import { OperatorError } from './errors.js';
 import { clockWarning } from './event-store/clock.js';
@@ -14,7 +14,7 @@ import { describeApi } from './http/open-api.js';
 import { createAdapter } from './http/server.js';
 import { followTls } from './http/tls.js';
 import { createLogger } from './logger.js';
-import { openResources } from './resources.js';
+import { inTime, openResources } from './resources.js';
 
 const SWEEP_MS = 50;
 
@@ -40,13 +40,19 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
   // Followers log before there is an application.
   Logger.overrideLogger(createLogger(config));
   const resources = await openResources(config, signal);
-  let access: OpenAccess | undefined;
-  const close = () => (access?.control.close() ?? Promise.resolve()).finally(() => resources.close());
+  let access: AccessControl | undefined;
+  const close = async () => {
+    try {
+      if (access) await inTime('access control', access.close());
+    } finally {
+      await resources.close();
+    }
+  };
   try {
     if (config.access)
       access = await AccessControl.open(resources.databaseUrl, config.access.provider, signal);
     const adapter = await createAdapter(config);
-    controlAccess(adapter.getInstance<FastifyInstance>(), access?.control.authenticate);
+    controlAccess(adapter.getInstance<FastifyInstance>(), access?.authenticate);
     const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(resources), adapter, {
       bodyParser: false,
       abortOnError: false,
@@ -68,6 +74,8 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
       () => undefined,
     );
     const { port } = app.getHttpServer().address() as AddressInfo;
+    // Only a service that serves can show the token.
+    const firstToken = await access?.firstToken();
     const host = config.host.includes(':') ? `[${config.host}]` : config.host;
     const server: Server = app.getHttpServer();
     const unfollowTls = config.tls && followTls(server, config.tls);
@@ -84,7 +92,7 @@ export async function startService(config: Config, signal?: AbortSignal): Promis
     return {
       url: `${config.tls ? 'https' : 'http'}://${host}:${port}`,
       readerUrl: resources.readerUrl,
-      firstToken: access?.firstToken,
+      firstToken,
       stop,
     };
   } catch (error) {

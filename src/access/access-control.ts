@@ -21,13 +21,6 @@ const MAX_VERIFIED = 10_000;
 
 const FIRST = { subject: 'operator', scopes: SCOPES, days: 30 };
 
-/** Access control, ready to be asked. */
-export interface OpenAccess {
-  readonly control: AccessControl;
-  /** The first token of all, if there is no provider and nobody has made a token before. */
-  readonly firstToken: string | undefined;
-}
-
 /** Who may come in: tells callers by their tokens. */
 export class AccessControl {
   /** Only of tokens that are valid, so forged tokens can't drive out others. */
@@ -41,6 +34,7 @@ export class AccessControl {
     private readonly local: LocalTokens,
     provider: Provider | undefined,
     private readonly end: () => Promise<void>,
+    private readonly revocationsMs: number,
   ) {
     this.provider = provider && new ProviderTokens(provider, () => (this.verified = new Map()));
     this.revocations = this.followRevocations();
@@ -49,25 +43,33 @@ export class AccessControl {
 
   /**
    * @param provider whose tokens are accepted beside those of `colophon token`.
+   * @param revocationsMs how often revocations are read, in milliseconds.
    * @throws OperatorError if the database can't be used.
    */
   static async open(
     databaseUrl: string,
     provider: Provider | undefined,
     signal?: AbortSignal,
-  ): Promise<OpenAccess> {
+    revocationsMs = REVOCATIONS_MS,
+  ): Promise<AccessControl> {
     await migrate(databaseUrl, signal, MIGRATIONS);
     const pool = createPool(databaseUrl, POOLS.access);
     try {
       const local = new LocalTokens(pool);
-      const isFirst = !provider && (await local.makeKey());
-      const firstToken = isFirst ? (await local.issue(FIRST)).token : undefined;
       await local.refresh();
-      return { control: new AccessControl(local, provider, () => pool.end()), firstToken };
+      return new AccessControl(local, provider, () => pool.end(), revocationsMs);
     } catch (error) {
       await pool.end();
       throw error;
     }
+  }
+
+  /** @returns a token that may do everything, if there is no provider and nobody has made a token before. */
+  async firstToken(): Promise<string | undefined> {
+    if (this.provider || !(await this.local.makeKey())) return undefined;
+    const { token } = await this.local.issue(FIRST);
+    await this.local.refresh();
+    return token;
   }
 
   readonly authenticate: Authenticate = (token) => {
@@ -116,7 +118,7 @@ export class AccessControl {
 
   private async followRevocations(): Promise<void> {
     let failed = false;
-    while (await this.pause(REVOCATIONS_MS))
+    while (await this.pause(this.revocationsMs))
       try {
         if (await this.local.refresh()) this.verified = new Map();
         failed = false;

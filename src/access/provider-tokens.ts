@@ -6,7 +6,19 @@ import { isSafeUrl } from '../loopback.js';
 import { CLOCK_TOLERANCE_S, proofOf, type Proof } from './proof.js';
 
 /** All of public keys: a token can't choose a shared secret, or no signature. */
-const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
+const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
 /** For discovery and keys together. */
 const TIMEOUT_MS = 5_000;
 /** A set of keys has some kilobytes. */

@@ -1,6 +1,8 @@
-import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import { jest } from '@jest/globals';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import { Pool } from 'pg';
 import { AccessControl } from '../../src/access/access-control.js';
@@ -194,9 +196,9 @@ describe('access control', () => {
     await database.drop();
   });
   const open = async (from?: Provider) => {
-    const { control, firstToken } = await AccessControl.open(database.url, from);
+    const control = await AccessControl.open(database.url, from, undefined, 50);
     opened.push(control);
-    return { control, firstToken };
+    return { control, firstToken: await control.firstToken() };
   };
 
   test('makes the first token once, and revokes tokens on every instance', async () => {
@@ -213,17 +215,17 @@ describe('access control', () => {
     const { id, token } = await tokens.issue({ subject: 's', scopes: ['read'], days: 1 });
     for (const control of controls) expect(await control.authenticate(token)).toMatchObject({ subject: 's' });
     await tokens.revoke(id);
-    for (const control of controls) while (await control.authenticate(token));
+    for (const control of controls) while (await control.authenticate(token)) await turn();
     // Without its key, no token is valid.
     await pool.query('delete from access.keys');
-    for (const control of controls) while (await control.authenticate(first));
+    for (const control of controls) while (await control.authenticate(first)) await turn();
   });
 
   test('takes tokens of a provider and of its own, each for what it is', async () => {
     const { control, firstToken } = await open(provider.settings);
     expect(firstToken).toBeUndefined();
     const own = await new LocalTokens(pool).issue({ subject: 'own', scopes: ['write'], days: 1 });
-    while (!(await control.authenticate(own.token)));
+    while (!(await control.authenticate(own.token))) await turn();
     expect(await control.authenticate(await provider.sign())).toMatchObject({ subject: 'clerk' });
     // The provider can't speak for us.
     const impostor = await provider.sign({ iss: 'colophon', aud: 'colophon', jti: own.id });
@@ -236,7 +238,8 @@ describe('access control', () => {
     const { control } = await open(provider.settings);
     const now = Date.now();
     const token = await provider.sign({ exp: Math.floor(now / 1_000) + 60 });
-    expect(await control.authenticate(token)).toBeDefined();
+    // The first answer may be forgotten, because the keys of the provider are new.
+    for (let n = 0; n < 2; n += 1) expect(await control.authenticate(token)).toBeDefined();
     const clock = jest.spyOn(Date, 'now').mockReturnValue(now + 70_000);
     expect(control.authenticate(token)).toBeUndefined();
     clock.mockRestore();

@@ -1,0 +1,69 @@
+import fastify, { type FastifyInstance } from 'fastify';
+import { controlAccess, SCOPES, type Authenticate } from '../../src/http/access.js';
+import { unavailable } from '../../src/http/problem.js';
+
+/** A server with a route that needs `read` and shows its caller. */
+async function serverWith(authenticate: Authenticate | undefined): Promise<FastifyInstance> {
+  const server = fastify();
+  controlAccess(server, authenticate);
+  server.get('/authors', { config: { access: 'read' } }, ({ caller }) => caller);
+  await server.listen({ port: 0, host: '127.0.0.1' });
+  return server;
+}
+
+const get = async (server: FastifyInstance, headers: Record<string, string>) => {
+  const response = await fetch(`${server.listeningOrigin}/authors`, { headers });
+  return { status: response.status, body: (await response.json()) as unknown };
+};
+
+const reader = { subject: 'reader', scopes: ['read'], verified: true } as const;
+
+test('a route without a rule is refused, whoever adds it', () => {
+  const server = fastify();
+  controlAccess(server, undefined);
+  expect(() => server.get('/new', () => '')).toThrow('GET /new has no rule of access');
+  expect(() => server.get('/docsuite', () => '')).toThrow('/docsuite has no rule of access');
+  expect(() => server.get('/docs', () => '')).not.toThrow();
+});
+
+test('without access control, the caller is who X-Actor says, and may do everything', async () => {
+  const server = await serverWith(undefined);
+  const callerOf = async (headers: Record<string, string>) => (await get(server, headers)).body;
+  expect(await callerOf({ 'x-actor': 'clerk' })).toEqual({
+    subject: 'clerk',
+    scopes: SCOPES,
+    verified: false,
+  });
+  expect(await callerOf({})).toMatchObject({ subject: 'anonymous' });
+  await server.close();
+});
+
+test('a token proves the caller, at once or later; what can not be told now is no refusal', async () => {
+  const asked: string[] = [];
+  const server = await serverWith((token) => {
+    asked.push(token);
+    if (token === 'known.a.b') return reader;
+    if (token === 'later.a.b') return Promise.resolve(reader);
+    if (token === 'away.a.b') return Promise.reject(unavailable('away'));
+    return undefined;
+  });
+  const statusOf = async (authorization: string) => (await get(server, { authorization })).status;
+  expect(await statusOf('Bearer known.a.b')).toBe(200);
+  expect(await statusOf('bearer  later.a.b')).toBe(200);
+  expect(await statusOf('Bearer other.a.b')).not.toBe(200);
+  expect((await get(server, { authorization: 'Bearer away.a.b' })).body).toMatchObject({ message: 'away' });
+  // What can't be a token is not even looked at.
+  asked.length = 0;
+  for (const text of [
+    'known.a.b',
+    'Basic known.a.b',
+    'Bearer known',
+    'Bearer a.b.',
+    'Bearer a.b.c.d',
+    'Bearer a.b.é',
+  ])
+    await statusOf(text);
+  await statusOf(`Bearer a.b.${'c'.repeat(10_000)}`);
+  expect(asked).toEqual([]);
+  await server.close();
+});
