@@ -371,8 +371,11 @@ test('services that start at once on an empty database do not get in each otherâ
   const database = await createDatabase();
   await sql(database.url, 'drop schema event_store cascade');
   const services = await Promise.all(
-    Array.from({ length: 3 }, () => startService({ DATABASE_URL: database.url })),
+    ['off', 'on', ''].map((METRICS) => startService({ DATABASE_URL: database.url, METRICS })),
   );
+  // Without metrics, the route isn't there.
+  const scrapes = services.map(async ({ url }) => (await fetch(`${url}/metrics`)).status);
+  expect(await Promise.all(scrapes)).toEqual([404, 200, 200]);
   for (const [n, service] of services.entries()) expect(await addAuthor(service, `N ${n}`)).toBe(201);
   for (const service of services) {
     expect(await names(service)).toEqual(['N 0', 'N 1', 'N 2']);
