@@ -132,4 +132,6 @@ function whenEnded(request: FastifyRequest, { raw }: FastifyReply, then: (comple
   // An answer that waits behind another on the same connection is never closed itself if the connection closes first.
   raw.once('close', end);
   socket.once('close', end);
+  // Node warns of more than ten, and a connection may have any number of requests under way.
+  socket.setMaxListeners(0);
 }

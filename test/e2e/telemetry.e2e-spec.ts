@@ -74,6 +74,7 @@ test('output names requests, changes and traces, and no token, password or perso
   expect(imported.text.match(/"status":"\w+"/g)).toEqual(
     ['added', ...Array<string>(3).fill('failed')].map((status) => `"status":"${status}"`),
   );
+  expect(imported.headers.get('x-request-id')).toMatch(/^[\da-f-]{36}$/);
   const refused = [
     await post('/authors', { id: second, name: `${MARK} Four` }),
     await post('/authors', { name: MARK.repeat(1_000), [MARK]: MARK }),
