@@ -9,7 +9,9 @@ afterAll(() => service.stop());
 test('the pages work under their own policy: scripts are files of the service', async () => {
   for (const path of ['/', '/docs']) {
     const { headers, text } = await service.request('GET', path);
-    expect(headers.get('content-security-policy')).toMatch(/^default-src 'self';style-src 'self' 'unsafe-inline'/);
+    expect(headers.get('content-security-policy')).toMatch(
+      /^default-src 'self';style-src 'self' 'unsafe-inline'/,
+    );
     for (const [script] of text.matchAll(/<script[^>]*>/g)) expect(script).toMatch(/ src="\.?\/[^/]/);
     expect(text).not.toMatch(/ on\w+=| (src|href)="\w+:\/\//);
   }

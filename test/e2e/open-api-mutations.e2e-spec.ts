@@ -286,9 +286,7 @@ async function tracesInLog(): Promise<string[]> {
   const { text: lines } = await service.request('GET', '/audit/events', {
     headers: { accept: 'application/x-ndjson' },
   });
-  return lines
-    .split('\n')
-    .flatMap((line) => (line === '' ? [] : [String(JSON.parse(line).traceParent)]));
+  return lines.split('\n').flatMap((line) => (line === '' ? [] : [String(JSON.parse(line).traceParent)]));
 }
 
 test(

@@ -13,7 +13,7 @@ async function serverWith(authenticate: Authenticate | undefined): Promise<Fasti
 
 const get = async (server: FastifyInstance, headers: Record<string, string>) => {
   const response = await fetch(`${server.listeningOrigin}/authors`, { headers });
-  return { status: response.status, body: (await response.json()) as unknown };
+  return { status: response.status, body: await response.json() };
 };
 
 const reader = { subject: 'reader', scopes: ['read'], verified: true } as const;
