@@ -18,20 +18,20 @@ export class HealthController {
   constructor(private readonly dependencies: Dependencies) {}
 
   @Get('live')
-  @RouteConfig({ probe: true })
   @DescribeQuery({ summary: 'The process answers', tag: 'operation', access: 'anyone', answer: healthy })
+  @RouteConfig({ probe: true })
   live(): z.output<typeof healthy> {
     return { status: 'ok' };
   }
 
   @Get('ready')
-  @RouteConfig({ probe: true })
   @DescribeQuery({
     summary: 'Commands and queries can be served',
     tag: 'operation',
     access: 'anyone',
     answer: healthy,
   })
+  @RouteConfig({ probe: true })
   async ready(): Promise<z.output<typeof healthy>> {
     // All who ask at the same time share one check, so that probes can't crowd the database.
     this.checking ??= this.dependencies.check().finally(() => (this.checking = undefined));
