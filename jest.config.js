@@ -1,8 +1,14 @@
+import { availableParallelism } from 'node:os';
+
 // Tests of the EventStoreDB side need a server: `EVENTSTOREDB_URL`, or `npm run test:eventstoredb`, which starts one.
 const withEventStoreDb = process.env.EVENTSTOREDB_URL ? [] : ['<rootDir>/test/eventstoredb/'];
 
+// Tests wait for servers more than they compute. On two cores, Jest would run one file at a time.
+const maxWorkers = Math.max(2, availableParallelism() - 1);
+
 /** Native ES modules, compiled by swc with the decorator metadata that Nest reads. */
 export default {
+  maxWorkers,
   testEnvironment: 'node',
   roots: ['<rootDir>/src', '<rootDir>/projections', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts', '**/*-spec.ts'],

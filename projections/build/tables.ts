@@ -19,6 +19,8 @@ export const ownTables = ({ tables }: Projection): string[] => [...tables, 'chec
 
 /** Creates bare tables in a schema: no keys, no indexes, no rows. */
 async function createTables(client: ClientBase, { projection, schema }: Target): Promise<void> {
+  // Services with tables of their own may start at once, and `if not exists` does not keep them from colliding.
+  await client.query(`select pg_advisory_xact_lock(hashtextextended('colophon extension', 0))`);
   await client.query('create extension if not exists pg_trgm with schema public');
   await inSchema(client, schema, `${projection.columns()}; ${sql('tables.sql')}`);
 }

@@ -17,6 +17,8 @@ const LINES = 2_000;
 const PARKED = 20;
 let service: TestService;
 let target: TestDatabase;
+/** A change with one author. */
+const change = randomUUID();
 /** A stream with parked events. */
 let parked: string;
 let proxy: TcpProxy;
@@ -27,6 +29,8 @@ beforeAll(async () => {
     service,
     Array.from({ length: LINES }, (_, n) => ({ type: 'author', key: `a${n}`, name: `Author ${n}` })),
   );
+  const headers = { 'x-correlation-id': change };
+  await service.request('POST', '/authors', { body: { name: 'Author' }, headers });
   parked = `author-${randomUUID()}`;
   const newer = { stream: parked, type: 'AuthorPseudonymed', data: {}, metadata: {} };
   await writePastColophon(
@@ -63,6 +67,7 @@ const COMMANDS: Record<string, () => readonly string[]> = {
   'parked show': () => [parked],
   'parked retry': () => [parked],
   'parked skip': () => [parked],
+  revert: () => ['--dry-run', change],
   status: () => [],
   migrate: () => [],
 };
