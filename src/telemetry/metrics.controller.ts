@@ -1,7 +1,8 @@
 import { Controller, Get, Res } from '@nestjs/common';
 import { ApiOperation, ApiResponse } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { DescribeProblems } from '../http/describe.js';
+import { Access } from '../http/access.js';
+import { DescribeProblems, OF_SCOPES } from '../http/describe.js';
 import { Offers } from '../http/offer.guard.js';
 import { Metrics } from './metrics.js';
 
@@ -10,6 +11,7 @@ export class MetricsController {
   constructor(private readonly metrics: Metrics) {}
 
   @Get()
+  @Access('operate')
   @Offers({ query: [], produces: ['text/plain'] })
   @ApiOperation({ summary: 'Metrics, in the text format of Prometheus', tags: ['operation'] })
   @ApiResponse({
@@ -17,7 +19,7 @@ export class MetricsController {
     description: 'the metrics',
     content: { 'text/plain': { schema: { type: 'string' } } },
   })
-  @DescribeProblems()
+  @DescribeProblems(OF_SCOPES)
   async getMetrics(@Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
     void reply.type(this.metrics.type);
     return this.metrics.text();

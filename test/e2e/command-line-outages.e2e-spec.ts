@@ -69,6 +69,9 @@ const COMMANDS: Record<string, () => readonly string[]> = {
   'parked skip': () => [parked],
   revert: () => ['--dry-run', change],
   status: () => [],
+  'token create': () => ['--subject', 'nightly', '--scopes', 'read'],
+  'token list': () => [],
+  'token revoke': () => [randomUUID()],
   migrate: () => [],
 };
 
