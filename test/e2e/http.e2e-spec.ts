@@ -154,7 +154,7 @@ describe('media types', () => {
   ])('GET %s with Accept: %s', async (path, accept, answer) => {
     const { status, headers } = await call('GET', path, { accept });
     expect(status === 200 ? headers['content-type']?.toString().split(';')[0] : status).toBe(answer);
-    expect(headers['vary']).toMatch(/^Accept\b/);
+    expect(headers['vary']).toMatch(/\bAccept\b/);
   });
 
   test('an answer that nobody accepts is no reason to change anything', async () => {

@@ -134,6 +134,7 @@ test('what commands, imports, followers and requests did is counted', async () =
     'keys',
     'lists',
     'operations',
+    'policies',
     'reads',
     'searches',
   ]);

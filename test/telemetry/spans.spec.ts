@@ -72,7 +72,7 @@ describe('with an SDK', () => {
       const { id: added } = await commands.execute(new AddAuthor(id, name, readContext(request)));
       return { added };
     });
-    fastify.post('/imports', async (request) => {
+    fastify.post('/imports', { config: { access: 'write' } }, async (request) => {
       const lines = async function* () {
         for (const key of [1, 2, 3])
           yield Buffer.from(`${JSON.stringify({ type: 'author', key: `${key}`, name: 'A' })}\n`);
