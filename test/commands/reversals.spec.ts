@@ -122,7 +122,8 @@ class Stream<State, Event, Deed> {
     const { events, left } = this.kind.revert(history, undo);
     this.acts.push(revertOf(undo.change, undo.by, ...events));
     this.kind.spares(history, undo, state, this.state);
-    expect(this.kind.revert(this.history, undo)).toEqual({ events: [], left });
+    // What was left alone may be told otherwise then: a merged author's link counts as changed by the undoing itself.
+    expect(this.kind.revert(this.history, undo).events).toEqual([]);
     this.done.push({ undo, left });
   }
 
