@@ -28,6 +28,7 @@ import {
 } from './audit-event.js';
 import { EventSearch, type FindOptions } from '../event-store/event-search.js';
 import { Feed } from './feed.js';
+import { toldIfBroken } from './told-if-broken.js';
 import { replay } from './replay.js';
 
 const MAX_TYPES = 50;
@@ -213,13 +214,13 @@ export class AuditController {
       if (!lines) return this.page({ ...part, limit: most });
       // Read once before the headers are sent, so that an unavailable store still gives a 503.
       await this.store.head();
-      return Readable.from(replay(this.store, this.tokens, part));
+      return Readable.from(toldIfBroken(replay(this.store, this.tokens, part)));
     }
     const reached = await this.search.reach(minPositionOf(request, this.tokens));
     const known = tokenOf(reached?.upTo, this.tokens);
     if (lines) {
       if (known !== null) reply.header('position', known);
-      return Readable.from(reached ? this.feed.lines(which, { ...part, ...reached }) : []);
+      return Readable.from(reached ? toldIfBroken(this.feed.lines(which, { ...part, ...reached })) : []);
     }
     if (!reached) return { items: [], next: null, upTo: null };
     const { events, next } = await this.feed.page(which, { ...part, ...reached, limit: most });

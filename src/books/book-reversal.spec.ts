@@ -223,6 +223,13 @@ describe('undoing an unlink', () => {
     )
       .undoing('c')
       .gives(linked(1, 's')));
+  test('leaves the survivor whom the change itself brought in for an author who was merged since', () =>
+    pastWith({ b: { id: 's', status: 'live', name: 'B. B.' } })(
+      book('a', 'b'),
+      by('c', unlinked('b'), linked(2, 's')),
+    )
+      .undoing('c')
+      .leaves({ fact: 'link s', why: 'author-removed' }));
   test('leaves an author whose survivor was removed', () =>
     pastWith({ b: { id: 's', status: 'removed' } })(book('b'), by('c', unlinked('b')))
       .undoing('c')

@@ -352,6 +352,14 @@ function linksToUndo(
     if (since) keep(id, { why: 'changed-since', since });
     else if (verdict?.undo) steps.set(id, verdict.undo);
   }
+  // The change brought in the author into whom an author who returns has been merged since. That link stays in this place.
+  for (const id of [...steps.keys()]) {
+    if (!returns(id) || linkOf(past.now, id)) continue;
+    const { id: authorId } = standingOf(id);
+    const step = steps.get(authorId);
+    if (authorId !== id && step && linkOf(past.now, authorId) && !returns(authorId))
+      keep(authorId, { why: 'author-removed' });
+  }
   // Both links of a relink go back, or neither. Otherwise the book would name one person twice, or not at all. A change may
   // relink an author onwards, so the reason to keep a link spreads both ways.
   for (const { data } of [...relinks, ...relinks.toReversed()]) {

@@ -59,7 +59,11 @@ test('readers of the log that take long leave room for commands and the tables',
   const feeds = Array.from({ length: 60 }, () => get('/audit/events?types=Nope'));
   // Without an If-Match or a fresh id, a command reads its stream first.
   const renamed = service.request('PATCH', `/authors/${ids['lem']}`, { body: { name: 'Lem' } });
-  while ((await waiting('stream = any')) === 0 || (await waiting('order by position desc')) === 0);
+  // Each gives up after some seconds, so both may never wait at the same moment.
+  for (let [stream, head] = [0, 0]; stream === 0 || head === 0;) {
+    stream += await waiting('stream = any');
+    head += await waiting('order by position desc');
+  }
   expect((await get(`/authors/${ids['lem']}?include=books`)).status).toBe(200);
   await release();
   expect((await renamed).status).toBe(200);
