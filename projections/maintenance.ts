@@ -84,7 +84,7 @@ export class Maintenance {
       const onHeldUp = (holders: string) => this.logger.warn(`the rebuild waits for ${holders}`);
       this.rebuild({ ...options, onPhase, onHeldUp }, id).then(() => begun(), refused);
     });
-    await within(Date.now() + BEGIN_MS, begin);
+    await within(performance.now() + BEGIN_MS, begin);
     return id;
   }
 

@@ -190,7 +190,7 @@ export class Projector {
 
   /** Whether no event reaches the tables, although the log has more events. */
   private get still(): { readonly message: string; readonly since: Date } | undefined {
-    if (!this.behind || Date.now() - this.behind.since < this.stillMs) return undefined;
+    if (!this.behind || performance.now() - this.behind.since < this.stillMs) return undefined;
     const { at = 'none', since } = this.behind;
     return { message: `no event after position ${at} reaches the tables`, since: new Date(since) };
   }
@@ -206,7 +206,7 @@ export class Projector {
       const follows = version === this.projection.version && head !== undefined;
       if (!follows || (position !== undefined && position >= head)) this.behind = undefined;
       else if (this.behind?.at !== position || !this.behind || (await isBeingWritten(this.pool, this.schema)))
-        this.behind = { at: position, since: Date.now() };
+        this.behind = { at: position, since: performance.now() };
     } catch {
       // Whoever needs a database that is away tells of it.
       this.behind = undefined;
@@ -260,7 +260,7 @@ export class Projector {
       return new Error(
         `the tables are of version ${found}, made by a newer Colophon; this Colophon has version ${version}`,
       );
-    if (this.failed && Date.now() < this.failed.at + REBUILD_AGAIN_MS) return this.failed.error;
+    if (this.failed && performance.now() < this.failed.at + REBUILD_AGAIN_MS) return this.failed.error;
     this.logger.log(`rebuilding the tables from version ${found} to version ${version}`);
     const { context } = this;
     try {
@@ -275,7 +275,7 @@ export class Projector {
       return 'rebuilt';
     } catch (error) {
       if (error instanceof RebuildRunning) return undefined;
-      if (!isUnavailable(error)) this.failed = { error: error as Error, at: Date.now() };
+      if (!isUnavailable(error)) this.failed = { error: error as Error, at: performance.now() };
       throw error;
     }
   }
@@ -340,7 +340,7 @@ export class Projector {
       try {
         const { position, eventId } = checkpoint;
         for await (const { events, caughtUp } of this.store.subscribe(position, signal, eventId)) {
-          const began = Date.now();
+          const began = performance.now();
           const from: Checkpoint = checkpoint;
           const take = () =>
             takeBatch(client, this.target, this.store, from, events, (transaction) =>
@@ -348,13 +348,13 @@ export class Projector {
             );
           checkpoint = events.length === 0 ? await take() : await this.inSpan(events, take);
           this.known.moved(checkpoint);
-          const seconds = (Date.now() - began) / 1_000;
+          const seconds = (performance.now() - began) / 1_000;
           batchTaken.tell({ follower: this.projection.name, events: events.length, seconds });
           if (checkpoint.parked > from.parked)
             this.logger.error(
               `${checkpoint.parked - from.parked} events parked: see \`colophon parked list\``,
             );
-          if (caughtUp) await pause(began + gatherMs - Date.now(), signal);
+          if (caughtUp) await pause(began + gatherMs - performance.now(), signal);
         }
       } catch (error) {
         if (!(error instanceof CheckpointMoved)) throw error;

@@ -40,9 +40,9 @@ export function beginProgram(tell: Tell): AbortController {
   let since: number | undefined;
   for (const signal of SIGNALS)
     process.on(signal, () => {
-      since ??= Date.now();
+      since ??= performance.now();
       const interrupted = new Interrupted(signal);
-      if (Date.now() - since > SAME_SIGNAL_MS) process.exit(interrupted.exitCode);
+      if (performance.now() - since > SAME_SIGNAL_MS) process.exit(interrupted.exitCode);
       stop.abort(interrupted);
     });
 

@@ -11,7 +11,7 @@ const WRITE_EVERY_MS = 500;
 
 /** Reports progress, and writes progress to the database, so that every instance can show how far a rebuild is. */
 export class RebuildRecord {
-  private written = 0;
+  private written = -Infinity;
   private last: RebuildProgress = { phase: 'loading', done: 0, total: 0 };
   private holders: string | undefined;
 
@@ -38,7 +38,7 @@ export class RebuildRecord {
 
   async enter(phase: Phase, shadow: string): Promise<void> {
     this.options.signal?.throwIfAborted();
-    this.written = 0;
+    this.written = -Infinity;
     this.holders = undefined;
     this.report(phase, 0, 0);
     await this.options.onPhase?.(phase, shadow);
@@ -47,8 +47,8 @@ export class RebuildRecord {
   report(phase: Phase, done: number, total: number): void {
     this.last = { phase, done, total };
     this.options.onProgress?.(this.last);
-    if (Date.now() - this.written < WRITE_EVERY_MS) return;
-    this.written = Date.now();
+    if (performance.now() - this.written < WRITE_EVERY_MS) return;
+    this.written = performance.now();
     this.write('').catch(() => undefined);
   }
 

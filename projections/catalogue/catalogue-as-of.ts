@@ -81,7 +81,7 @@ export class CatalogueAsOf {
 
   /** @throws Problem 400 if the moment is yet to come. The answer would change later. */
   private async upTo(asOf: Moment, caller: AbortSignal | undefined): Promise<Past> {
-    const end = await within(Date.now() + PATIENCE_MS, positionOf(this.store, asOf)).catch(
+    const end = await within(performance.now() + PATIENCE_MS, positionOf(this.store, asOf)).catch(
       (error: unknown) => {
         throw error instanceof YetToCome ? notYet() : error;
       },

@@ -173,7 +173,7 @@ export class FindEvents implements EventSearch {
     const positions: Position[] = [];
     if (low > high) return { positions, next: undefined };
     const driver = await this.driverOf(filter, { low, high }, caller);
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = performance.now() + PATIENCE_MS;
     // One event more than the limit shows that there is more.
     let look = restOf(filter, driver, new Parameters()).length === 0 ? limit + 1 : FIRST_LOOK;
     for (; low <= high; look = Math.min(LONGEST_LOOK, look * GROWTH)) {
@@ -183,7 +183,7 @@ export class FindEvents implements EventSearch {
       if (positions.length > limit)
         return { positions: positions.slice(0, limit), next: positions[limit - 1] };
       if (last === undefined) break;
-      if (Date.now() >= deadline) return { positions, next: last };
+      if (performance.now() >= deadline) return { positions, next: last };
       if (backward) high = last - 1n;
       else low = last + 1n;
     }

@@ -49,9 +49,9 @@ export class MergeAuthorHandler implements ICommandHandler<MergeAuthor> {
    */
   async execute(command: MergeAuthor): Promise<CommandResult> {
     const { id, into, context } = command;
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = performance.now() + PATIENCE_MS;
     const merge = () =>
-      this.authors.change(id, context, decideMerge(command, this.authors), deadline - Date.now());
+      this.authors.change(id, context, decideMerge(command, this.authors), deadline - performance.now());
     const result = await this.turns.run('merge', merge, deadline);
     if (!result.repeated) return result;
     const standing = await ifReadable(this.authors.standingOf(into, result.position));

@@ -28,9 +28,9 @@ export async function retryInPolicies(stream: string): Promise<void> {
   await withResources(async ({ policyTables }, signal) => {
     await policyTables.retry(stream);
     const retried = async () => {
-      for (const deadline = Date.now() + RETRY_MS; !signal.aborted; await setTimeout(LOOK_MS)) {
+      for (const deadline = performance.now() + RETRY_MS; !signal.aborted; await setTimeout(LOOK_MS)) {
         if (!(await policyTables.isOpen(stream))) return true;
-        if (Date.now() >= deadline) return false;
+        if (performance.now() >= deadline) return false;
       }
       return undefined;
     };

@@ -10,8 +10,8 @@ const BAR = { etaBuffer: 200, gracefulExit: true };
  * a line every {@link LINE_EVERY_MS}.
  */
 export class Progress {
-  private readonly started = Date.now();
-  private told = Date.now();
+  private readonly started = performance.now();
+  private told = performance.now();
   private readonly bar: SingleBar | undefined;
 
   /**
@@ -32,8 +32,8 @@ export class Progress {
   /** Cheap enough to call for every single thing. */
   update(done: number, count: number): void {
     if (count % 256 === 0) this.bar?.update(done, { count, rate: this.rate(count) });
-    if (this.bar || Date.now() - this.told < LINE_EVERY_MS) return;
-    this.told = Date.now();
+    if (this.bar || performance.now() - this.told < LINE_EVERY_MS) return;
+    this.told = performance.now();
     const percent = this.total ? [`${Math.floor((100 * done) / this.total)} %`] : [];
     const counted = this.unit ? [`${count} ${this.unit}`, `${this.rate(count)}/s`] : [];
     process.stderr.write(`${[...percent, ...counted].join(', ')}\n`);
@@ -43,33 +43,33 @@ export class Progress {
   end(done: number, count: number): string {
     this.bar?.update(done, { count, rate: this.rate(count) });
     this.bar?.stop();
-    return ((Date.now() - this.started) / 1_000).toFixed(1);
+    return ((performance.now() - this.started) / 1_000).toFixed(1);
   }
 
   private rate(count: number): number {
-    return Math.round((count * 1_000) / Math.max(1, Date.now() - this.started));
+    return Math.round((count * 1_000) / Math.max(1, performance.now() - this.started));
   }
 }
 
 /** Like {@link Progress}, for work in phases: each phase has a bar of its own. */
 export class PhasedProgress {
-  private readonly started = Date.now();
+  private readonly started = performance.now();
   private phase = '';
   private phaseStarted = 0;
   private told = 0;
   private bar: SingleBar | undefined;
 
   get seconds(): string {
-    return ((Date.now() - this.started) / 1_000).toFixed(1);
+    return ((performance.now() - this.started) / 1_000).toFixed(1);
   }
 
   update({ phase, done, total }: { phase: string; done: number; total: number }): void {
     if (phase !== this.phase) this.enter(phase);
     if (phase === 'done' || phase === 'failed') return;
-    const rate = Math.round((done * 1_000) / Math.max(1, Date.now() - this.phaseStarted));
+    const rate = Math.round((done * 1_000) / Math.max(1, performance.now() - this.phaseStarted));
     if (process.stderr.isTTY === true) return this.draw(done, total, rate);
-    if (Date.now() - this.told < LINE_EVERY_MS) return;
-    this.told = Date.now();
+    if (performance.now() - this.told < LINE_EVERY_MS) return;
+    this.told = performance.now();
     const left = done > 0 && total > done ? `, ${Math.round((total - done) / Math.max(1, rate))} s left` : '';
     const counted = total > 0 ? `: ${done} of ${total}, ${rate}/s${left}` : '';
     process.stderr.write(`${phase}${counted}\n`);
@@ -88,7 +88,7 @@ export class PhasedProgress {
 
   private enter(phase: string): void {
     this.phase = phase;
-    this.phaseStarted = Date.now();
+    this.phaseStarted = performance.now();
     this.told = 0;
     this.bar?.stop();
     this.bar = undefined;

@@ -115,7 +115,7 @@ export class CommandHandling {
     context: CommandContext,
     patienceMs = PATIENCE_MS,
   ): Promise<CommandResult> {
-    const deadline = Date.now() + patienceMs;
+    const deadline = performance.now() + patienceMs;
     const guessed = this.isLikelyNew(handling, context)
       ? await within(deadline, this.begin(handling, context, deadline))
       : undefined;
@@ -169,7 +169,7 @@ export class CommandHandling {
           return await this.attempt(handling, context, foldOn(handling, begun(handling), history), deadline);
         } catch (error) {
           if (!(error instanceof RevisionConflict)) throw error;
-          if (Date.now() + longest >= deadline) throw new TooMuchContention();
+          if (performance.now() + longest >= deadline) throw new TooMuchContention();
           await setTimeout(Math.random() * longest);
         }
       }
@@ -232,7 +232,7 @@ export class CommandHandling {
         : await this.claim(handling.stream, { commandId, digest, revision, answer: decided });
     if (answer) return resultOf(answer, context);
     // By now the caller has been told that the outcome is unknown.
-    if (Date.now() >= deadline) throw new EventStoreUnavailable(new Error('too late to append'));
+    if (performance.now() >= deadline) throw new EventStoreUnavailable(new Error('too late to append'));
     const metadata = metadataOf(context);
     const { events: decidedNow, ...redirects } = 'events' in decision ? decision : { events: [] };
     const events = decidedNow.map(({ type, data }) => ({ id: newId(), type, data, metadata }));

@@ -75,7 +75,7 @@ export type Claimed =
  * 3. One writes at r, the other has nothing to do at s < r: its claim is refused, and it reads the stream again.
  */
 export class IdempotencyKeys {
-  private purgedAt = 0;
+  private purgedAt = -Infinity;
 
   /** @param pool of a database that {@link MIGRATIONS} were applied to. */
   constructor(private readonly pool: Pool) {}
@@ -98,9 +98,9 @@ export class IdempotencyKeys {
 
   /** Forgets old keys, once an hour, beside the claims. */
   private purge(): void {
-    if (Date.now() - this.purgedAt < PURGE_EVERY_MS) return;
-    this.purgedAt = Date.now();
-    this.pool.query(PURGE).catch(() => (this.purgedAt = 0));
+    if (performance.now() - this.purgedAt < PURGE_EVERY_MS) return;
+    this.purgedAt = performance.now();
+    this.pool.query(PURGE).catch(() => (this.purgedAt = -Infinity));
   }
 }
 

@@ -13,7 +13,7 @@ function task(log: string[], name: string) {
   return { run, end };
 }
 const settled = () => new Promise(setImmediate);
-const soon = () => Date.now() + 1;
+const soon = () => performance.now() + 1;
 
 let log: string[];
 beforeEach(() => {

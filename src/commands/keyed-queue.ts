@@ -72,7 +72,7 @@ export class KeyedQueue {
         leave();
         reject(new TooMuchContention());
       };
-      const timer = deadline === Infinity ? undefined : setTimeout(giveUp, deadline - Date.now());
+      const timer = deadline === Infinity ? undefined : setTimeout(giveUp, deadline - performance.now());
       others.add(begin);
     });
   }

@@ -24,6 +24,6 @@ export async function lagOf(
     for await (const [event] of store.readAll({ from: position, batchSize: 1 })) return event?.recordedAt;
     return undefined;
   };
-  const recordedAt = await within(Date.now() + PATIENCE_MS, oldest()).catch(() => undefined);
+  const recordedAt = await within(performance.now() + PATIENCE_MS, oldest()).catch(() => undefined);
   return { positions, seconds: recordedAt && Math.max(0, Date.now() - recordedAt.getTime()) / 1_000 };
 }

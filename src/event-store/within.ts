@@ -9,7 +9,7 @@ export function within<T>(deadline: number, work: Promise<T>): Promise<T> {
   if (deadline === Infinity) return work;
   return new Promise((resolve, reject) => {
     const late = () => reject(new EventStoreUnavailable(new Error('no answer in time')));
-    const timer = setTimeout(late, deadline - Date.now());
+    const timer = setTimeout(late, deadline - performance.now());
     work.then(
       (result) => {
         clearTimeout(timer);

@@ -112,7 +112,7 @@ export class Follower {
 
   /** What the leader does before its first step. Reported like a step if it takes long. */
   async prepared<T>(work: () => Promise<T>): Promise<T> {
-    this.stepSince = Date.now();
+    this.stepSince = performance.now();
     try {
       await this.listening;
       return await this.untilLocked(work);
@@ -223,21 +223,21 @@ export class Follower {
     pid: number,
     signal: AbortSignal,
   ): Promise<void> {
-    let waitedAt = Date.now();
+    let waitedAt = performance.now();
     for (; !signal.aborted; await pause(WATCH_MS, signal)) {
       const since = this.stepSince;
       if (since === undefined) {
-        waitedAt = Date.now();
+        waitedAt = performance.now();
         await this.listen(client, signal);
       }
-      if (since === undefined || Date.now() - since < LONG_STEP_MS) continue;
+      if (since === undefined || performance.now() - since < LONG_STEP_MS) continue;
       const blockers = await session.blockersOf(pid).catch(() => undefined);
       if (this.stepSince !== since || signal.aborted) continue;
       if (blockers !== undefined) {
-        waitedAt = Date.now();
+        waitedAt = performance.now();
         if (!this.work.expects?.(blockers)) this.report(new Error(`waiting for a lock held by ${blockers}`));
         // Between two waits for a lock, nobody blocks.
-      } else if (!this.standstill && Date.now() - waitedAt > LONG_STEP_MS)
+      } else if (!this.standstill && performance.now() - waitedAt > LONG_STEP_MS)
         this.report(new Error('a batch takes very long'));
     }
   }

@@ -157,7 +157,7 @@ class ImportRun {
   private known = new Map<string, Promise<AuthorStanding>>();
   /** What was remembered before {@link turnedAt}. */
   private older: ReadonlyMap<string, Promise<AuthorStanding>> = new Map();
-  private turnedAt = Date.now();
+  private turnedAt = performance.now();
   private readonly authorIds = new Map<string, string>();
   /** The error outside the lines that ends the import. Lines that still wait are not begun. */
   private fault: Error | undefined;
@@ -202,13 +202,13 @@ class ImportRun {
 
   /** Lines wait while the store is crowded: nothing was done yet, and the crowd may be this import. */
   private async write(id: string, line: ImportLine): Promise<Outcome> {
-    for (const deadline = Date.now() + LINE_PATIENCE_MS; ; await setTimeout(CROWDED_MS)) {
+    for (const deadline = performance.now() + LINE_PATIENCE_MS; ; await setTimeout(CROWDED_MS)) {
       if (this.fault) throw this.fault;
       try {
         return await this.change(id, line);
       } catch (error) {
         const crowded = error instanceof EventStoreUnavailable && error.cause instanceof PoolCrowded;
-        if (!crowded || Date.now() >= deadline) throw error;
+        if (!crowded || performance.now() >= deadline) throw error;
       }
     }
   }
@@ -254,10 +254,10 @@ class ImportRun {
   }
 
   private standingOf(id: string): Promise<AuthorStanding> {
-    if (Date.now() - this.turnedAt > REMEMBERED_MS) {
+    if (performance.now() - this.turnedAt > REMEMBERED_MS) {
       this.older = this.known;
       this.known = new Map();
-      this.turnedAt = Date.now();
+      this.turnedAt = performance.now();
     }
     return this.known.get(id) ?? this.older.get(id) ?? this.remember(id, this.target.standingOf(id));
   }

@@ -61,11 +61,11 @@ export class Patience {
 
   /** Waits for something that says itself whether it has come. Told after {@link slowMs}. */
   async come(come: (patienceMs: number) => Promise<boolean>, what: string, slowMs = 15_000): Promise<void> {
-    const began = Date.now();
+    const began = performance.now();
     let told = false;
     try {
       while (!(await this.until(() => come(1_000)))) {
-        if (told || Date.now() - began < slowMs) continue;
+        if (told || performance.now() - began < slowMs) continue;
         this.begin(new Error(what));
         told = true;
       }

@@ -179,9 +179,9 @@ export class Policies {
     }
     const { position, eventId } = this.checkpoint ?? {};
     for await (const { events, caughtUp } of store.subscribe(position, signal, eventId)) {
-      const began = Date.now();
+      const began = performance.now();
       await this.take(client, events, events.at(-1));
-      if (caughtUp) await pause(began + GATHER_MS - Date.now(), signal);
+      if (caughtUp) await pause(began + GATHER_MS - performance.now(), signal);
     }
   }
 
@@ -191,7 +191,7 @@ export class Policies {
     events: readonly RecordedEvent[],
     to: RecordedEvent | undefined,
   ): Promise<void> {
-    const began = Date.now();
+    const began = performance.now();
     this.checkpoint = await this.follower.step(async () => {
       const from = this.checkpoint;
       if (!from || !to) return from;
@@ -202,7 +202,7 @@ export class Policies {
       if (taken.tasks.length > 0) this.wake();
       return moved;
     });
-    const seconds = (Date.now() - began) / 1_000;
+    const seconds = (performance.now() - began) / 1_000;
     batchTaken.tell({ follower: 'policies', events: events.length, seconds });
   }
 
@@ -258,14 +258,14 @@ export class Policies {
   /** Begins anew if the log goes on and nothing of it arrives, although no error says why. */
   private async watch(signal: AbortSignal): Promise<void> {
     let seen = this.checkpoint?.position;
-    let since = Date.now();
+    let since = performance.now();
     for (; !signal.aborted; await pause(STILL_LOOK_MS, signal)) {
       const head = await this.surroundings.store.head().catch(() => undefined);
       const position = this.checkpoint?.position;
       const waits = !this.begins && !this.follower.busy;
       const behind = head !== undefined && (position ?? -1n) < head && waits;
-      if (!behind || position !== seen) [seen, since] = [position, Date.now()];
-      if (Date.now() - since > STILL_MS)
+      if (!behind || position !== seen) [seen, since] = [position, performance.now()];
+      if (performance.now() - since > STILL_MS)
         throw new Error(`no event after position ${position ?? 'none'} reaches the policies`);
     }
   }

@@ -36,7 +36,7 @@ export class PolicyProgress implements ChangeProgress {
 
   ended(change: string, position: Position, patienceMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      this.waiting.push({ change, position, deadline: Date.now() + patienceMs, resolve });
+      this.waiting.push({ change, position, deadline: performance.now() + patienceMs, resolve });
       this.looking ??= this.look();
     });
   }
@@ -64,8 +64,8 @@ export class PolicyProgress implements ChangeProgress {
   private async look(): Promise<void> {
     const { signal } = this.closing;
     while (this.waiting.length > 0) {
-      await pause(this.lookedAt + LOOK_MS - Date.now(), signal);
-      this.lookedAt = Date.now();
+      await pause(this.lookedAt + LOOK_MS - performance.now(), signal);
+      this.lookedAt = performance.now();
       const asked = this.waiting.splice(0);
       const changes = [...new Set(asked.map(({ change }) => change))];
       const looked = within(this.lookedAt + PATIENCE_MS, this.tables.standing(changes));
@@ -73,7 +73,7 @@ export class PolicyProgress implements ChangeProgress {
       for (const waiter of asked) {
         const reached = log === this.log && position >= waiter.position;
         const ended = reached && open?.has(waiter.change) === false;
-        if (ended || Date.now() >= waiter.deadline || signal.aborted) waiter.resolve(ended);
+        if (ended || performance.now() >= waiter.deadline || signal.aborted) waiter.resolve(ended);
         else this.waiting.push(waiter);
       }
     }

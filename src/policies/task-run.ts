@@ -93,7 +93,7 @@ export class TaskRun {
   private changed: number;
   private written: Position = -1n;
   private handled = 0;
-  private recordedAt = Date.now();
+  private recordedAt = performance.now();
 
   constructor(
     private readonly tools: Tools,
@@ -178,7 +178,7 @@ export class TaskRun {
         after = page.next;
         more = after !== undefined;
         const findings = this.parked.length + this.left.length;
-        if (more && (Date.now() - this.recordedAt >= RECORD_MS || findings >= MOST_FINDINGS))
+        if (more && (performance.now() - this.recordedAt >= RECORD_MS || findings >= MOST_FINDINGS))
           await this.record(number, after);
       }
     }
@@ -221,7 +221,7 @@ export class TaskRun {
     await patience.until(() => tables.record(this.task, progress, findings, done));
     if (findings.parked.length > 0)
       logger.error(`${findings.parked.length} authors and books parked: see \`colophon parked list\``);
-    this.recordedAt = Date.now();
+    this.recordedAt = performance.now();
   }
 
   private async eventsAt(positions: readonly Position[]): Promise<RecordedEvent[]> {
@@ -292,8 +292,8 @@ export class TaskRun {
     let asked: Promise<boolean> | undefined;
     let askedAt = 0;
     return () => {
-      if (!asked || Date.now() - askedAt > STANDS_MS) {
-        askedAt = Date.now();
+      if (!asked || performance.now() - askedAt > STANDS_MS) {
+        askedAt = performance.now();
         asked = this.tools.survivors.author(idOf(cause.stream)).then(({ by }) => by?.id === cause.id);
       }
       return asked;
@@ -353,7 +353,11 @@ export class TaskRun {
    */
   private async untilSettled(change: string): Promise<void> {
     const { tables, patience } = this.tools;
-    for (const deadline = Date.now() + SETTLED_MS; Date.now() < deadline; await patience.rest(SETTLING_MS))
+    for (
+      const deadline = performance.now() + SETTLED_MS;
+      performance.now() < deadline;
+      await patience.rest(SETTLING_MS)
+    )
       if (!(await patience.until(() => tables.hasOlder(change, this.task.position)))) return;
   }
 

@@ -30,7 +30,7 @@ export function batching<Value>(
   };
   const next = () => {
     for (let batch = waiting.shift(); batch; batch = waiting.shift()) {
-      if (Date.now() - batch.since < PATIENCE_MS) return batch.dispatch();
+      if (performance.now() - batch.since < PATIENCE_MS) return batch.dispatch();
       refuse(batch.dispatch);
     }
     underWay -= 1;
@@ -48,7 +48,7 @@ export function batching<Value>(
       underWay += 1;
       // Waits until all requests from the same poll of the network are in.
       setImmediate(dispatch);
-    } else if (waiting.length < MAX_WAITING) waiting.push({ dispatch, since: Date.now() });
+    } else if (waiting.length < MAX_WAITING) waiting.push({ dispatch, since: performance.now() });
     // The loader adds its first key to the batch after this call.
     else setImmediate(() => refuse(dispatch));
   };

@@ -97,7 +97,7 @@ export class Gauges {
 
   async refresh(): Promise<void> {
     this.lookInside();
-    const deadline = Date.now() + this.answerMs;
+    const deadline = performance.now() + this.answerMs;
     const [head, ...looks] = await Promise.all([
       this.head(deadline),
       ...this.looks.map(async ({ follower: { name }, look }) => ({ name, seen: await look(deadline) })),

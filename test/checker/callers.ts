@@ -1,4 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto';
+import { ask } from './ask.js';
 
 /** A command that was acknowledged. */
 export interface Acknowledged {
@@ -16,13 +17,71 @@ export interface Counts {
 }
 
 const ROLES = ['author', 'editor', 'translator', 'illustrator', 'narrator'];
-/** Ids remembered: enough to meet others' work, few enough to meet it often. */
-const REMEMBERED = 400;
-const TIMEOUT_MS = 30_000;
+const MODES = ['refuse', 'unlink', 'remove-sole-authored', 'remove-all'];
+
+type Kind =
+  | 'add author'
+  | 'add book'
+  | 'rename'
+  | 'retitle'
+  | 'link'
+  | 'unlink'
+  | 'reorder'
+  | 'remove author'
+  | 'restore author'
+  | 'remove book'
+  | 'restore book'
+  | 'merge'
+  | 'revert'
+  | 'import';
+
+/** How often callers do what, as weights. */
+export type Mix = Readonly<Record<Kind, number>>;
+
+/** Much of what concerns many streams, and what takes it back. */
+export const CHANGES: Mix = {
+  'add author': 10,
+  'add book': 10,
+  rename: 8,
+  retitle: 6,
+  link: 20,
+  unlink: 6,
+  reorder: 4,
+  'remove author': 9,
+  'restore author': 3,
+  'remove book': 2,
+  'restore book': 4,
+  merge: 8,
+  revert: 8,
+  import: 2,
+};
+
+/** Everything, as often as a busy catalogue would see it. */
+export const ORDINARY: Mix = {
+  'add author': 200,
+  'add book': 250,
+  rename: 150,
+  retitle: 120,
+  link: 200,
+  unlink: 30,
+  reorder: 10,
+  'remove author': 8,
+  'restore author': 8,
+  'remove book': 8,
+  'restore book': 8,
+  merge: 4,
+  revert: 3,
+  import: 1,
+};
+
+/** Ids that callers remember: few enough to meet others' work often. */
+const FEW = 400;
 
 /** Callers who change the same few authors and books all the time, and insist on an answer. */
 export class Callers {
   readonly acknowledged: Acknowledged[] = [];
+  /** Whether each change was acknowledged. The others were refused for good: nothing of them may be in the log. */
+  readonly changes = new Map<string, boolean>();
   readonly authors = new Set<string>();
   readonly counts: Counts = { commands: 0, refused: 0, repeated: 0, byKind: {} };
   /** Answers that no caller should ever get. */
@@ -30,9 +89,19 @@ export class Callers {
   private readonly recentAuthors: string[] = [];
   private readonly recentBooks: string[] = [];
   private readonly recentChanges: string[] = [];
+  private readonly kinds: readonly Kind[];
 
-  /** @param urls of the services; each request goes to any of them. */
-  constructor(private readonly urls: () => readonly string[]) {}
+  /**
+   * @param urls of the services; each request goes to any of them.
+   * @param remembered how many authors, books and changes callers remember.
+   */
+  constructor(
+    private readonly urls: () => readonly string[],
+    mix: Mix = CHANGES,
+    private readonly remembered = FEW,
+  ) {
+    this.kinds = Object.entries(mix).flatMap(([kind, weight]) => Array<Kind>(weight).fill(kind as Kind));
+  }
 
   async run(callers: number, goOn: () => boolean): Promise<void> {
     const call = async (n: number) => {
@@ -44,70 +113,55 @@ export class Callers {
   private async act(actor: string): Promise<void> {
     const author = any(this.recentAuthors);
     const book = any(this.recentBooks);
-    const dice = randomInt(100);
-    if (author === undefined || dice < 10)
-      await this.command(actor, 'POST', '/authors', { name: text('Author') }, 'add author');
-    else if (book === undefined || dice < 20)
-      await this.command(
-        actor,
-        'POST',
-        '/books',
-        {
+    const kind = author === undefined ? 'add author' : book === undefined ? 'add book' : any(this.kinds);
+    const command = (method: string, path: string, body?: object, what: string = kind) =>
+      this.command(actor, method, path, body, what);
+    switch (kind) {
+      case 'add author':
+        return command('POST', '/authors', { name: text('Author') });
+      case 'add book':
+        return command('POST', '/books', {
           title: text('Book'),
           authors: sample(this.recentAuthors, randomInt(4)).map((authorId) => ({ authorId, roles: roles() })),
-        },
-        'add book',
-      );
-    else if (dice < 28)
-      await this.command(actor, 'PATCH', `/authors/${author}`, { name: text('Author') }, 'rename');
-    else if (dice < 34)
-      await this.command(actor, 'PATCH', `/books/${book}`, { title: text('Book') }, 'retitle');
-    else if (dice < 54)
-      await this.command(
-        actor,
-        'PUT',
-        `/books/${book}/authors/${author}`,
-        {
+        });
+      case 'rename':
+        return command('PATCH', `/authors/${author}`, { name: text('Author') });
+      case 'retitle':
+        return command('PATCH', `/books/${book}`, { title: text('Book') });
+      case 'link':
+        return command('PUT', `/books/${book}/authors/${author}`, {
           roles: roles(),
           creditedAs: randomInt(3) ? null : text('Credit'),
           ...(randomInt(2) && { position: 1 }),
-        },
-        'link',
-      );
-    else if (dice < 60)
-      await this.command(actor, 'DELETE', `/books/${book}/authors/${author}`, undefined, 'unlink');
-    else if (dice < 64) await this.reorder(actor, book);
-    else if (dice < 73) {
-      const mode = any(['refuse', 'unlink', 'remove-sole-authored', 'remove-all']);
-      await this.command(
-        actor,
-        'DELETE',
-        `/authors/${author}?books=${mode}`,
-        undefined,
-        `remove author, ${mode}`,
-      );
-    } else if (dice < 76)
-      await this.command(actor, 'POST', `/authors/${author}/restore`, undefined, 'restore author');
-    else if (dice < 78) await this.command(actor, 'DELETE', `/books/${book}`, undefined, 'remove book');
-    else if (dice < 82)
-      await this.command(actor, 'POST', `/books/${book}/restore`, undefined, 'restore book');
-    else if (dice < 90)
-      await this.command(
-        actor,
-        'POST',
-        `/authors/${author}/merge`,
-        { into: any(this.recentAuthors) },
-        'merge',
-      );
-    else if (dice < 98) {
-      const change = any(this.recentChanges);
-      if (change) await this.command(actor, 'POST', `/changes/${change}/revert`, undefined, 'revert');
-    } else await this.import(actor);
+        });
+      case 'unlink':
+        return command('DELETE', `/books/${book}/authors/${author}`);
+      case 'reorder':
+        return this.reorder(actor, book ?? '');
+      case 'remove author': {
+        const mode = any(MODES);
+        return command('DELETE', `/authors/${author}?books=${mode}`, undefined, `${kind}, ${mode}`);
+      }
+      case 'restore author':
+        return command('POST', `/authors/${author}/restore`);
+      case 'remove book':
+        return command('DELETE', `/books/${book}`);
+      case 'restore book':
+        return command('POST', `/books/${book}/restore`);
+      case 'merge':
+        return command('POST', `/authors/${author}/merge`, { into: any(this.recentAuthors) });
+      case 'revert':
+        return command('POST', `/changes/${any(this.recentChanges)}/revert`);
+      case 'import':
+        return this.import(actor);
+    }
   }
 
   private async reorder(actor: string, book: string): Promise<void> {
-    const shown = await this.ask('GET', `/books/${book}?include=authors`, {}).catch(() => undefined);
-    const authors = (shown?.body?.['authors'] ?? []) as { id: string }[];
+    const url = `${any(this.urls())}/books/${book}?include=authors`;
+    const shown = await ask(url, 'GET').catch(() => undefined);
+    if (shown?.status !== 200) return;
+    const { authors } = JSON.parse(shown.body) as { authors: { id: string }[] };
     if (authors.length < 2) return;
     const authorIds = authors.map(({ id }) => id).reverse();
     await this.command(actor, 'PUT', `/books/${book}/authors`, { authorIds }, 'reorder');
@@ -124,27 +178,17 @@ export class Callers {
         authors: [{ author: `a${source}`, roles: roles() }],
       })),
     ];
+    const body = lines.map((line) => JSON.stringify(line)).join('\n');
     const change = randomUUID();
     const headers = { 'content-type': 'application/x-ndjson', 'x-actor': actor, 'x-correlation-id': change };
-    for (;;)
-      try {
-        const url = `${any(this.urls())}/imports`;
-        const body = lines.map((line) => JSON.stringify(line)).join('\n');
-        const answer = await fetch(url, {
-          method: 'POST',
-          headers,
-          body,
-          signal: AbortSignal.timeout(TIMEOUT_MS),
-        });
-        const results = (await answer.text()).trim().split('\n');
-        // An import is repeated as a whole until every line has its result.
-        if (answer.status === 200 && results.length >= lines.length) break;
-        throw new Error(`${answer.status}`);
-      } catch {
-        this.counts.repeated += 1;
-        await pause();
-      }
+    await this.insist(async () => {
+      const answer = await ask(`${any(this.urls())}/imports`, 'POST', headers, body);
+      // An import is repeated as a whole until every line has its result.
+      const complete = answer.body.trim().split('\n').length >= lines.length;
+      return answer.status === 200 && complete ? answer : undefined;
+    });
     this.counted('import');
+    this.changes.set(change, true);
     this.remember(this.recentChanges, change);
   }
 
@@ -165,80 +209,57 @@ export class Callers {
       ...(body && { 'content-type': 'application/json' }),
       ...(randomInt(10) === 0 && { prefer: 'wait=1' }),
     };
+    const text = body && JSON.stringify(body);
+    const answer = await this.insist(async () => {
+      const given = await ask(`${any(this.urls())}${path}`, method, headers, text);
+      return given.status === 503 || given.status === 429 ? undefined : given;
+    });
+    this.counted(kind);
+    if (answer.status >= 500) this.wrong.push(`${method} ${path}: ${answer.status} ${answer.body}`);
+    const acknowledged = answer.status < 300;
+    this.changes.set(change, acknowledged);
+    if (!acknowledged) {
+      this.counts.refused += 1;
+      return;
+    }
+    this.remember(this.recentChanges, change);
+    const { id, revision } = JSON.parse(answer.body) as { id: string; revision: string };
+    const [, room] = path.split(/[/?]/);
+    const category = room === 'changes' ? 'change' : room === 'books' ? 'book' : 'author';
+    this.acknowledged.push({ stream: `${category}-${id}`, revision, key, what: kind });
+    if (kind === 'add author') {
+      this.authors.add(id);
+      this.remember(this.recentAuthors, id);
+    } else if (kind === 'add book') this.remember(this.recentBooks, id);
+  }
+
+  /** Asks again until there is an answer. */
+  private async insist<T>(attempt: () => Promise<T | undefined>): Promise<T> {
     for (;;) {
-      let answer: Answer;
-      try {
-        answer = await this.ask(method, path, headers, body);
-      } catch {
-        this.counts.repeated += 1;
-        await pause();
-        continue;
-      }
-      if (answer.status === 503 || answer.status === 429) {
-        this.counts.repeated += 1;
-        await pause();
-        continue;
-      }
-      this.counted(kind);
-      if (answer.status >= 500)
-        this.wrong.push(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
-      if (answer.status >= 300) {
-        this.counts.refused += 1;
-        return;
-      }
-      this.remember(this.recentChanges, change);
-      return this.acknowledge(answer.body, path, key, kind);
+      const answer = await attempt().catch(() => undefined);
+      if (answer !== undefined) return answer;
+      this.counts.repeated += 1;
+      await pause();
     }
   }
 
-  private acknowledge(body: Record<string, any>, path: string, key: string, what: string): void {
-    const [, room] = path.split(/[/?]/);
-    const id = body['id'] as string;
-    const category = room === 'changes' ? 'change' : room === 'books' ? 'book' : 'author';
-    this.acknowledged.push({ stream: `${category}-${id}`, revision: body['revision'], key, what });
-    if (what === 'add author') {
-      this.authors.add(id);
-      this.remember(this.recentAuthors, id);
-    } else if (what === 'add book') this.remember(this.recentBooks, id);
-  }
-
-  private async ask(
-    method: string,
-    path: string,
-    headers: Record<string, string>,
-    body?: object,
-  ): Promise<Answer> {
-    const answer = await fetch(`${any(this.urls())}${path}`, {
-      method,
-      headers,
-      redirect: 'manual',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(body && { body: JSON.stringify(body) }),
-    });
-    const given = await answer.text();
-    return { status: answer.status, body: given === '' ? {} : (JSON.parse(given) as Record<string, any>) };
+  private remember(list: string[], id: string): void {
+    if (list.length < this.remembered) list.push(id);
+    else list[randomInt(this.remembered)] = id;
   }
 
   private counted(kind: string): void {
     this.counts.commands += 1;
     this.counts.byKind[kind] = (this.counts.byKind[kind] ?? 0) + 1;
   }
-
-  private remember(list: string[], id: string): void {
-    if (list.length < REMEMBERED) list.push(id);
-    else list[randomInt(REMEMBERED)] = id;
-  }
 }
 
-interface Answer {
-  readonly status: number;
-  readonly body: Record<string, any>;
-}
-
+function any<T>(list: readonly [T, ...T[]]): T;
 function any<T>(list: readonly T[]): T;
 function any<T>(list: readonly T[]): T | undefined {
   return list[randomInt(Math.max(1, list.length))];
 }
+
 const sample = (list: readonly string[], count: number) => [
   ...new Set(Array.from({ length: count }, () => any(list))),
 ];

@@ -1,5 +1,6 @@
 import { Client } from 'pg';
-import type { Acknowledged } from './callers.js';
+import { ask, type Answer } from './ask.js';
+import type { Callers } from './callers.js';
 import { Feed, type FeedEvent } from './feed.js';
 
 /** Waits until projections and policies have nothing left to do. */
@@ -15,16 +16,14 @@ export async function settled(url: string): Promise<void> {
 
 async function json(url: string, path: string): Promise<unknown> {
   for (;;) {
-    const answer = await fetch(url + path);
-    if (answer.ok) return answer.json();
-    await answer.text();
+    const answer = await ask(url + path, 'GET').catch(() => undefined);
+    if (answer?.status === 200) return JSON.parse(answer.body);
     await new Promise((later) => setTimeout(later, 200));
   }
 }
 
 /** Folds the whole feed. */
-export async function readFeed(url: string): Promise<Feed> {
-  const feed = new Feed();
+export async function readFeed(url: string, feed = new Feed()): Promise<Feed> {
   const answer = await fetch(`${url}/audit/events`, { headers: { accept: 'application/x-ndjson' } });
   if (!answer.body) throw new Error(`the feed answers ${answer.status}`);
   let rest = '';
@@ -36,20 +35,36 @@ export async function readFeed(url: string): Promise<Feed> {
   return feed;
 }
 
-/** Compares the feed with what was acknowledged, with the answers of the service, and with the tables. */
+/**
+ * Compares the feed with what callers were told, with the answers of the service, and with the tables.
+ * @param feed an empty one.
+ */
 export async function check(
   url: string,
   databaseUrl: string,
-  acknowledged: readonly Acknowledged[],
+  callers: Callers,
+  feed = new Feed(),
 ): Promise<{ feed: Feed; wrong: string[] }> {
-  const feed = await readFeed(url);
+  await readFeed(url, feed);
   feed.checkEnd();
-  const wrong = [...feed.wrong];
-  for (const { stream, revision, what } of acknowledged)
-    if (!feed.byRevision.has(`${stream} ${revision}`))
-      wrong.push(`${what} of ${stream} was acknowledged at revision ${revision}, and is not in the log`);
+  const wrong = [...feed.wrong, ...compareCallers(callers, feed)];
   wrong.push(...(await compareTables(databaseUrl, feed)), ...(await compareAnswers(url, feed)));
   return { feed, wrong };
+}
+
+/** Everything acknowledged is in the log, and nothing else is. */
+function compareCallers({ acknowledged, changes }: Callers, { byRevision }: Feed): string[] {
+  const wrong = acknowledged.flatMap(({ stream, revision, what }) =>
+    byRevision.has(`${stream} ${revision}`)
+      ? []
+      : [`${what} of ${stream} was acknowledged at revision ${revision}, and is not in the log`],
+  );
+  for (const { stream, type, position, correlationId } of byRevision.values()) {
+    if (stream.startsWith('operations-') || changes.get(correlationId)) continue;
+    const told = changes.has(correlationId) ? 'refused' : 'never asked for';
+    wrong.push(`${position} ${type} of ${stream} is of a command that was ${told}`);
+  }
+  return wrong;
 }
 
 async function compareTables(databaseUrl: string, { authors, books }: Feed): Promise<string[]> {
@@ -124,27 +139,25 @@ async function compareAnswers(url: string, { authors }: Feed): Promise<string[]>
   const ids = [...authors.keys()];
   const ask = async () => {
     for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
-      const { status, headers } = await get(`${url}/authors/${id}`);
+      const { status, location = '' } = await get(`${url}/authors/${id}`);
       const state = authors.get(id)?.status;
       const expected = { live: 200, removed: 410, merged: 301 }[state ?? 'removed'];
       if (status !== expected) wrong.push(`author ${id} is ${state}, and GET answers ${status}`);
       if (status !== 301) continue;
-      const target = headers.get('location') ?? '';
       const survivor = survivorIn(authors, id);
-      const next = await get(new URL(target, url).href);
-      if (!target.endsWith(survivor) || ![200, 410].includes(next.status))
-        wrong.push(`author ${id} leads to ${target} (${next.status}) instead of ${survivor}`);
+      const next = await get(new URL(location, url).href);
+      if (!location.endsWith(survivor) || ![200, 410].includes(next.status))
+        wrong.push(`author ${id} leads to ${location} (${next.status}) instead of ${survivor}`);
     }
   };
   await Promise.all(Array.from({ length: 16 }, ask));
   return wrong;
 }
 
-async function get(url: string): Promise<Response> {
+async function get(url: string): Promise<Answer> {
   for (;;) {
-    const answer = await fetch(url, { redirect: 'manual' });
-    await answer.arrayBuffer();
-    if (answer.status !== 503) return answer;
+    const answer = await ask(url, 'GET').catch(() => undefined);
+    if (answer && answer.status !== 503) return answer;
     await new Promise((later) => setTimeout(later, 200));
   }
 }

@@ -90,6 +90,7 @@ interface Entry {
 }
 
 const NOTHING = 'nothing';
+/** How long a policy may go on with what it has read, by the clock of the log. */
 const AT_WORK_MS = 10_000;
 
 const idOf = (stream: string) => stream.slice(stream.indexOf('-') + 1);
@@ -112,6 +113,9 @@ export class Feed {
   private readonly commands = new Map<string, FeedEvent>();
   /** The `ChangeReverted` of each change, and which change each revert undoes. */
   private readonly reverts = new Map<string, FeedEvent[]>();
+
+  /** @param atWorkMs how long a policy may go on with what it has read: longer if it is frozen meanwhile. */
+  constructor(private readonly atWorkMs = AT_WORK_MS) {}
 
   take(event: FeedEvent): void {
     this.events += 1;
@@ -320,7 +324,7 @@ export class Feed {
     if (!link) return this.say(event, 'the author of its cause is not linked');
     const by = this.authors.get(author)?.by;
     // Whoever brings the author back meets a policy at work, for a moment.
-    if (by && by !== cause && Date.parse(event.recordedAt) - Date.parse(by.recordedAt) > AT_WORK_MS)
+    if (by && by !== cause && Date.parse(event.recordedAt) - Date.parse(by.recordedAt) > this.atWorkMs)
       this.say(event, 'its cause stands no more');
     if (cause.type === 'AuthorRemoved') {
       const mode = cause.data['books'] as string;

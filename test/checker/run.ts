@@ -48,7 +48,7 @@ await withPostgres(process.env['PG'], async (databaseUrl) => {
   await Promise.all([work.run(callers, goOn), killing]);
   const [url = ''] = urls;
   await settled(url);
-  const { feed, wrong } = await check(url, databaseUrl, work.acknowledged);
+  const { feed, wrong } = await check(url, databaseUrl, work);
   for (const line of [...work.wrong, ...wrong].slice(0, 100)) console.log(line);
   for (const service of services) {
     service.process.kill('SIGTERM');

@@ -35,7 +35,7 @@ test('removals, merges and reverts of many callers, with a kill in the middle, l
   });
   await killed;
   await settled(url);
-  const { feed, wrong } = await check(url, database.url, work.acknowledged);
+  const { feed, wrong } = await check(url, database.url, work);
   expect([...work.wrong, ...wrong]).toEqual([]);
   expect(feed.events).toBeGreaterThan(COMMANDS / 4);
   for (const kind of ['merge', 'revert', 'remove author, unlink'])

@@ -18,7 +18,7 @@ export class TcpProxy {
 
   private constructor(
     private readonly listener: ReturnType<typeof createServer>,
-    private readonly target: { host: string; port: number },
+    private target: { host: string; port: number },
   ) {}
 
   static async to(target: { host: string; port: number }): Promise<TcpProxy> {
@@ -73,6 +73,11 @@ export class TcpProxy {
   /** Answers come this slowly. */
   throttle(bytesPerSecond: number): void {
     this.bytesPerMs = bytesPerSecond / 1_000;
+  }
+
+  /** New connections lead to another server. */
+  leadTo(target: { host: string; port: number }): void {
+    this.target = target;
   }
 
   /** Breaks every connection. */

@@ -48,9 +48,9 @@ export class Appender {
     stream: string,
     expected: ExpectedRevision,
     events: readonly NewEvent[],
-    deadline = Date.now() + SETTLE_MS,
+    deadline = performance.now() + SETTLE_MS,
   ): Promise<AppendResult> {
-    if (Date.now() >= deadline) throw new EventStoreUnavailable(new Error('too late to append'));
+    if (performance.now() >= deadline) throw new EventStoreUnavailable(new Error('too late to append'));
     const written = events.map(({ id, type, data, metadata }) =>
       jsonEvent({ id, type, data: data as JSONType, metadata: metadata as unknown as JSONType }),
     );
@@ -64,7 +64,10 @@ export class Appender {
           deadline: APPEND_DEADLINE_MS,
         });
         // The call's own deadline doesn't cover the search for a leader, which can take minutes.
-        const { nextExpectedRevision, position } = await within(Date.now() + 2 * APPEND_DEADLINE_MS, append);
+        const { nextExpectedRevision, position } = await within(
+          performance.now() + 2 * APPEND_DEADLINE_MS,
+          append,
+        );
         if (!position) throw new Error('the server gave no position');
         // The server lets a soft-deleted stream begin anew, after its last revision. The new events can't be applied.
         if (expected === 'no-stream' && nextExpectedRevision >= BigInt(events.length))
@@ -77,9 +80,9 @@ export class Appender {
         if (error instanceof StreamDeleted || error instanceof AnotherLog || isRefused(error)) throw error;
         // An error that nobody knows may come after the write. The outcome is unknown.
         const passing = error instanceof EventStoreUnavailable || isPassing(error);
-        if (!passing || Date.now() >= deadline || this.closing.aborted)
+        if (!passing || performance.now() >= deadline || this.closing.aborted)
           throw outage(error, `write to the stream ${this.names.onServer(stream)}`);
-        failedAt = Date.now();
+        failedAt = performance.now();
         await setTimeout(RETRY_MS);
       }
     }

@@ -110,7 +110,7 @@ export class EventStoreDbEventStore extends EventStore {
   ): Promise<AppendResult> {
     checkAppend(events);
     this.names.check(stream);
-    const deadline = Date.now() + SETTLE_MS;
+    const deadline = performance.now() + SETTLE_MS;
     await this.name();
     try {
       const result = await told(events, () => this.appender.append(stream, expected, events, deadline));
@@ -119,7 +119,7 @@ export class EventStoreDbEventStore extends EventStore {
       this.appended = { stream, revision: result.revision, at: Date.now() };
       return result;
     } catch (error) {
-      if (error instanceof UserRefused) this.refused = { error, at: Date.now() };
+      if (error instanceof UserRefused) this.refused = { error, at: performance.now() };
       throw error;
     }
   }
@@ -130,7 +130,7 @@ export class EventStoreDbEventStore extends EventStore {
    */
   override async checkAppends(): Promise<AppendObstacle | undefined> {
     await this.name();
-    if (this.refused && Date.now() - this.refused.at < REFUSED_MS) throw this.refused.error;
+    if (this.refused && performance.now() - this.refused.at < REFUSED_MS) throw this.refused.error;
     return undefined;
   }
 
@@ -201,8 +201,8 @@ export class EventStoreDbEventStore extends EventStore {
           if (caughtUp) this.learn(created, Date.now());
         });
         const appends = new WholeAppends();
-        for (let takenAt = 0; ; takenAt = Date.now()) {
-          await pause(takenAt + GATHER_MS - Date.now(), stop);
+        for (let takenAt = 0; ; takenAt = performance.now()) {
+          await pause(takenAt + GATHER_MS - performance.now(), stop);
           const taken = await feed.take(SUBSCRIBE_BATCH, BATCH_BYTES, stop);
           if (stop.aborted) return;
           const read = taken.events
@@ -225,8 +225,8 @@ export class EventStoreDbEventStore extends EventStore {
         const { message } = (trouble.cause ?? trouble) as Error;
         if (troubledSince === undefined)
           this.logger.warn(`the subscription ended (${message}); subscribing again`);
-        troubledSince ??= Date.now();
-        if (Date.now() - troubledSince >= TROUBLE_MS) throw trouble;
+        troubledSince ??= performance.now();
+        if (performance.now() - troubledSince >= TROUBLE_MS) throw trouble;
       } finally {
         feed?.close();
       }
@@ -363,10 +363,10 @@ export class EventStoreDbEventStore extends EventStore {
    * @param notBefore looked up again if this process looked before; default: half a second ago.
    * @throws AnotherLog if the server has another log than at first, or none.
    */
-  private name(notBefore = Date.now() - NAME_HOLDS_MS): Promise<LogName> {
+  private name(notBefore = performance.now() - NAME_HOLDS_MS): Promise<LogName> {
     if (this.lookedUp && this.lookedUp.at >= notBefore) return this.lookedUp.name;
     const name = this.lookUpName();
-    const lookedUp = { name, at: Date.now() };
+    const lookedUp = { name, at: performance.now() };
     this.lookedUp = lookedUp;
     name.catch(() => {
       if (this.lookedUp === lookedUp) this.lookedUp = undefined;

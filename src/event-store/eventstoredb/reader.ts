@@ -243,13 +243,13 @@ export class Reader {
     let last: Position | undefined;
     return new Promise((resolve, reject) => {
       let received = bytesReceived();
-      let heardAt = Date.now();
+      let heardAt = performance.now();
       let eventAt = heardAt;
       const listen = () => {
         const before = received;
         received = bytesReceived();
-        if (received !== before) heardAt = Date.now();
-        if (Date.now() - heardAt < SILENCE_MS && Date.now() - eventAt < STALL_MS) return;
+        if (received !== before) heardAt = performance.now();
+        if (performance.now() - heardAt < SILENCE_MS && performance.now() - eventAt < STALL_MS) return;
         clearInterval(timer);
         read.cancel().catch(() => undefined);
         read.destroy();
@@ -257,7 +257,7 @@ export class Reader {
       };
       const timer = setInterval(listen, LISTEN_MS);
       read.on('data', ({ event }) => {
-        eventAt = Date.now();
+        eventAt = performance.now();
         if (!event) return;
         count += 1;
         bytes += sizeOf(event.data) + sizeOf(event.metadata);
@@ -280,14 +280,14 @@ export class Reader {
    * @param permission that the read needs.
    */
   async patiently<T>(read: () => Promise<T>, permission = READ_ALL): Promise<T> {
-    for (const deadline = Date.now() + READ_PATIENCE_MS; ; await setTimeout(RETRY_MS)) {
+    for (const deadline = performance.now() + READ_PATIENCE_MS; ; await setTimeout(RETRY_MS)) {
       try {
         return await read();
       } catch (error) {
         if (isNoSuchPosition(error)) throw new NoSuchPosition();
         if (error instanceof EventStoreUnavailable) throw error;
         if (!isPassing(error)) throw error;
-        if (Date.now() >= deadline || this.closing.aborted) throw outage(error, permission);
+        if (performance.now() >= deadline || this.closing.aborted) throw outage(error, permission);
       }
     }
   }

@@ -88,7 +88,7 @@ export class GroupCommit {
     const metadata = events.map((event) => JSON.stringify(event.metadata)).join('\n');
     return new Promise((resolve, reject) => {
       if (this.waitingText > MAX_WAITING_TEXT) throw new EventStoreUnavailable(new PoolCrowded());
-      const deadline = Date.now() + SETTLE_MS;
+      const deadline = performance.now() + SETTLE_MS;
       this.waitingText += data.length + metadata.length;
       this.queue.push({ stream, expected, events, data, metadata, deadline, resolve, reject });
       this.sweeping ??= setInterval(() => this.sweep(), SWEEP_MS).unref();
@@ -102,14 +102,16 @@ export class GroupCommit {
    * @throws if the server can't be reached.
    */
   check(): Promise<AppendObstacle | undefined> {
-    if (!this.checked || Date.now() - this.checked.at >= CHECK_MS)
-      this.checked = { at: Date.now(), result: this.findObstacle() };
+    if (!this.checked || performance.now() - this.checked.at >= CHECK_MS)
+      this.checked = { at: performance.now(), result: this.findObstacle() };
     return this.checked.result;
   }
 
   private async findObstacle(): Promise<AppendObstacle | undefined> {
     const full =
-      this.diskFull !== undefined && Date.now() - this.diskFull < REMEMBER_MS ? 'disk-full' : undefined;
+      this.diskFull !== undefined && performance.now() - this.diskFull < REMEMBER_MS
+        ? 'disk-full'
+        : undefined;
     // The groups in progress show whether appends work. A query behind them could outlast its time, and break their connection.
     if (this.underWay.size > 0) return full;
     try {
@@ -144,7 +146,7 @@ export class GroupCommit {
         this.underWay.delete(group);
         this.send();
       });
-      this.underWay.set(group, { work, since: Date.now() });
+      this.underWay.set(group, { work, since: performance.now() });
     }
   }
 
@@ -153,7 +155,7 @@ export class GroupCommit {
     const [first] = this.underWay;
     if (!first) return this.queue.length > 0;
     const [group, { since }] = first;
-    if (this.underWay.size > 1 || Date.now() - since > TROUBLED_MS) return false;
+    if (this.underWay.size > 1 || performance.now() - since > TROUBLED_MS) return false;
     return this.queue.length >= Math.max(SPLIT_FROM / 2, group.length / 2);
   }
 
@@ -214,7 +216,7 @@ export class GroupCommit {
         return;
       } catch (error) {
         if (client) this.drop(client);
-        if (sqlState(error) === DISK_FULL) this.diskFull = Date.now();
+        if (sqlState(error) === DISK_FULL) this.diskFull = performance.now();
         // One append that the server refuses must not fail the others.
         if (classify(error) === 'refused' && open.length > 1) {
           for (const append of open) await this.commit([append]);
@@ -326,7 +328,7 @@ function inTime(
   appends: readonly Append[],
   cause: unknown = new Error('the append took too long'),
 ): Append[] {
-  const now = Date.now();
+  const now = performance.now();
   return appends.filter((append) => {
     if (append.deadline > now) return true;
     append.reject(new EventStoreUnavailable(cause));

@@ -154,8 +154,8 @@ export class PostgresEventStore extends EventStore {
     let ahead: ReturnType<typeof read> | undefined;
     while (!signal.aborted) {
       // Behind the head, pages are full, so read the next page at once.
-      if (caughtUp) await pause(lastRead + GATHER_MS - Date.now(), signal);
-      lastRead = Date.now();
+      if (caughtUp) await pause(lastRead + GATHER_MS - performance.now(), signal);
+      lastRead = performance.now();
       // Taken before the page is read: an append that the page misses wakes the wait below.
       const { ticket, page: reading } = ahead ?? read();
       ahead = undefined;
@@ -164,8 +164,8 @@ export class PostgresEventStore extends EventStore {
         page = await reading;
       } catch (error) {
         if (!isUnavailable(error)) throw error;
-        troubledSince ??= Date.now();
-        if (Date.now() - troubledSince >= TROUBLE_MS) throw new EventStoreUnavailable(error);
+        troubledSince ??= performance.now();
+        if (performance.now() - troubledSince >= TROUBLE_MS) throw new EventStoreUnavailable(error);
         await pause(RETRY_MS, signal);
         continue;
       }

@@ -155,8 +155,8 @@ export class EmbeddedServer {
     await this.reviving;
     let usage = await this.usage();
     // Our own connections may take a moment to leave the server's list, and the server to notice that a process crashed.
-    for (const deadline = Date.now() + LEAVE_MS; usage === 'used' || usage === 'unknown';) {
-      if (Date.now() > deadline) break;
+    for (const deadline = performance.now() + LEAVE_MS; usage === 'used' || usage === 'unknown';) {
+      if (performance.now() > deadline) break;
       await setTimeout(RETRY_MS);
       usage = await this.usage();
     }
@@ -188,7 +188,7 @@ export class EmbeddedServer {
       ...this.notifications(),
     ];
     const start = ['start', '-w', '-t', String(START_SECONDS), '-l', join(this.folder, 'server.log')];
-    for (let deadline = Date.now() + SETTLE_MS; ; await setTimeout(RETRY_MS)) {
+    for (let deadline = performance.now() + SETTLE_MS; ; await setTimeout(RETRY_MS)) {
       signal?.throwIfAborted();
       if (this.stopping) return;
       // Another process may have started the server first, on another port.
@@ -200,13 +200,13 @@ export class EmbeddedServer {
       } catch (cause) {
         const said = lastLogLines(this.folder);
         const held = HELD.test(said.join()) || isRunning(this.folder);
-        if (held && Date.now() <= deadline) continue;
+        if (held && performance.now() <= deadline) continue;
         if (!isStopping(this.folder))
           throw new OperatorError(`the embedded PostgreSQL didn't start (${said.at(-1)})`, { cause });
         // A stop that an earlier process gave up, or that nobody waits for. Such a server never serves again.
         const [mode, seconds] = IMMEDIATE;
         await this.pgCtl('stop', '-m', mode, '-w', '-t', String(seconds)).catch(() => undefined);
-        deadline = Date.now() + SETTLE_MS;
+        deadline = performance.now() + SETTLE_MS;
       }
     }
   }
