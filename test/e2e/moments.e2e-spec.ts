@@ -47,3 +47,16 @@ test('what is answered as of now stays, while others write', async () => {
   await writing;
   for (const [now, body] of answers) expect((await asOf(id, now)).body).toEqual(body);
 });
+
+test('a clock that is set right while the service works holds nothing up', async () => {
+  service = await createService(clockShift(24 * 3_600_000));
+  const remove = async () => {
+    const { id } = await add('Anna');
+    const headers = { prefer: 'wait=10' };
+    const { status, body } = await service.request('DELETE', `/authors/${id}?books=unlink`, { headers });
+    expect([status, body.underWay]).toEqual([200, false]);
+  };
+  await remove();
+  service.running.process.kill('SIGUSR2');
+  await remove();
+});

@@ -10,7 +10,7 @@ export const TELL_UNHEARD = {
   NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'unheard.mjs')).href}`,
 };
 
-/** Makes a program's clock wrong. */
+/** Makes a program's clock wrong, until it gets SIGUSR2. */
 export const clockShift = (milliseconds: number) => ({
   NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'clock.mjs')).href}`,
   CLOCK_SHIFT_MS: String(milliseconds),
