@@ -53,7 +53,10 @@ export async function check(
 }
 
 /** Everything acknowledged is in the log, and nothing else is. */
-function compareCallers({ acknowledged, changes }: Callers, { byRevision }: Feed): string[] {
+export function compareCallers(
+  { acknowledged, changes }: Pick<Callers, 'acknowledged' | 'changes'>,
+  { byRevision }: Feed,
+): string[] {
   const wrong = acknowledged.flatMap(({ stream, revision, what }) =>
     byRevision.has(`${stream} ${revision}`)
       ? []

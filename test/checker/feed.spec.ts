@@ -1,3 +1,4 @@
+import { compareCallers } from './check.js';
 import { Feed, type FeedEvent } from './feed.js';
 
 const A = 'author-00000000-0000-7000-8000-a00000000001';
@@ -6,8 +7,8 @@ const BOOK = 'book-00000000-0000-7000-8000-b00000000001';
 const id = (stream: string) => stream.slice(stream.indexOf('-') + 1);
 
 type Given = Partial<FeedEvent> & Pick<FeedEvent, 'stream' | 'type'>;
-/** What is wrong with these events. Each is a command of its own, unless it says otherwise. */
-function wrong(...given: Given[]): string[] {
+/** A feed of these events. Each is a command of its own, unless it says otherwise. */
+function feedOf(...given: Given[]): Feed {
   const feed = new Feed();
   const revisions = new Map<string, number>();
   given.forEach((event, n) => {
@@ -28,8 +29,9 @@ function wrong(...given: Given[]): string[] {
     });
   });
   feed.checkEnd();
-  return feed.wrong;
+  return feed;
 }
+const wrong = (...given: Given[]) => feedOf(...given).wrong;
 const added = (stream: string): Given => ({ stream, type: 'AuthorAdded', data: { name: stream } });
 const link = (author: string, position = 1, more = {}) => ({
   authorId: id(author),
@@ -172,4 +174,26 @@ test.each<[string, Given[], RegExp]>([
   ],
 ])('it is found if %s', (_, events, expected) => {
   expect(wrong(...events).join('\n')).toMatch(expected);
+});
+
+test('it is found if an acknowledged command is not in the log, or another command is', () => {
+  const feed = feedOf(added(A), added(B), renamed('new'));
+  const found = compareCallers(
+    {
+      acknowledged: [
+        { stream: A, revision: '1', key: 'known', what: 'rename' },
+        { stream: B, revision: '1', key: 'lost', what: 'rename' },
+      ],
+      changes: new Map([
+        ['command 0', true],
+        ['command 2', false],
+      ]),
+    },
+    feed,
+  );
+  expect(found).toEqual([
+    expect.stringContaining('rename of author-00000000-0000-7000-8000-a00000000002 was acknowledged'),
+    expect.stringMatching(/^1 AuthorAdded .* never asked for$/),
+    expect.stringMatching(/^2 AuthorRenamed .* refused$/),
+  ]);
 });

@@ -13,6 +13,8 @@ export interface Fault {
   readonly strike?: (world: World) => Promise<void>;
   /** Rest between two strikes, in milliseconds. */
   readonly restMs?: number;
+  /** How much of the commands of a row, if the fault leaves little time to work. */
+  readonly share?: number;
   /** How long a policy may be frozen; Infinity if the clock says nothing. */
   readonly atWorkMs?: number;
   /** Why the row can't run on this machine. */
@@ -21,7 +23,8 @@ export interface Fault {
 
 const isRoot = process.getuid?.() === 0;
 const eventStoreDb = process.env['EVENTSTOREDB_COMMAND'];
-const ON_EVENTSTOREDB: Pick<Fault, 'setting' | 'missing'> = {
+const ON_EVENTSTOREDB: Pick<Fault, 'setting' | 'missing' | 'share'> = {
+  share: 1 / 3,
   setting: { ...(eventStoreDb && { eventStoreDb }) },
   missing: eventStoreDb ? undefined : 'EVENTSTOREDB_COMMAND is not set',
 };
@@ -62,7 +65,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'EventStoreDB: service killed',
     strike: async ({ services }) => any(services).kill(),
   },
-  { ...ON_EVENTSTOREDB, name: 'EventStoreDB killed', strike: killStore, restMs: 4_000 },
+  { ...ON_EVENTSTOREDB, name: 'EventStoreDB killed', strike: killStore, restMs: 10_000 },
   {
     ...ON_EVENTSTOREDB,
     name: 'EventStoreDB: network',
