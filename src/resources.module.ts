@@ -1,5 +1,5 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
-import { BooksInTables } from '../projections/catalogue/books-of-author.js';
+import { BooksOfAuthorInTables } from '../projections/catalogue/books-of-author.js';
 import { explain } from '../projections/catalogue/explain.js';
 import { CataloguePool, ListPool } from '../projections/catalogue/read-model.js';
 import { FindEvents } from '../projections/changes/find-events.js';
@@ -48,7 +48,7 @@ export class ResourcesModule {
       lists,
       searches,
     } = resources;
-    const booksOfAuthor: BooksOfAuthor = new BooksInTables(pool, store, projector);
+    const booksOfAuthor: BooksOfAuthor = new BooksOfAuthorInTables(pool, store, projector);
     const rowChanges: RowChanges = {
       of: (table, key, caller) => explain(store, table, key, undefined, caller),
     };

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { readCheckpoint, TablesOfAnotherLog } from '../projections/checkpoint.js';
 import { catalogue } from '../projections/catalogue/catalogue.projection.js';
-import { BooksInTables } from '../projections/catalogue/linked-books.js';
+import { LinkedBooksInTables } from '../projections/catalogue/linked-books.js';
 import { changes } from '../projections/changes/changes.projection.js';
 import { FindStreams } from '../projections/changes/find-streams.js';
 import { Maintenance } from '../projections/maintenance.js';
@@ -53,7 +53,7 @@ export interface Resources extends Tables {
   readonly policies: Policies;
   readonly policyProgress: PolicyProgress;
   readonly streams: FindStreams;
-  readonly linkedBooks: BooksInTables;
+  readonly linkedBooks: LinkedBooksInTables;
   readonly keys: IdempotencyKeys;
   /** For single authors and books. */
   readonly reads: Pool;
@@ -224,7 +224,7 @@ export async function openResources(config: Config, signal?: AbortSignal): Promi
   const projectors = [projector, changesProjector];
   const lookups = createPool(databaseUrl, POOLS.policies);
   const streams = new FindStreams(lookups, changesProjector);
-  const linkedBooks = new BooksInTables(lookups, projector);
+  const linkedBooks = new LinkedBooksInTables(lookups, projector);
   /** Whether the operator left the tables on this log, or rebuilt them from this log. */
   const isAccepted = async () => {
     const found = await readCheckpoint(pool, projector.schema, catalogue);

@@ -20,7 +20,7 @@ export const linksOf = (schema: string): string => `(
   where r.survivor_id = any($1::uuid[])) linked`;
 
 /** Finds the books that are linked to an author, in tables that reach the log's head as of the call. */
-export class BooksInTables {
+export class BooksOfAuthorInTables {
   constructor(
     private readonly pool: Pool,
     private readonly store: EventStore,

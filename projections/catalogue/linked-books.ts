@@ -4,7 +4,7 @@ import type { Projector } from '../projector.js';
 import { linksOf } from './books-of-author.js';
 
 /** The live books of authors, by the catalogue's tables. */
-export class BooksInTables {
+export class LinkedBooksInTables {
   constructor(
     private readonly pool: Pool,
     private readonly projector: Pick<Projector, 'schema' | 'reached' | 'readable'>,

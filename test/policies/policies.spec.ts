@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
-import { BooksInTables } from '../../projections/catalogue/linked-books.js';
+import { LinkedBooksInTables } from '../../projections/catalogue/linked-books.js';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
 import { changes } from '../../projections/changes/changes.projection.js';
 import { FindStreams } from '../../projections/changes/find-streams.js';
@@ -62,7 +62,7 @@ async function start(log: EventStore, schema = SCHEMA, accepted = true): Promise
   const [byBooks, byChange] = projectors as [Projector, Projector];
   const surroundings = {
     store: log,
-    books: new BooksInTables(pool, byBooks),
+    books: new LinkedBooksInTables(pool, byBooks),
     streams: new FindStreams(pool, byChange),
     isAccepted: async () => accepted,
   };
