@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { Logger } from '@nestjs/common';
 
 /** What may wait for a reader: characters in memory, then bytes in a file, which are the results of 8 million lines. */
 const BOUNDS = { memory: 1_048_576, file: 1_073_741_824, folder: tmpdir() };
@@ -75,8 +76,11 @@ export class PatientWriter {
       for (let done = 0; done < bytes.length;)
         done += (await this.file.write(bytes, done, bytes.length - done, this.stored + done)).bytesWritten;
       this.stored += bytes.length;
-    } catch {
+    } catch (error) {
       // The disk is full, or there is none to write to. From now on the writer waits for the reader.
+      new Logger('imports').warn(
+        `results can’t wait in a file for their reader: ${(error as Error).message}`,
+      );
       this.text = bytes.toString() + this.text;
       this.fileBound = 0;
     } finally {
