@@ -3,7 +3,7 @@ import { Callers } from '../checker/callers.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { startService, TELL_UNHEARD, type RunningService } from '../support/process.js';
 
-// Some seconds of what `npm run check:changes` does for hours.
+// Some seconds of what `npm run faults` does for hours.
 const CALLERS = 16;
 const COMMANDS = 500;
 

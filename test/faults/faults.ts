@@ -3,6 +3,7 @@ import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { CHANGES, type Mix } from '../checker/callers.js';
 import { FAKED_CLOCK, type Setting, type World } from './world.js';
 
 /** One row of the matrix. */
@@ -13,6 +14,8 @@ export interface Fault {
   readonly strike?: (world: World) => Promise<void>;
   /** Rest between two strikes, in milliseconds. */
   readonly restMs?: number;
+  /** What callers do. Default: what is ordinary. */
+  readonly mix?: Mix;
   /** How much of the commands of a row, if the fault leaves little time to work. */
   readonly share?: number;
   /** How long a policy may be frozen; Infinity if the clock says nothing. */
@@ -28,13 +31,15 @@ const ON_EVENTSTOREDB: Pick<Fault, 'setting' | 'missing' | 'share'> = {
   setting: { ...(eventStoreDb && { eventStoreDb }) },
   missing: eventStoreDb ? undefined : 'EVENTSTOREDB_COMMAND is not set',
 };
+/** Removals, merges and reverts of the same few authors concern many streams, and take long. */
+const MANY_STREAMS: Pick<Fault, 'mix' | 'share'> = { mix: CHANGES, share: 1 / 8 };
 const FROZEN_MS = 60_000;
 const hour = 3_600;
 
 /** The faults that the service must stand, each under load. */
 export const FAULTS: readonly Fault[] = [
   { name: 'none', setting: {} },
-  { name: 'service killed', setting: {}, strike: async ({ services }) => any(services).kill() },
+  { name: 'service killed', setting: {}, strike: killService },
   { name: 'projector killed', setting: {}, strike: (world) => killLeader(world, 'projections') },
   { name: 'policies killed', setting: {}, strike: (world) => killLeader(world, 'policies') },
   { name: 'rebuild killed', setting: {}, strike: killRebuild },
@@ -59,11 +64,17 @@ export const FAULTS: readonly Fault[] = [
   { name: 'two projectors', setting: {}, strike: freezeLeader, restMs: 5_000, atWorkMs: FROZEN_MS },
   { name: 'connections exhausted by others', setting: {}, strike: exhaust },
   { name: 'PostgreSQL fails over', setting: { standby: true }, strike: failOver, atWorkMs: FROZEN_MS },
+  {
+    ...MANY_STREAMS,
+    name: 'merges and reverts',
+    setting: {},
+    strike: async (world) => any([killDatabase, killService])(world),
+  },
   { ...ON_EVENTSTOREDB, name: 'EventStoreDB: none' },
   {
     ...ON_EVENTSTOREDB,
     name: 'EventStoreDB: service killed',
-    strike: async ({ services }) => any(services).kill(),
+    strike: killService,
   },
   { ...ON_EVENTSTOREDB, name: 'EventStoreDB killed', strike: killStore, restMs: 10_000 },
   {
@@ -73,7 +84,18 @@ export const FAULTS: readonly Fault[] = [
     strike: async (world) => any([cut, slow, halfOpen])(world),
     atWorkMs: FROZEN_MS,
   },
+  {
+    ...ON_EVENTSTOREDB,
+    ...MANY_STREAMS,
+    name: 'EventStoreDB: merges and reverts',
+    strike: async (world) => any([killStore, killDatabase, killService])(world),
+    restMs: 10_000,
+  },
 ];
+
+async function killService({ services }: World): Promise<void> {
+  await any(services).kill();
+}
 
 async function killLeader(world: World, what: 'projections' | 'policies'): Promise<void> {
   await (await world.leader(what))?.kill();

@@ -63,11 +63,21 @@ console.log(
 );
 if (sum('wrong') > 0) process.exitCode = 1;
 
-async function suffer({ name, setting, strike, restMs = 1_500, share = 1, atWorkMs }: Fault): Promise<Row> {
+async function suffer({
+  name,
+  setting,
+  strike,
+  restMs = 3_000,
+  share = 1,
+  mix,
+  atWorkMs,
+}: Fault): Promise<Row> {
   const began = Date.now();
   const most = COMMANDS * share;
   const world = await World.create(setting);
-  const callers = new Callers(() => world.urls, ORDINARY, REMEMBERED);
+  const callers = mix
+    ? new Callers(() => world.urls, mix)
+    : new Callers(() => world.urls, ORDINARY, REMEMBERED);
   const { counts } = callers;
   let strikes = 0;
   let working = true;
