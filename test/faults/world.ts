@@ -83,7 +83,7 @@ export class World {
       ...TELL_UNHEARD,
       ...faked,
       LOG_FORMAT: 'json',
-      LOG_LEVEL: 'fatal',
+      LOG_LEVEL: 'error',
       DATABASE_URL: database ? database.through(postgres.url) : postgres.url,
     };
     if (setting.heapMegabytes) env['NODE_OPTIONS'] += ` --max-old-space-size=${setting.heapMegabytes}`;

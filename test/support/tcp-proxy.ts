@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 
 /**
  * A network that misbehaves on demand, between a client and a server on this machine.
@@ -114,17 +115,26 @@ export class TcpProxy {
       server.destroy();
     };
     client.on('data', (chunk) => server.write(chunk));
+    // What is late holds back what follows: no network changes the order of bytes.
+    let late = 0;
+    let written = Promise.resolve();
     server.on('data', (chunk) => {
       this.received += chunk.length;
       if (this.mode === 'swallow') return;
-      if (this.bytesPerMs < Infinity) {
-        server.pause();
-        setTimeout(() => {
-          client.write(chunk);
-          server.resume();
-        }, chunk.length / this.bytesPerMs);
-      } else if (this.delayMs > 0) setTimeout(() => client.destroyed || client.write(chunk), this.delayMs);
-      else client.write(chunk);
+      const waits = this.delayMs + chunk.length / this.bytesPerMs;
+      if (waits === 0 && late === 0) {
+        client.write(chunk);
+        return;
+      }
+      late += 1;
+      if (this.bytesPerMs < Infinity) server.pause();
+      const due = performance.now() + waits;
+      written = written.then(async () => {
+        await setTimeout(due - performance.now());
+        late -= 1;
+        if (!client.destroyed) client.write(chunk);
+        if (this.mode !== 'freeze') server.resume();
+      });
     });
     for (const socket of [client, server]) socket.on('error', end).on('close', end);
     if (this.mode === 'freeze') {
