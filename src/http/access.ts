@@ -75,8 +75,7 @@ export function controlAccess(fastify: FastifyInstance, authenticate: Authentica
       return;
     }
     request.caller = NOBODY;
-    // What is at no route is told to anyone, as the description of the API is.
-    if (access === 'anyone' || request.is404) {
+    if (access === 'anyone') {
       done();
       return;
     }

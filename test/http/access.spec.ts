@@ -1,6 +1,8 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import { controlAccess, SCOPES, type Authenticate } from '../../src/http/access.js';
 import { unavailable } from '../../src/http/problem.js';
+import { boundRequests } from '../../src/http/requests-under-way.js';
+import { ask } from '../support/raw-http.js';
 
 /** A server with a route that needs `read` and shows its caller. */
 async function serverWith(authenticate: Authenticate | undefined): Promise<FastifyInstance> {
@@ -35,6 +37,32 @@ test('without access control, the caller is who X-Actor says, and may do everyth
     verified: false,
   });
   expect(await callerOf({})).toMatchObject({ subject: 'anonymous' });
+  await server.close();
+});
+
+test('the body of a caller who is not known yet takes no room', async () => {
+  const server = fastify();
+  boundRequests(server, 1_000, { requests: 9, bodyBytes: 1_000, pipelined: 9 });
+  let asked = 0;
+  controlAccess(server, (token) => {
+    asked += 1;
+    return token === 'known.a.b' ? reader : new Promise(() => undefined);
+  });
+  server.post('/authors', { config: { access: 'read' } }, () => '');
+  await server.listen({ port: 0, host: '127.0.0.1' });
+  const post = (token: string) =>
+    ask(
+      server.listeningOrigin,
+      'POST',
+      '/authors',
+      { authorization: `Bearer ${token}`, 'content-type': 'text/plain' },
+      'x'.repeat(900),
+    );
+  const waiting = [1, 2, 3].map(() => post('unknown.a.b').catch(() => undefined));
+  while (asked < waiting.length) await new Promise(setImmediate);
+  expect((await post('known.a.b')).status).toBe(200);
+  server.server.closeAllConnections();
+  await Promise.all(waiting);
   await server.close();
 });
 
