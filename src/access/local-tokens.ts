@@ -3,9 +3,9 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, jwtVerif
 import type { JWK } from 'jose';
 import type { Queryable } from '../postgres/database.js';
 import type { Migrations } from '../postgres/migrate.js';
-import type { Scope } from '../http/access.js';
+import type { KnownCaller, Scope } from '../http/access.js';
 import { newId } from '../ids.js';
-import { CLOCK_TOLERANCE_S, proofOf, type Proof } from './proof.js';
+import { callerOf, CLOCK_TOLERANCE_S } from './proof.js';
 
 export const MIGRATIONS: Migrations = {
   schema: 'access',
@@ -126,21 +126,19 @@ export class LocalTokens {
     return this.key?.id !== before;
   }
 
-  isRevoked({ id, local }: Proof): boolean {
-    return local && (id === undefined || this.revoked.has(id));
-  }
-
   /** @throws if the token is not one of ours, or is no longer valid. Revocations are not asked. */
-  async prove(token: string): Promise<Proof | undefined> {
-    if (!this.key) return undefined;
-    const { payload } = await jwtVerify(token, this.key.publicKey, {
+  async prove(token: string): Promise<KnownCaller | undefined> {
+    const { key } = this;
+    if (!key) return undefined;
+    const { payload } = await jwtVerify(token, key.publicKey, {
       algorithms: [ALGORITHM],
       issuer: LOCAL_ISSUER,
       audience: LOCAL_ISSUER,
       requiredClaims: ['sub', 'exp', 'jti'],
       clockTolerance: CLOCK_TOLERANCE_S,
     });
-    return proofOf(payload, true);
+    const { jti } = payload;
+    return callerOf(payload, () => jti === undefined || this.revoked.has(jti) || this.key?.id !== key.id);
   }
 }
 

@@ -1,9 +1,10 @@
 import { createLocalJWKSet, errors, jwtVerify } from 'jose';
 import type { JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
+import type { KnownCaller } from '../http/access.js';
 import { unavailable } from '../http/problem.js';
 import { isSafeUrl } from '../loopback.js';
-import { CLOCK_TOLERANCE_S, proofOf, type Proof } from './proof.js';
+import { callerOf, CLOCK_TOLERANCE_S } from './proof.js';
 
 /** All of public keys: a token can't choose a shared secret, or no signature. */
 const ALGORITHMS = [
@@ -44,6 +45,7 @@ const PUBLIC = ['RSA', 'EC', 'OKP'];
 export class ProviderTokens {
   private keys: JWTVerifyGetKey | undefined;
   private known = '';
+  private kids: ReadonlySet<unknown> = new Set();
   private triedAt = -Infinity;
   private failure: unknown;
   private trying: Promise<void> | undefined;
@@ -59,15 +61,16 @@ export class ProviderTokens {
    * @throws if the token is not one of the provider's, or is no longer valid.
    * @throws Problem 503 if the token has an unknown key, and the provider is away.
    */
-  async prove(token: string): Promise<Proof | undefined> {
-    const { payload } = await jwtVerify(token, this.keyOf, {
+  async prove(token: string): Promise<KnownCaller | undefined> {
+    const { payload, protectedHeader } = await jwtVerify(token, this.keyOf, {
       algorithms: ALGORITHMS,
       issuer: this.provider.issuer,
       audience: this.provider.audience,
       requiredClaims: ['sub', 'exp'],
       clockTolerance: CLOCK_TOLERANCE_S,
     });
-    return proofOf(payload, false);
+    const { kid } = protectedHeader;
+    return callerOf(payload, () => kid !== undefined && !this.kids.has(kid));
   }
 
   /**
@@ -124,6 +127,7 @@ export class ProviderTokens {
     if (text === this.known) return;
     this.keys = createLocalJWKSet({ keys });
     this.known = text;
+    this.kids = new Set(keys.map(({ kid }) => kid));
     this.onOtherKeys();
   }
 }

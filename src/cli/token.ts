@@ -1,4 +1,5 @@
 import { LocalTokens, MIGRATIONS, type TokenRow } from '../access/local-tokens.js';
+import { isSubject } from '../access/proof.js';
 import { loadConfig } from '../config.js';
 import { OperatorError } from '../errors.js';
 import { SCOPES } from '../http/access.js';
@@ -21,6 +22,8 @@ const MAX_DAYS = 3_650;
 /** Prints a new token on standard output, and its id on standard error. */
 export async function createToken({ subject: given, scopes: names, days }: TokenOptions): Promise<void> {
   const subject = plain('--subject', given);
+  if (!isSubject(subject))
+    throw new OperatorError('--subject contains an invisible mark or one of direction');
   const scopes = SCOPES.filter((one) => names.includes(one));
   if (!names.every((name) => SCOPES.some((one) => one === name)))
     throw new OperatorError(`--scopes: there are only ${SCOPES.join(', ')}`);

@@ -20,6 +20,8 @@ export interface KnownCaller {
   readonly scopes: readonly Scope[];
   /** Whether a token proves the subject. */
   readonly verified: boolean;
+  /** Whether the token has not ended or been revoked meanwhile. Cheap: whatever goes on for long asks again and again. */
+  readonly isValid: () => boolean;
 }
 
 /**
@@ -54,7 +56,8 @@ export function Access(access: Access): MethodDecorator {
 }
 
 export const ANONYMOUS = 'anonymous';
-const NOBODY: KnownCaller = { subject: ANONYMOUS, scopes: [], verified: false };
+const always = () => true;
+const NOBODY: KnownCaller = { subject: ANONYMOUS, scopes: [], verified: false, isValid: always };
 
 /** Largest number of characters of a token. Providers' tokens have some 2,000. */
 const MAX_TOKEN_LENGTH = 8_192;
@@ -70,7 +73,7 @@ export function controlAccess(fastify: FastifyInstance, authenticate: Authentica
   fastify.addHook('onRequest', (request, _reply, done) => {
     const { access } = request.routeOptions.config;
     if (!authenticate) {
-      request.caller = { subject: claimedBy(request), scopes: SCOPES, verified: false };
+      request.caller = { subject: claimedBy(request), scopes: SCOPES, verified: false, isValid: always };
       done();
       return;
     }

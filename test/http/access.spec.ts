@@ -1,8 +1,10 @@
+import { Readable } from 'node:stream';
 import fastify, { type FastifyInstance } from 'fastify';
+import { toldIfBroken } from '../../src/audit/told-if-broken.js';
 import { controlAccess, SCOPES, type Authenticate } from '../../src/http/access.js';
 import { unavailable } from '../../src/http/problem.js';
 import { boundRequests } from '../../src/http/requests-under-way.js';
-import { ask } from '../support/raw-http.js';
+import { ask, open } from '../support/raw-http.js';
 
 /** A server with a route that needs `read` and shows its caller. */
 async function serverWith(authenticate: Authenticate | undefined): Promise<FastifyInstance> {
@@ -18,7 +20,8 @@ const get = async (server: FastifyInstance, headers: Record<string, string>) => 
   return { status: response.status, body: await response.json() };
 };
 
-const reader = { subject: 'reader', scopes: ['read'], verified: true } as const;
+let valid = true;
+const reader = { subject: 'reader', scopes: ['read'], verified: true, isValid: () => valid } as const;
 
 test('a route without a rule is refused, whoever adds it', () => {
   const server = fastify();
@@ -63,6 +66,37 @@ test('the body of a caller who is not known yet takes no room', async () => {
   expect((await post('known.a.b')).status).toBe(200);
   server.server.closeAllConnections();
   await Promise.all(waiting);
+  await server.close();
+});
+
+test('lines break off when the token of their reader ends', async () => {
+  const server = fastify();
+  controlAccess(server, () => reader);
+  const pages: ((page: string) => void)[] = [];
+  server.get('/lines', { config: { access: 'read' } }, ({ caller }) => {
+    const lines = async function* () {
+      for (;;) yield await new Promise<string>((resolve) => pages.push(resolve));
+    };
+    return Readable.from(toldIfBroken(lines(), caller));
+  });
+  await server.listen({ port: 0, host: '127.0.0.1' });
+  const next = async () => {
+    while (pages.length === 0) await new Promise(setImmediate);
+    return pages.shift();
+  };
+  const connection = open(server.listeningOrigin);
+  connection.socket.write('GET /lines HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer a.b.c\r\n\r\n');
+  (await next())?.('first\n');
+  (await next())?.('second\n');
+  const third = await next();
+  valid = false;
+  third?.('third\n');
+  const received = await connection.closed;
+  valid = true;
+  expect(received).toContain('second');
+  expect(received).not.toContain('third');
+  // A whole answer would end by an empty chunk.
+  expect(received).not.toContain('\r\n0\r\n');
   await server.close();
 });
 
