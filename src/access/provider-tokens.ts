@@ -26,6 +26,8 @@ const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 1_048_576;
 /** A token with an unknown key makes us ask the provider again, but not more often. */
 const COOLDOWN_MS = 10_000;
+/** Requests that wait for the provider at once. Anybody can send tokens with unknown keys. */
+const MAX_WAITING = 100;
 
 export interface Provider {
   /** The URL below which the provider tells of itself; also `iss` of its tokens. */
@@ -49,6 +51,7 @@ export class ProviderTokens {
   private triedAt = -Infinity;
   private failure: unknown;
   private trying: Promise<void> | undefined;
+  private waiting = 0;
 
   /** @param onOtherKeys is called when the provider has other keys than before. */
   constructor(
@@ -59,7 +62,7 @@ export class ProviderTokens {
 
   /**
    * @throws if the token is not one of the provider's, or is no longer valid.
-   * @throws Problem 503 if the token has an unknown key, and the provider is away.
+   * @throws Problem 503 if the token has an unknown key, and the provider is away or too many requests wait for it.
    */
   async prove(token: string): Promise<KnownCaller | undefined> {
     const { payload, protectedHeader } = await jwtVerify(token, this.keyOf, {
@@ -102,11 +105,18 @@ export class ProviderTokens {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
     }
     // The provider may have a new key.
-    if (performance.now() - this.triedAt >= this.cooldownMs) await this.refresh();
+    const due = performance.now() - this.triedAt >= this.cooldownMs;
+    const crowded = due && this.waiting >= MAX_WAITING;
+    if (due && !crowded) {
+      this.waiting += 1;
+      await this.refresh();
+      this.waiting -= 1;
+    }
     try {
       return await find();
     } catch (error) {
-      if (this.failure === undefined || !(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      if ((this.failure === undefined && !crowded) || !(error instanceof errors.JWKSNoMatchingKey))
+        throw error;
       throw unavailable('The identity provider does not answer, so the key of the token is not known.');
     }
   };

@@ -20,12 +20,14 @@ class TestProvider {
   away = false;
   asked = 0;
   metadata: object | undefined;
+  private held = Promise.resolve();
   private readonly server: Server = createServer((request, response) => {
     this.asked += 1;
     if (this.away) return void response.writeHead(503).end();
     const { issuer } = this;
     const about = this.metadata ?? { issuer, jwks_uri: `${issuer}/keys` };
-    return void response.end(JSON.stringify(request.url === '/keys' ? { keys: this.keys } : about));
+    const answer = JSON.stringify(request.url === '/keys' ? { keys: this.keys } : about);
+    return void this.held.then(() => response.end(answer));
   });
   private readonly signers = new Map<string, { alg: string; key: CryptoKey }>();
 
@@ -35,6 +37,13 @@ class TestProvider {
 
   get settings(): Provider {
     return { issuer: this.issuer, audience: 'books' };
+  }
+
+  /** @returns lets the answers go. */
+  holdAnswers(): () => void {
+    let letGo = () => undefined as void;
+    this.held = new Promise((resolve) => (letGo = resolve));
+    return letGo;
   }
 
   async start(): Promise<this> {
@@ -168,6 +177,24 @@ describe('tokens of a provider', () => {
     for (let n = 0; n < 20; n += 1)
       expect(await refused(tokens.prove(await provider.sign({}, 'b')))).toBe(true);
     expect(provider.asked).toBe(asked);
+  });
+
+  test('of unknown keys wait for a slow provider in small numbers; the others are told at once', async () => {
+    const tokens = new ProviderTokens(provider.settings, undefined, 0);
+    const good = await provider.sign();
+    expect(await tokens.prove(good)).toBeDefined();
+    await provider.addKey('b', 'ES256');
+    const unknown = await provider.sign({}, 'b');
+    const answer = provider.holdAnswers();
+    const crowd = Array.from({ length: 150 }, () => tokens.prove(unknown).catch((error: unknown) => error));
+    const told: unknown[] = [];
+    for (const one of crowd) void one.then((outcome) => told.push(outcome));
+    while (told.length < 50) await turn();
+    expect(await tokens.prove(good)).toBeDefined();
+    expect(told).toEqual(Array.from({ length: 50 }, () => expect.objectContaining({ status: 503 })));
+    answer();
+    const outcomes = await Promise.all(crowd);
+    expect(outcomes.filter((outcome) => !(outcome instanceof Error))).toHaveLength(100);
   });
 
   test('are believed only if the provider tells of itself at its own address, with keys', async () => {
