@@ -29,7 +29,7 @@ export class ImportsController {
 
   @Post()
   @HttpCode(200)
-  @Access('write')
+  @Access('write', 'read')
   @RouteConfig({ streams: true })
   @Offers({ query: Object.keys(query.shape), produces: [NDJSON] })
   @ApiOperation({

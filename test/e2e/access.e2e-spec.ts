@@ -42,6 +42,7 @@ test('every route takes callers with its scope, and nobody else', async () => {
   expect(document.components.securitySchemes.token).toMatchObject({ type: 'http', scheme: 'bearer' });
   const open: string[] = [];
   const needed = new Set<string>();
+  const dry: [string, string][] = [];
   for (const [template, operations] of Object.entries<any>(document.paths))
     for (const [method, { security, responses }] of Object.entries<any>(operations)) {
       const path = template.replaceAll(/\{\w+\}/g, '00000000-0000-4000-8000-000000000000');
@@ -65,6 +66,19 @@ test('every route takes callers with its scope, and nobody else', async () => {
           expect(body.type).toBe('urn:colophon:problem:insufficient-scope');
         }
       }
+      if (security.length > 1) {
+        const scopes: Scope[] = security[1].token;
+        dry.push([template, scopes.join(' ')]);
+        const askDry = (token: string) =>
+          service.request(method.toUpperCase(), `${path}?dryRun=true`, bearer(token));
+        for (const token of scopes.map((one) => only[one])) {
+          const { status, headers } = await askDry(token);
+          const refusal = `Bearer realm="colophon", error="insufficient_scope", scope="${scopes.join(' ')}"`;
+          expect([template, status, headers.get('www-authenticate')]).toEqual([template, 403, refusal]);
+        }
+        const { token } = await tokens.issue({ subject: 'both', scopes, days: 1 });
+        expect([401, 403]).not.toContain((await askDry(token)).status);
+      }
       const { status, headers } = await ask();
       expect([template, status, headers.get('www-authenticate')]).toEqual([
         template,
@@ -72,6 +86,12 @@ test('every route takes callers with its scope, and nobody else', async () => {
         'Bearer realm="colophon"',
       ]);
     }
+  expect(dry.toSorted()).toEqual([
+    ['/authors/{id}', 'write read'],
+    ['/authors/{id}/merge', 'write read'],
+    ['/changes/{id}/revert', 'write audit'],
+    ['/imports', 'write read'],
+  ]);
   expect(open.toSorted()).toEqual(['/', '/health/live', '/health/ready']);
   expect([...needed].toSorted()).toEqual([...SCOPES].toSorted());
 });
