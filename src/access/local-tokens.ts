@@ -16,6 +16,9 @@ export const MIGRATIONS: Migrations = {
 export const LOCAL_ISSUER = 'colophon';
 const ALGORITHM = 'EdDSA';
 
+/** Longest validity of a token. */
+export const MAX_DAYS = 3_650;
+
 /** What a token is issued for. */
 export interface Grant {
   readonly subject: string;
@@ -91,11 +94,18 @@ export class LocalTokens {
     return { id, token };
   }
 
-  /** @returns the revoked tokens: none if there is no token with this id. A second revocation changes nothing. */
+  /**
+   * Revokes a token, also one that the table doesn't know: an older backup may have been restored, with the key that
+   * signed the token. A second revocation changes nothing.
+   * @param id a UUID.
+   */
   async revoke(id: string): Promise<readonly TokenRow[]> {
     const { rows } = await this.database.query<TokenRow>(
-      `update access.tokens set revoked_at = coalesce(revoked_at, now()) where id = $1 returning ${COLUMNS}`,
-      [id],
+      `insert into access.tokens (id, subject, scopes, expires_at, revoked_at)
+       values ($1, 'unknown subject', '{}', now() + make_interval(days => $2), now())
+       on conflict (id) do update set revoked_at = coalesce(tokens.revoked_at, now())
+       returning ${COLUMNS}`,
+      [id, MAX_DAYS],
     );
     return rows;
   }

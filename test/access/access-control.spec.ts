@@ -264,6 +264,19 @@ describe('access control', () => {
     expect(operator?.isValid()).toBe(false);
   });
 
+  test('revokes a token whose row an older backup has not', async () => {
+    const { control } = await open();
+    const tokens = new LocalTokens(pool);
+    const { id, token } = await tokens.issue({ subject: 's', scopes: ['read'], days: 1 });
+    await pool.query('delete from access.tokens where id = $1', [id]);
+    while (!(await control.authenticate(token))) await turn();
+    for (let n = 0; n < 2; n += 1)
+      expect(await tokens.revoke(id)).toEqual([
+        expect.objectContaining({ id, revoked_at: expect.any(Date) }),
+      ]);
+    while (await control.authenticate(token)) await turn();
+  });
+
   test('takes tokens of a provider and of its own, each for what it is', async () => {
     const { control, firstToken } = await open(provider.settings);
     expect(firstToken).toBeUndefined();
@@ -296,7 +309,7 @@ describe('settings', () => {
   const load = (env: Record<string, string>) => loadConfig(env);
 
   test('a host that other machines can reach needs access control, or AUTH=none', () => {
-    for (const host of ['127.0.0.1', '127.8.8.8', 'localhost', 'LOCALHOST', 'a.localhost', '::1', '[::1]'])
+    for (const host of ['127.0.0.1', '127.8.8.8', 'localhost', 'LOCALHOST', '::1', '[::1]'])
       expect(() => requireAccessControl(load({ HOST: host }))).not.toThrow();
     for (const host of [
       '0.0.0.0',
@@ -304,6 +317,8 @@ describe('settings', () => {
       '192.0.2.1',
       'books.example',
       'localhost.example',
+      // A name server may have any address for it.
+      'a.localhost',
       '::ffff:192.0.2.1',
       '0',
     ]) {
@@ -317,6 +332,17 @@ describe('settings', () => {
       ])
         expect(() => requireAccessControl(load({ HOST: host, ...env }))).not.toThrow();
     }
+  });
+
+  test('only callers of this machine, without a proxy, have no limit by default', () => {
+    const limits = (env: Record<string, string>) => {
+      const { requestsPerAddress, requestsPerSubject } = load(env);
+      return [requestsPerAddress, requestsPerSubject];
+    };
+    expect(limits({})).toEqual([0, 0]);
+    expect(limits({ HOST: '0.0.0.0' })).toEqual([60_000, 60_000]);
+    expect(limits({ TRUSTED_PROXIES: '127.0.0.1' })).toEqual([60_000, 60_000]);
+    expect(limits({ TRUSTED_PROXIES: '127.0.0.1', REQUESTS_PER_ADDRESS: '0' })).toEqual([0, 60_000]);
   });
 
   test('name a provider fully, and safely', () => {
