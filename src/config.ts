@@ -47,7 +47,7 @@ const postgresUrl = z.string().refine((value) => {
   return url?.protocol === 'postgres:' || url?.protocol === 'postgresql:';
 }, 'must be a URL such as postgres://user:password@host:5432/database');
 
-/** In a minute. Some 1,000 a second are what one caller may take; only callers of this machine may take all. */
+/** In a minute. Some 1,000 a second are what one caller may take; only callers of this machine, without a proxy, may take all. */
 const REQUESTS_FROM_ELSEWHERE = 60_000;
 
 /** Each level shows what the levels before it show, and more. */
@@ -158,7 +158,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     const [issue] = error.issues;
     throw new OperatorError(`${issue?.path.join('.')}: ${issue?.message}`);
   }
-  const requests = isLoopback(data.HOST) ? 0 : REQUESTS_FROM_ELSEWHERE;
+  const onlyHere = isLoopback(data.HOST) && data.TRUSTED_PROXIES.length === 0;
+  const requests = onlyHere ? 0 : REQUESTS_FROM_ELSEWHERE;
   return {
     host: data.HOST,
     port: data.PORT,

@@ -4,11 +4,11 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
-/** Whether only this machine can reach a host. Names count by their meaning, without asking a name server. */
+/** Whether only this machine can reach a host. Of names, only `localhost`: another may be at any address. */
 export function isLoopback(host: string): boolean {
   const plain = host.replace(/^\[(.*)\]$/, '$1');
   const version = isIP(plain);
-  if (version === 0) return /^(.+\.)?localhost$/i.test(plain);
+  if (version === 0) return plain.toLowerCase() === 'localhost';
   return LOOPBACK.check(plain, version === 4 ? 'ipv4' : 'ipv6');
 }
 

@@ -8,7 +8,6 @@ import { createPool } from '../postgres/database.js';
 import { migrate } from '../postgres/migrate.js';
 import { POOLS } from '../postgres/pools.js';
 import { LOCAL_ISSUER, LocalTokens, MIGRATIONS } from './local-tokens.js';
-import { CLOCK_TOLERANCE_S, type Proof } from './proof.js';
 import { ProviderTokens, type Provider } from './provider-tokens.js';
 
 /** A revocation works on every instance after so long. */
@@ -24,7 +23,7 @@ const FIRST = { subject: 'operator', scopes: SCOPES, days: 30 };
 /** Who may come in: tells callers by their tokens. */
 export class AccessControl {
   /** Only of tokens that are valid, so forged tokens can't drive out others. */
-  private verified = new Map<string, Proof>();
+  private verified = new Map<string, KnownCaller>();
   private readonly logger = new Logger('access');
   private readonly closing = new AbortController();
   private readonly provider: ProviderTokens | undefined;
@@ -74,9 +73,9 @@ export class AccessControl {
 
   readonly authenticate: Authenticate = (token) => {
     const digest = hash('sha256', token, 'base64url');
-    const proof = this.verified.get(digest);
-    if (!proof) return this.verify(token, digest);
-    if (this.isValid(proof)) return proof.caller;
+    const caller = this.verified.get(digest);
+    if (!caller) return this.verify(token, digest);
+    if (caller.isValid()) return caller;
     this.verified.delete(digest);
     return undefined;
   };
@@ -88,20 +87,20 @@ export class AccessControl {
   }
 
   private async verify(token: string, digest: string): Promise<KnownCaller | undefined> {
-    // If the keys change meanwhile, the proof is remembered where nobody looks.
+    // If the keys change meanwhile, the caller is remembered where nobody looks.
     const { verified } = this;
-    const proof = await this.prove(token);
-    if (!proof || !this.isValid(proof)) return undefined;
+    const caller = await this.prove(token);
+    if (!caller?.isValid()) return undefined;
     if (verified.size >= MAX_VERIFIED) {
       const [oldest = ''] = verified.keys();
       verified.delete(oldest);
     }
-    verified.set(digest, proof);
-    return proof.caller;
+    verified.set(digest, caller);
+    return caller;
   }
 
   /** A token that names our issuer is ours or forged, so no issuer can speak for the other. */
-  private async prove(token: string): Promise<Proof | undefined> {
+  private async prove(token: string): Promise<KnownCaller | undefined> {
     try {
       const issuer = decodeJwt(token).iss === LOCAL_ISSUER ? this.local : this.provider;
       return await issuer?.prove(token);
@@ -110,10 +109,6 @@ export class AccessControl {
       if (error instanceof Problem) throw error;
       return undefined;
     }
-  }
-
-  private isValid(proof: Proof): boolean {
-    return proof.expiresAt > Date.now() / 1_000 - CLOCK_TOLERANCE_S && !this.local.isRevoked(proof);
   }
 
   private async followRevocations(): Promise<void> {

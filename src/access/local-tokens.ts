@@ -3,9 +3,9 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, jwtVerif
 import type { JWK } from 'jose';
 import type { Queryable } from '../postgres/database.js';
 import type { Migrations } from '../postgres/migrate.js';
-import type { Scope } from '../http/access.js';
+import type { KnownCaller, Scope } from '../http/access.js';
 import { newId } from '../ids.js';
-import { CLOCK_TOLERANCE_S, proofOf, type Proof } from './proof.js';
+import { callerOf, CLOCK_TOLERANCE_S } from './proof.js';
 
 export const MIGRATIONS: Migrations = {
   schema: 'access',
@@ -15,6 +15,9 @@ export const MIGRATIONS: Migrations = {
 /** Issuer and audience of tokens of `colophon token`. No identity provider has this issuer, since theirs is a URL. */
 export const LOCAL_ISSUER = 'colophon';
 const ALGORITHM = 'EdDSA';
+
+/** Longest validity of a token. */
+export const MAX_DAYS = 3_650;
 
 /** What a token is issued for. */
 export interface Grant {
@@ -91,11 +94,18 @@ export class LocalTokens {
     return { id, token };
   }
 
-  /** @returns the revoked tokens: none if there is no token with this id. A second revocation changes nothing. */
+  /**
+   * Revokes a token, also one that the table doesn't know: an older backup may have been restored, with the key that
+   * signed the token. A second revocation changes nothing.
+   * @param id a UUID.
+   */
   async revoke(id: string): Promise<readonly TokenRow[]> {
     const { rows } = await this.database.query<TokenRow>(
-      `update access.tokens set revoked_at = coalesce(revoked_at, now()) where id = $1 returning ${COLUMNS}`,
-      [id],
+      `insert into access.tokens (id, subject, scopes, expires_at, revoked_at)
+       values ($1, 'unknown subject', '{}', now() + make_interval(days => $2), now())
+       on conflict (id) do update set revoked_at = coalesce(tokens.revoked_at, now())
+       returning ${COLUMNS}`,
+      [id, MAX_DAYS],
     );
     return rows;
   }
@@ -126,21 +136,19 @@ export class LocalTokens {
     return this.key?.id !== before;
   }
 
-  isRevoked({ id, local }: Proof): boolean {
-    return local && (id === undefined || this.revoked.has(id));
-  }
-
   /** @throws if the token is not one of ours, or is no longer valid. Revocations are not asked. */
-  async prove(token: string): Promise<Proof | undefined> {
-    if (!this.key) return undefined;
-    const { payload } = await jwtVerify(token, this.key.publicKey, {
+  async prove(token: string): Promise<KnownCaller | undefined> {
+    const { key } = this;
+    if (!key) return undefined;
+    const { payload } = await jwtVerify(token, key.publicKey, {
       algorithms: [ALGORITHM],
       issuer: LOCAL_ISSUER,
       audience: LOCAL_ISSUER,
       requiredClaims: ['sub', 'exp', 'jti'],
       clockTolerance: CLOCK_TOLERANCE_S,
     });
-    return proofOf(payload, true);
+    const { jti } = payload;
+    return callerOf(payload, () => jti === undefined || this.revoked.has(jti) || this.key?.id !== key.id);
   }
 }
 

@@ -1,9 +1,10 @@
 import { createLocalJWKSet, errors, jwtVerify } from 'jose';
 import type { JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
+import type { KnownCaller } from '../http/access.js';
 import { unavailable } from '../http/problem.js';
 import { isSafeUrl } from '../loopback.js';
-import { CLOCK_TOLERANCE_S, proofOf, type Proof } from './proof.js';
+import { callerOf, CLOCK_TOLERANCE_S } from './proof.js';
 
 /** All of public keys: a token can't choose a shared secret, or no signature. */
 const ALGORITHMS = [
@@ -25,6 +26,8 @@ const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 1_048_576;
 /** A token with an unknown key makes us ask the provider again, but not more often. */
 const COOLDOWN_MS = 10_000;
+/** Requests that wait for the provider at once. Anybody can send tokens with unknown keys. */
+const MAX_WAITING = 100;
 
 export interface Provider {
   /** The URL below which the provider tells of itself; also `iss` of its tokens. */
@@ -44,9 +47,11 @@ const PUBLIC = ['RSA', 'EC', 'OKP'];
 export class ProviderTokens {
   private keys: JWTVerifyGetKey | undefined;
   private known = '';
+  private kids: ReadonlySet<unknown> = new Set();
   private triedAt = -Infinity;
   private failure: unknown;
   private trying: Promise<void> | undefined;
+  private waiting = 0;
 
   /** @param onOtherKeys is called when the provider has other keys than before. */
   constructor(
@@ -57,17 +62,18 @@ export class ProviderTokens {
 
   /**
    * @throws if the token is not one of the provider's, or is no longer valid.
-   * @throws Problem 503 if the token has an unknown key, and the provider is away.
+   * @throws Problem 503 if the token has an unknown key, and the provider is away or too many requests wait for it.
    */
-  async prove(token: string): Promise<Proof | undefined> {
-    const { payload } = await jwtVerify(token, this.keyOf, {
+  async prove(token: string): Promise<KnownCaller | undefined> {
+    const { payload, protectedHeader } = await jwtVerify(token, this.keyOf, {
       algorithms: ALGORITHMS,
       issuer: this.provider.issuer,
       audience: this.provider.audience,
       requiredClaims: ['sub', 'exp'],
       clockTolerance: CLOCK_TOLERANCE_S,
     });
-    return proofOf(payload, false);
+    const { kid } = protectedHeader;
+    return callerOf(payload, () => kid !== undefined && !this.kids.has(kid));
   }
 
   /**
@@ -99,11 +105,18 @@ export class ProviderTokens {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
     }
     // The provider may have a new key.
-    if (performance.now() - this.triedAt >= this.cooldownMs) await this.refresh();
+    const due = performance.now() - this.triedAt >= this.cooldownMs;
+    const crowded = due && this.waiting >= MAX_WAITING;
+    if (due && !crowded) {
+      this.waiting += 1;
+      await this.refresh();
+      this.waiting -= 1;
+    }
     try {
       return await find();
     } catch (error) {
-      if (this.failure === undefined || !(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      if ((this.failure === undefined && !crowded) || !(error instanceof errors.JWKSNoMatchingKey))
+        throw error;
       throw unavailable('The identity provider does not answer, so the key of the token is not known.');
     }
   };
@@ -124,6 +137,7 @@ export class ProviderTokens {
     if (text === this.known) return;
     this.keys = createLocalJWKSet({ keys });
     this.known = text;
+    this.kids = new Set(keys.map(({ kid }) => kid));
     this.onOtherKeys();
   }
 }

@@ -214,13 +214,15 @@ export class AuditController {
       if (!lines) return this.page({ ...part, limit: most });
       // Read once before the headers are sent, so that an unavailable store still gives a 503.
       await this.store.head();
-      return Readable.from(toldIfBroken(replay(this.store, this.tokens, part)));
+      return Readable.from(toldIfBroken(replay(this.store, this.tokens, part), request.caller));
     }
     const reached = await this.search.reach(minPositionOf(request, this.tokens));
     const known = tokenOf(reached?.upTo, this.tokens);
     if (lines) {
       if (known !== null) reply.header('position', known);
-      return Readable.from(reached ? toldIfBroken(this.feed.lines(which, { ...part, ...reached })) : []);
+      return Readable.from(
+        reached ? toldIfBroken(this.feed.lines(which, { ...part, ...reached }), request.caller) : [],
+      );
     }
     if (!reached) return { items: [], next: null, upTo: null };
     const { events, next } = await this.feed.page(which, { ...part, ...reached, limit: most });

@@ -67,6 +67,7 @@ export class RevertController {
     summary: 'Undo a change, as far as nobody has changed its effects since',
     names: ['id'],
     query: revertQuery,
+    dryRun: 'audit',
     answer: z.union([revertAnswer, preview]),
     waits: true,
     problems: {

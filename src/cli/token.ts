@@ -1,4 +1,5 @@
-import { LocalTokens, MIGRATIONS, type TokenRow } from '../access/local-tokens.js';
+import { LocalTokens, MAX_DAYS, MIGRATIONS, type TokenRow } from '../access/local-tokens.js';
+import { isSubject } from '../access/proof.js';
 import { loadConfig } from '../config.js';
 import { OperatorError } from '../errors.js';
 import { SCOPES } from '../http/access.js';
@@ -16,11 +17,11 @@ export interface TokenOptions {
   readonly days: number;
 }
 
-const MAX_DAYS = 3_650;
-
 /** Prints a new token on standard output, and its id on standard error. */
 export async function createToken({ subject: given, scopes: names, days }: TokenOptions): Promise<void> {
   const subject = plain('--subject', given);
+  if (!isSubject(subject))
+    throw new OperatorError('--subject contains an invisible mark or one of direction');
   const scopes = SCOPES.filter((one) => names.includes(one));
   if (!names.every((name) => SCOPES.some((one) => one === name)))
     throw new OperatorError(`--scopes: there are only ${SCOPES.join(', ')}`);
@@ -40,7 +41,7 @@ export async function listTokens(): Promise<void> {
   });
 }
 
-/** @throws OperatorError if there is no token with this id. */
+/** @throws OperatorError if no token can have this id. */
 export async function revokeToken(id: string): Promise<void> {
   await withTokens(async (tokens) => {
     const [row] = isUuid(id) ? await tokens.revoke(id) : [];
@@ -53,7 +54,7 @@ function lineOf({ id, subject, scopes, expires_at, revoked_at }: TokenRow): stri
   const until = revoked_at
     ? `revoked ${revoked_at.toISOString()}`
     : `valid until ${expires_at.toISOString()}`;
-  return `${id} ${subject}: ${scopes.join(', ')}, ${until}`;
+  return `${id} ${subject}: ${scopes.join(', ') || 'unknown scopes'}, ${until}`;
 }
 
 /** Runs work on the tokens in the database. Neither log nor tables are opened. */

@@ -20,6 +20,8 @@ export interface KnownCaller {
   readonly scopes: readonly Scope[];
   /** Whether a token proves the subject. */
   readonly verified: boolean;
+  /** Whether the token has not ended or been revoked meanwhile. Cheap: whatever goes on for long asks again and again. */
+  readonly isValid: () => boolean;
 }
 
 /**
@@ -37,24 +39,32 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** A route without this rule is refused at the start. */
     readonly access?: Access;
+    /** The scope that a dry run needs besides: an answer without a change shows what was read. */
+    readonly dryRun?: Scope | undefined;
   }
 }
 
 /** The name of the tokens in the API's description. */
 export const TOKEN = 'token';
 
-/** Says who may use a route: the rule itself, and its description. Stands above any other `RouteConfig` of the route. */
-export function Access(access: Access): MethodDecorator {
+/**
+ * Says who may use a route: the rule itself, and its description. Stands above any other `RouteConfig` of the route.
+ * @param dryRun the scope that `dryRun=true` needs besides. The description has a second alternative for it.
+ */
+export function Access(access: Access, dryRun?: Scope): MethodDecorator {
   const rule: MethodDecorator = (target, key, descriptor) => {
     const handler = descriptor.value as object;
     const others = Reflect.getMetadata(FASTIFY_ROUTE_CONFIG_METADATA, handler) as object | undefined;
-    RouteConfig({ ...others, access })(target, key, descriptor);
+    RouteConfig({ ...others, access, dryRun })(target, key, descriptor);
   };
-  return access === 'anyone' ? rule : applyDecorators(rule, ApiSecurity(TOKEN, [access]));
+  if (access === 'anyone') return rule;
+  const alternatives = dryRun === undefined ? [[access]] : [[access], [access, dryRun]];
+  return applyDecorators(rule, ...alternatives.map((scopes) => ApiSecurity(TOKEN, scopes)));
 }
 
 export const ANONYMOUS = 'anonymous';
-const NOBODY: KnownCaller = { subject: ANONYMOUS, scopes: [], verified: false };
+const always = () => true;
+const NOBODY: KnownCaller = { subject: ANONYMOUS, scopes: [], verified: false, isValid: always };
 
 /** Largest number of characters of a token. Providers' tokens have some 2,000. */
 const MAX_TOKEN_LENGTH = 8_192;
@@ -70,18 +80,17 @@ export function controlAccess(fastify: FastifyInstance, authenticate: Authentica
   fastify.addHook('onRequest', (request, _reply, done) => {
     const { access } = request.routeOptions.config;
     if (!authenticate) {
-      request.caller = { subject: claimedBy(request), scopes: SCOPES, verified: false };
+      request.caller = { subject: claimedBy(request), scopes: SCOPES, verified: false, isValid: always };
       done();
       return;
     }
     request.caller = NOBODY;
-    // What is at no route is told to anyone, as the description of the API is.
-    if (access === 'anyone' || request.is404) {
+    if (access === 'anyone') {
       done();
       return;
     }
     const settle = (caller: KnownCaller | undefined) => {
-      const refusal = refusalOf(caller, access, request);
+      const refusal = refusalOf(caller, request);
       if (caller) request.caller = caller;
       done(refusal);
     };
@@ -108,8 +117,7 @@ function requireRule(route: RouteOptions): void {
 /** Without a token, a refusal names no error (RFC 6750 §3.1). A refusal never says what is wrong with a token. */
 function refusalOf(
   caller: KnownCaller | undefined,
-  access: Scope | undefined,
-  { headers }: FastifyRequest,
+  { headers, query, routeOptions: { config } }: FastifyRequest,
 ): Problem | undefined {
   if (!caller) {
     const error = headers.authorization === undefined ? '' : ', error="invalid_token"';
@@ -117,10 +125,13 @@ function refusalOf(
       headers: { 'www-authenticate': `Bearer realm="colophon"${error}` },
     });
   }
-  if (access !== undefined && caller.scopes.includes(access)) return undefined;
+  const isDry = (query as { dryRun?: unknown }).dryRun === 'true';
+  const needed: readonly (Access | undefined)[] =
+    isDry && config.dryRun ? [config.access, config.dryRun] : [config.access];
+  if (needed.every((scope) => caller.scopes.some((held) => held === scope))) return undefined;
   return new Problem(403, 'insufficient-scope', 'The token does not have the scope of this route.', {
     headers: {
-      'www-authenticate': `Bearer realm="colophon", error="insufficient_scope", scope="${access ?? ''}"`,
+      'www-authenticate': `Bearer realm="colophon", error="insufficient_scope", scope="${needed.join(' ')}"`,
     },
   });
 }

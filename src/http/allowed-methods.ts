@@ -1,4 +1,5 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Problem } from './problem.js';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -9,7 +10,7 @@ declare module 'fastify' {
 
 /**
  * Records the routes as they are added, to tell a wrong method (405) from a wrong address (404), and to answer
- * `OPTIONS`.
+ * `OPTIONS`. All of these are answered before the body is read, because anybody may ask for what is at no route.
  */
 export function rememberRoutes(fastify: FastifyInstance): void {
   const routes: { segments: string[]; methods: string[] }[] = [];
@@ -25,9 +26,22 @@ export function rememberRoutes(fastify: FastifyInstance): void {
   });
   fastify.addHook('onRequest', (request, reply, done) => {
     const methods = request.method === 'OPTIONS' ? fastify.allowedMethods(request.url) : [];
-    if (methods.length === 0) done();
-    else void reply.status(204).header('allow', methods.join(', ')).send();
+    if (methods.length > 0) void reply.status(204).header('allow', methods.join(', ')).send();
+    else done(request.is404 ? notFound(request) : undefined);
   });
+}
+
+/** The problem of a request for what is at no route: 404, or 405 if the address has other methods. */
+export function notFound({
+  server,
+  method,
+  url,
+}: Pick<FastifyRequest, 'server' | 'method' | 'url'>): Problem {
+  const allow = server.allowedMethods(url);
+  if (allow.length === 0 || allow.includes(method))
+    return new Problem(404, 'route-not-found', `There is nothing at ${url.split('?')[0]}.`);
+  const headers = { allow: allow.join(', ') };
+  return new Problem(405, 'method-not-allowed', `Use ${headers.allow}.`, { headers });
 }
 
 /** The segments of a URL's path, decoded as the router decodes them. The URL may be in absolute form. */

@@ -131,11 +131,13 @@ export function DescribeCommand(
     creates?: boolean;
     /** The command's change goes on in other streams, and the answer can wait for its end. */
     waits?: boolean;
+    /** The scope that a dry run needs besides, if the command has dry runs. */
+    dryRun?: Scope;
     answer?: z.ZodType;
   },
 ): MethodDecorator {
   const { summary, ids, names, body, query, creates, waits } = description;
-  const { answer = waits ? changeAnswer : commandAnswer } = description;
+  const { answer = waits ? changeAnswer : commandAnswer, dryRun = SCOPE_OF.queries } = description;
   const headers = {
     position: { description: 'the position of the answer', schema: { type: 'string' as const } },
     etag: REVISION,
@@ -148,7 +150,7 @@ export function DescribeCommand(
   };
   const content = { [JSON_TYPE]: { schema: outputSchema(answer) as never } };
   return applyDecorators(
-    Access(SCOPE_OF.commands),
+    Access(SCOPE_OF.commands, namesOf(query).includes('dryRun') ? dryRun : undefined),
     Offers({ query: namesOf(query), produces: [JSON_TYPE] }),
     ApiOperation({ summary, tags: ['commands'] }),
     ...parameters(names),

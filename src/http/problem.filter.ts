@@ -13,6 +13,7 @@ import { IdempotencyKeyReused, PreconditionFailed } from '../commands/handle-com
 import { TooMuchContention } from '../commands/keyed-queue.js';
 import { isUnavailable, PoolCrowded, sqlState } from '../postgres/errors.js';
 import { MAX_APPEND_BYTES } from '../stored-data.js';
+import { notFound } from './allowed-methods.js';
 import { CallerLeft } from './caller.js';
 import { unsupportedType } from './media-types.js';
 import { idsOf, nameOf } from './observe.js';
@@ -113,13 +114,7 @@ export function fromFramework(
     error instanceof HttpException ? error.getStatus() : 'statusCode' in error ? error.statusCode : 0;
   if (status === 413) return new Problem(413, 'too-large', 'The request body is too large.');
   if (status === 415) return unsupportedType(request.routeOptions.config);
-  if (status === 404) {
-    const allow = request.server.allowedMethods(request.url);
-    if (allow.length === 0 || allow.includes(request.method))
-      return new Problem(404, 'route-not-found', `There is nothing at ${request.url.split('?')[0]}.`);
-    const headers = { allow: allow.join(', ') };
-    return new Problem(405, 'method-not-allowed', `Use ${headers.allow}.`, { headers });
-  }
+  if (status === 404) return notFound(request);
   if (typeof status === 'number' && status >= 400 && status < 500)
     return new Problem(status, 'malformed-request', error.message);
   return undefined;

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { unavailable } from './problem.js';
 
 declare module 'fastify' {
@@ -13,7 +13,7 @@ declare module 'fastify' {
 export interface Room {
   /** Requests that were read and not answered: some 100 MB. Whoever waits for anything is one of these. */
   readonly requests: number;
-  /** Bytes of the bodies of these requests, as announced. Bodies that are read as streams don't count. */
+  /** Bytes of the bodies of requests that were admitted, as announced. Bodies that are read as streams don't count. */
   readonly bodyBytes: number;
   /** Requests of one connection. Node reads the next request before the last one is answered, and would never stop. */
   readonly pipelined: number;
@@ -50,6 +50,14 @@ export function boundRequests(
     });
     return connection;
   };
+  const count = (connection: Connection, { raw }: FastifyReply, what: keyof typeof total, amount: number) => {
+    for (const counted of [total, connection]) counted[what] += amount;
+    raw.once('close', () => {
+      // Otherwise the end of the connection counted it off.
+      if (connections.get(raw.req.socket) === connection)
+        for (const counted of [total, connection]) counted[what] -= amount;
+    });
+  };
   fastify.addHook('onRequest', ({ raw, routeOptions: { config } }, reply, done) => {
     const { socket } = raw;
     // Its end was told already, so nothing would count the request off.
@@ -61,24 +69,25 @@ export function boundRequests(
       void reply.header('connection', 'close');
       return done(unavailable('Too many requests of this connection are under way; this one was not begun.'));
     }
-    const bodyBytes = config.streams ? 0 : Math.min(announced(raw), maxBodyBytes);
-    const full = total.requests >= most || (bodyBytes > 0 && total.bodyBytes + bodyBytes > mostBytes);
-    if (full && !config.probe)
-      return done(unavailable('Too many requests are under way; this one was not begun.'));
-    for (const count of [total, connection]) {
-      count.requests += 1;
-      count.bodyBytes += bodyBytes;
-    }
-    reply.raw.once('close', () => {
-      if (!connections.has(socket)) return;
-      for (const count of [total, connection]) {
-        count.requests -= 1;
-        count.bodyBytes -= bodyBytes;
-      }
-    });
+    if (total.requests >= most && !config.probe) return done(tooMany());
+    count(connection, reply, 'requests', 1);
     done();
   });
+  // After whatever finds out who calls: nobody else's body is read, so nobody else's body takes room.
+  fastify.addHook('preParsing', ({ raw, method, routeOptions: { config } }, reply, payload, done) => {
+    const bodyBytes = config.streams || BODYLESS.has(method) ? 0 : Math.min(announced(raw), maxBodyBytes);
+    const connection = connections.get(raw.socket);
+    if (bodyBytes === 0 || !connection) return done(null, payload);
+    if (total.bodyBytes + bodyBytes > mostBytes) return done(tooMany());
+    count(connection, reply, 'bodyBytes', bodyBytes);
+    done(null, payload);
+  });
 }
+
+/** Fastify reads no body of these. */
+const BODYLESS = new Set(['GET', 'HEAD']);
+
+const tooMany = () => unavailable('Too many requests are under way; this one was not begun.');
 
 const announced = ({ headers }: IncomingMessage): number =>
   headers['transfer-encoding'] === undefined ? Number(headers['content-length'] ?? 0) : Infinity;

@@ -77,14 +77,16 @@ export class Importer {
    * @param input NDJSON, which may be compressed by gzip.
    * @param context of the import; all lines share its correlation id, each line has a command id of its own.
    * @param dry only says what each line would do.
-   * @returns a result for every line, in order. If the data can't be read on, or a dry run has no more room, the last
-   *          result says so.
+   * @param mayGoOn whether the caller may still import, asked before each line.
+   * @returns a result for every line, in order. If the data can't be read on, a dry run has no more room, or the caller
+   *          may not go on, the last result says so.
    * @throws EventStoreUnavailable, which ends the import.
    */
   async *run(
     input: AsyncIterable<Uint8Array>,
     context: ImportContext,
     dry = false,
+    mayGoOn = () => true,
   ): AsyncIterable<LineResult> {
     const dryRun = dry ? new DryRun(this.authors, this.books, this.room) : undefined;
     const run = new ImportRun(dryRun ?? this.log(context), this.parseLine);
@@ -107,13 +109,14 @@ export class Importer {
           const { done, value } = await next;
           if (done) next = undefined;
           else {
-            const result = run.take(value);
+            const goesOn = mayGoOn();
+            const result = goesOn ? run.take(value) : Promise.resolve(refused(value));
             // A failure is reported at the line's turn. Until then it must not count as an unhandled rejection.
             result.catch(() => undefined);
             const length = 'text' in value ? value.text.length : 0;
             window.push({ result, length });
             text += length;
-            next = lines.next();
+            next = goesOn ? lines.next() : undefined;
           }
         } else return;
       }
@@ -281,6 +284,18 @@ function textOf(raw: RawLine): string {
   if ('unreadable' in raw) throw new MalformedLine(raw.unreadable.rule, raw.unreadable.message);
   return raw.text;
 }
+
+/** The result of the line at which the caller had no valid token any more. No later line is read. */
+const refused = ({ number }: RawLine): LineResult => ({
+  line: number,
+  key: null,
+  id: null,
+  status: 'failed',
+  error: {
+    rule: 'unauthorized',
+    detail: 'the token is no longer valid; this line and later lines were not done',
+  },
+});
 
 /** After this failure, a dry run can't say more. */
 const NO_ROOM = 'dry-run-too-large';

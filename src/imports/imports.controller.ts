@@ -29,7 +29,7 @@ export class ImportsController {
 
   @Post()
   @HttpCode(200)
-  @Access('write')
+  @Access('write', 'read')
   @RouteConfig({ streams: true })
   @Offers({ query: Object.keys(query.shape), produces: [NDJSON] })
   @ApiOperation({
@@ -70,8 +70,11 @@ export class ImportsController {
             detail: 'does not apply: an import is always safe to repeat',
           },
         ]);
-    const results = this.importer.run(body, readContext(request), dryRun);
+    // An import that ends before its body tells why first. Then nobody reads the rest, which may never end.
+    const lines = body.iterator({ destroyOnReturn: false });
+    const results = this.importer.run(lines, readContext(request), dryRun, request.caller.isValid);
     const out = reply.raw;
+    out.once('close', () => body.readableEnded || body.destroy());
     const begin = () => {
       reply.hijack();
       const headers = { ...(reply.getHeaders() as OutgoingHttpHeaders), [REQUEST_ID]: request.id };

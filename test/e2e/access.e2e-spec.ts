@@ -5,6 +5,7 @@ import { LocalTokens } from '../../src/access/local-tokens.js';
 import { SCOPES, type Scope } from '../../src/http/access.js';
 import { caughtUp } from '../support/catalogue.js';
 import { start } from '../support/process.js';
+import { open } from '../support/raw-http.js';
 import { createService, type RequestOptions, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -41,6 +42,7 @@ test('every route takes callers with its scope, and nobody else', async () => {
   expect(document.components.securitySchemes.token).toMatchObject({ type: 'http', scheme: 'bearer' });
   const open: string[] = [];
   const needed = new Set<string>();
+  const dry: [string, string][] = [];
   for (const [template, operations] of Object.entries<any>(document.paths))
     for (const [method, { security, responses }] of Object.entries<any>(operations)) {
       const path = template.replaceAll(/\{\w+\}/g, '00000000-0000-4000-8000-000000000000');
@@ -64,6 +66,19 @@ test('every route takes callers with its scope, and nobody else', async () => {
           expect(body.type).toBe('urn:colophon:problem:insufficient-scope');
         }
       }
+      if (security.length > 1) {
+        const scopes: Scope[] = security[1].token;
+        dry.push([template, scopes.join(' ')]);
+        const askDry = (token: string) =>
+          service.request(method.toUpperCase(), `${path}?dryRun=true`, bearer(token));
+        for (const token of scopes.map((one) => only[one])) {
+          const { status, headers } = await askDry(token);
+          const refusal = `Bearer realm="colophon", error="insufficient_scope", scope="${scopes.join(' ')}"`;
+          expect([template, status, headers.get('www-authenticate')]).toEqual([template, 403, refusal]);
+        }
+        const { token } = await tokens.issue({ subject: 'both', scopes, days: 1 });
+        expect([401, 403]).not.toContain((await askDry(token)).status);
+      }
       const { status, headers } = await ask();
       expect([template, status, headers.get('www-authenticate')]).toEqual([
         template,
@@ -71,6 +86,12 @@ test('every route takes callers with its scope, and nobody else', async () => {
         'Bearer realm="colophon"',
       ]);
     }
+  expect(dry.toSorted()).toEqual([
+    ['/authors/{id}', 'write read'],
+    ['/authors/{id}/merge', 'write read'],
+    ['/changes/{id}/revert', 'write audit'],
+    ['/imports', 'write read'],
+  ]);
   expect(open.toSorted()).toEqual(['/', '/health/live', '/health/ready']);
   expect([...needed].toSorted()).toEqual([...SCOPES].toSorted());
 });
@@ -121,6 +142,36 @@ test('a token of the command line is valid until the command line revokes it', a
     401,
     'Bearer realm="colophon", error="invalid_token"',
   ]);
+});
+
+test('a revoked token ends an open import: what follows is not done, and the last result says so', async () => {
+  const { id, token } = await tokens.issue({ subject: 'importer', scopes: ['write'], days: 1 });
+  const connection = open(service.url);
+  const send = (line: object) => {
+    const text = `${JSON.stringify(line)}\n`;
+    connection.socket.write(`${text.length.toString(16)}\r\n${text}\r\n`);
+  };
+  connection.socket.write(
+    `POST /imports HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n` +
+      'Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n',
+  );
+  send({ type: 'author', key: 'before', name: 'Before' });
+  while (!connection.received().includes('"added"')) await new Promise(setImmediate);
+  await tokens.revoke(id);
+  // The token has no scope for this, so the answer is 403 as long as the token is valid.
+  while ((await service.request('GET', '/authors', bearer(token))).status !== 401);
+  for (const key of ['after', 'later']) send({ type: 'author', key, name: 'After' });
+  const received = await connection.closed;
+  expect(received.match(/"status":"\w+"/g)).toEqual(['"status":"added"', '"status":"failed"']);
+  expect(received).toContain('"rule":"unauthorized"');
+  await caughtUp({ request: (method, path) => service.request(method, path, bearer(first)) });
+  for (const [key, count] of [
+    ['before', 1],
+    ['after', 0],
+  ] as const)
+    expect((await service.request('GET', `/authors?key=${key}`, bearer(only.read))).body.items).toHaveLength(
+      count,
+    );
 });
 
 test('no forged, expired, foreign or oversized token comes in, and none does harm', async () => {

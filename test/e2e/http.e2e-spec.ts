@@ -510,7 +510,7 @@ describe('bodies that drip', () => {
     ['of a request whose URL is malformed', '/authors/%', 'application/json', '', 400],
     ['of a request whose URL is too long', `/authors/${'a'.repeat(300)}`, 'application/json', '', 414],
     ['of a type that is not read', '/authors', 'text/plain', '', 415],
-    ['for an address where nothing is', '/nowhere', 'application/json', '', 408],
+    ['for an address where nothing is', '/nowhere', 'application/json', '', 404],
   ])('a body %s does not hold the connection', async (_, path, type, extra, status) => {
     const dripping = begin(path, type, extra);
     drip(dripping, BLANK);

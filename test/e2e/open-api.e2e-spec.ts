@@ -24,6 +24,10 @@ test('is shown as a page', async () => {
   const page = await service.request('GET', '/docs');
   expect(page.status).toBe(200);
   expect(page.text).toContain('<title>Swagger UI</title>');
+  // The page asks for the description, instead of having a copy.
+  const script = await service.request('GET', '/docs/swagger-ui-init.js');
+  expect(script.text).toContain('"swaggerUrl": "/docs/openapi.json"');
+  expect(script.text.length).toBeLessThan(10_000);
 });
 
 test('names every method that a path takes', async () => {

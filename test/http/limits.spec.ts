@@ -218,6 +218,32 @@ describe('requests under way', () => {
     expect(answer.status).toBe(201);
   });
 
+  test('take no room for a body that is sent to a wrong address or by a wrong method: nobody reads such a body', async () => {
+    const url = await start({}, { requests: 9, bodyBytes: 1_500, pipelined: 9 });
+    const wrong = ['POST /nope', 'PUT /fast', 'OPTIONS /fast', 'POST /health/live', 'PROPFIND /fast'].map(
+      (target) => {
+        const connection = open(url);
+        connection.socket.write(
+          `${target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n`,
+        );
+        return connection;
+      },
+    );
+    // Each is answered before the rest of its body.
+    await until(() => wrong.every(({ received }) => received().includes('\r\n\r\n')));
+    expect(wrong.map(({ received }) => received().slice(9, 12))).toEqual(['404', '405', '204', '405', '405']);
+    expect(wrong[1]?.received()).toContain('allow: GET, HEAD, OPTIONS, POST');
+    const add = await ask(
+      url,
+      'POST',
+      '/fast',
+      { 'content-type': 'application/json' },
+      `"${'x'.repeat(998)}"`,
+    );
+    expect(add.status).toBe(201);
+    for (const { socket } of wrong) socket.destroy();
+  });
+
   test('are bounded for each connection: nothing behind the refusal is done, and the connection is closed', async () => {
     const url = await start({}, { requests: 99, bodyBytes: 1_000, pipelined: 3 });
     done = 0;

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { fastify, type FastifyInstance } from 'fastify';
+import { serveDocument } from '../../src/http/open-api.js';
 import { boundUnreadAnswers } from '../../src/http/unread-answers.js';
 
 /** More than the operating system buffers for a client that doesn't read. */
@@ -63,6 +64,23 @@ test('a buffer that many clients get counts once, until the last has read it', a
   let own = await fetch(`${url}/own`);
   while (own.status === 503) own = await fetch(`${url}/own`);
   expect((await own.arrayBuffer()).byteLength).toBe(LARGE);
+});
+
+test('the description of the API counts once, however many ask for it and do not read it', async () => {
+  const document = { description: 'x'.repeat(LARGE) };
+  boundUnreadAnswers(app, 1.5 * LARGE);
+  serveDocument(app, document);
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}/docs/openapi.json`;
+  const unread = await Promise.all(
+    [1, 2, 3].map(async () => {
+      const [response] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage];
+      return response;
+    }),
+  );
+  expect(unread.map((response) => response.statusCode)).toEqual([200, 200, 200]);
+  expect(await (await fetch(url)).json()).toEqual(document);
+  for (const response of unread) response.destroy();
 });
 
 test('answers that were read, and answers whose client left before they were ready, leave nothing behind', async () => {
