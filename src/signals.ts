@@ -3,6 +3,8 @@ import { channel } from 'node:diagnostics_channel';
 /** Something that happens often, told to whoever listens. Without a listener, telling costs next to nothing. */
 export interface Signal<T> {
   readonly tell: (happened: T) => void;
+  /** Whether anybody listens, for what would cost something to find out. */
+  readonly isHeard: () => boolean;
   /**
    * @param listener must not throw.
    * @returns ends the listening.
@@ -14,6 +16,7 @@ function signal<T>(name: string): Signal<T> {
   const told = channel(`colophon:${name}`);
   return {
     tell: (happened) => told.publish(happened),
+    isHeard: () => told.hasSubscribers,
     hear: (listener) => {
       const heard = (message: unknown) => listener(message as T);
       told.subscribe(heard);
@@ -21,6 +24,16 @@ function signal<T>(name: string): Signal<T> {
     },
   };
 }
+
+/** The answer to a request ended, or its connection did. */
+export const requestEnded = signal<{
+  readonly method: string;
+  /** Template of the route; undefined if the request reached none. */
+  readonly route: string | undefined;
+  /** Of the answer; `aborted` if the answer was not sent as a whole. */
+  readonly status: number | 'aborted';
+  readonly seconds: number;
+}>('request-ended');
 
 /** A command ended. Not told of the lines of an import, nor of dry runs. */
 export const commandEnded = signal<{

@@ -13,7 +13,9 @@ import {
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isTracing, readTraceParent, startSpan } from '../event-store/spans.js';
 import { newId } from '../ids.js';
+import { requestEnded } from '../signals.js';
 import { isUuid } from '../stored-data.js';
+import { whenEnded } from './when-ended.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -64,10 +66,25 @@ export function observeRequests(fastify: FastifyInstance): void {
   fastify.decorateRequest('changeId', undefined);
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header(REQUEST_ID, request.id);
+    if (requestEnded.isHeard()) tellWhenEnded(request, reply);
     done();
   });
   if (isTracing()) traceRequests(fastify);
   if (Logger.isLevelEnabled('debug')) logRequests(fastify);
+}
+
+function tellWhenEnded(request: FastifyRequest, reply: FastifyReply): void {
+  const began = performance.now();
+  whenEnded(request, reply, (complete) => {
+    const { method, routeOptions } = request;
+    const status = complete ? reply.raw.statusCode : 'aborted';
+    requestEnded.tell({
+      method,
+      route: routeOptions.url,
+      status,
+      seconds: (performance.now() - began) / 1_000,
+    });
+  });
 }
 
 function traceRequests(fastify: FastifyInstance): void {
@@ -119,19 +136,4 @@ function logRequests(fastify: FastifyInstance): void {
     });
     done();
   });
-}
-
-/** @param then is called once, with whether the answer was sent as a whole. */
-function whenEnded(request: FastifyRequest, { raw }: FastifyReply, then: (complete: boolean) => void): void {
-  const { socket } = request.raw;
-  const end = () => {
-    raw.off('close', end);
-    socket.off('close', end);
-    then(raw.writableFinished);
-  };
-  // An answer that waits behind another on the same connection is never closed itself if the connection closes first.
-  raw.once('close', end);
-  socket.once('close', end);
-  // Node warns of more than ten, and a connection may have any number of requests under way.
-  socket.setMaxListeners(0);
 }

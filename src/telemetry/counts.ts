@@ -6,10 +6,13 @@ import {
   commandEnded,
   groupCommitted,
   lineImported,
+  requestEnded,
 } from '../signals.js';
 
-/** Answers take from less than a millisecond to some seconds. */
+/** Commands and appends take from less than a millisecond to some seconds. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Lists and pages of the log take longer than commands, imports and live readers up to hours. */
+const REQUEST_SECONDS = [...SECONDS, 60];
 /** The largest group has 1,000 appends, the largest batch 5,000 events. */
 const SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 
@@ -19,6 +22,13 @@ const SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
  */
 export function countSignals(registry: Registry): () => void {
   const registers = [registry];
+  const requests = new Histogram({
+    name: 'colophon_http_request_duration_seconds',
+    help: 'Time of a request, from its headers to the end of the answer',
+    labelNames: ['method', 'route', 'status'],
+    buckets: REQUEST_SECONDS,
+    registers,
+  });
   const commands = new Counter({
     name: 'colophon_commands_total',
     help: 'Commands that ended',
@@ -81,6 +91,12 @@ export function countSignals(registry: Registry): () => void {
     registers,
   });
   const ends = [
+    // A request that reaches no route has neither template nor method.
+    requestEnded.hear(({ method, route, status, seconds }) => {
+      const labels = route === undefined ? { method: 'any', route: 'none' } : { method, route };
+      const kind = status === 'aborted' ? status : `${Math.floor(status / 100)}xx`;
+      requests.observe({ ...labels, status: kind }, seconds);
+    }),
     commandEnded.hear(({ command, outcome, seconds }) => {
       commands.inc({ command, outcome });
       commandSeconds.observe({ command }, seconds);

@@ -279,6 +279,23 @@ describe('streams of one subject', () => {
     for (const { socket } of [second, other]) socket.destroy();
   });
 
+  test('who leaves in the middle gives back one place, not two', async () => {
+    const url = await start({});
+    const begun = async () => {
+      const connection = lines(url);
+      await until(() => connection.received().includes('\r\n'));
+      return { ...connection, status: connection.received().slice(9, 12) };
+    };
+    const [first, second] = [await begun(), await begun()];
+    expect([first.status, second.status]).toEqual(['200', '200']);
+    first.socket.destroy();
+    let third = await begun();
+    while (third.status === '429') third = await begun();
+    const fourth = await begun();
+    expect([third.status, fourth.status]).toEqual(['200', '429']);
+    for (const { socket } of [second, third, fourth]) socket.destroy();
+  });
+
   test('imports have a share of their own', async () => {
     const url = await start({});
     const post = () => ask(url, 'POST', '/import', { 'content-type': NDJSON }, '');
