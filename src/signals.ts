@@ -42,7 +42,15 @@ export const commandEnded = signal<{
   readonly outcome: CommandOutcome;
   readonly seconds: number;
 }>('command-ended');
-export type CommandOutcome = 'done' | 'unchanged' | 'repeated' | 'refused' | 'unavailable' | 'failed';
+export const COMMAND_OUTCOMES = [
+  'done',
+  'unchanged',
+  'repeated',
+  'refused',
+  'unavailable',
+  'failed',
+] as const;
+export type CommandOutcome = (typeof COMMAND_OUTCOMES)[number];
 
 /** The event store answered an append. */
 export const appendEnded = signal<{
@@ -50,7 +58,8 @@ export const appendEnded = signal<{
   readonly events: number;
   readonly seconds: number;
 }>('append-ended');
-export type AppendOutcome = 'written' | 'conflict' | 'refused' | 'unavailable';
+export const APPEND_OUTCOMES = ['written', 'conflict', 'refused', 'unavailable'] as const;
+export type AppendOutcome = (typeof APPEND_OUTCOMES)[number];
 
 /** An append met its own events in the log: an earlier try, whose outcome was unknown, had written them. */
 export const appendSettled = signal<void>('append-settled');
@@ -67,4 +76,6 @@ export const batchTaken = signal<{
 }>('batch-taken');
 
 /** A line of an import ended. Not told of dry runs. */
-export const lineImported = signal<'added' | 'changed' | 'unchanged' | 'failed'>('line-imported');
+export const lineImported = signal<LineOutcome>('line-imported');
+export const LINE_OUTCOMES = ['added', 'changed', 'unchanged', 'failed'] as const;
+export type LineOutcome = (typeof LINE_OUTCOMES)[number];

@@ -1,10 +1,13 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import {
+  APPEND_OUTCOMES,
   appendEnded,
   appendSettled,
   batchTaken,
+  COMMAND_OUTCOMES,
   commandEnded,
   groupCommitted,
+  LINE_OUTCOMES,
   lineImported,
   requestEnded,
 } from '../signals.js';
@@ -90,6 +93,10 @@ export function countSignals(registry: Registry): () => void {
     labelNames: ['outcome'],
     registers,
   });
+  // A counter that begins with its first failure shows Prometheus no rise.
+  for (const outcome of APPEND_OUTCOMES) appends.inc({ outcome }, 0);
+  for (const outcome of LINE_OUTCOMES) lines.inc({ outcome }, 0);
+  const seen = new Set<string>();
   const ends = [
     // A request that reaches no route has neither template nor method.
     requestEnded.hear(({ method, route, status, seconds }) => {
@@ -98,6 +105,8 @@ export function countSignals(registry: Registry): () => void {
       requests.observe({ ...labels, status: kind }, seconds);
     }),
     commandEnded.hear(({ command, outcome, seconds }) => {
+      if (!seen.has(command)) for (const one of COMMAND_OUTCOMES) commands.inc({ command, outcome: one }, 0);
+      seen.add(command);
       commands.inc({ command, outcome });
       commandSeconds.observe({ command }, seconds);
     }),
