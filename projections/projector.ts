@@ -14,7 +14,7 @@ import { inSpan, linksTo } from '../src/event-store/spans.js';
 import { Follower, type FollowerOptions, type FollowerWork } from '../src/followers/follower.js';
 import type { LeaderLock } from '../src/followers/leader-lock.js';
 import { connect } from '../src/postgres/database.js';
-import { isUnavailable } from '../src/postgres/errors.js';
+import { isUnavailable, reasonOf } from '../src/postgres/errors.js';
 import { batchTaken } from '../src/signals.js';
 import {
   CheckpointMoved,
@@ -315,7 +315,7 @@ export class Projector {
       await patiently(pool, schema, signal, heldUp, (lockMs) => trim(holder, context, lockMs));
     } catch (error) {
       if (!signal.aborted)
-        this.logger.error(`the upgrade of the tables can't be finished: ${(error as Error).message}`);
+        this.logger.error(`the upgrade of the tables can't be finished: ${reasonOf(error)}`);
     } finally {
       signal.removeEventListener('abort', stop);
       await client?.end().catch(() => undefined);

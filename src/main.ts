@@ -2,7 +2,8 @@ import 'reflect-metadata';
 import { Logger } from '@nestjs/common';
 import { loadConfig } from './config.js';
 import { OperatorError } from './errors.js';
-import { beginProgram, hideSecretsIn, Interrupted, stackOf, whenAborted } from './program.js';
+import { stackOf } from './postgres/errors.js';
+import { beginProgram, hideSecretsIn, Interrupted, whenAborted } from './program.js';
 import { startService } from './service.js';
 
 const PARENT_CHECK_MS = 250;

@@ -12,6 +12,7 @@ import { Caller } from '../http/caller.js';
 import { DescribeQuery } from '../http/describe.js';
 import { NDJSON } from '../http/media-types.js';
 import { minPositionOf } from '../http/min-position.js';
+import { idsOf } from '../http/observe.js';
 import { MediaType } from '../http/offer.guard.js';
 import { MAX_ACTOR_LENGTH } from '../http/request-context.js';
 import { canonicalUuid, pageSize, uuid, type Schemas, type Valid } from '../http/schemas.js';
@@ -214,13 +215,15 @@ export class AuditController {
       if (!lines) return this.page({ ...part, limit: most });
       // Read once before the headers are sent, so that an unavailable store still gives a 503.
       await this.store.head();
-      return Readable.from(toldIfBroken(replay(this.store, this.tokens, part)));
+      return Readable.from(toldIfBroken(replay(this.store, this.tokens, part), idsOf(request)));
     }
     const reached = await this.search.reach(minPositionOf(request, this.tokens));
     const known = tokenOf(reached?.upTo, this.tokens);
     if (lines) {
       if (known !== null) reply.header('position', known);
-      return Readable.from(reached ? toldIfBroken(this.feed.lines(which, { ...part, ...reached })) : []);
+      return Readable.from(
+        reached ? toldIfBroken(this.feed.lines(which, { ...part, ...reached }), idsOf(request)) : [],
+      );
     }
     if (!reached) return { items: [], next: null, upTo: null };
     const { events, next } = await this.feed.page(which, { ...part, ...reached, limit: most });

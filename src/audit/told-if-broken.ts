@@ -1,14 +1,20 @@
 import { IntrinsicException, Logger } from '@nestjs/common';
 import { EventStoreUnavailable } from '../event-store/event-store.js';
-import { isUnavailable } from '../postgres/errors.js';
+import { inWords, isUnavailable } from '../postgres/errors.js';
 
 const logger = new Logger('audit');
 
 /** A stream of lines broke off after its headers. Nest logs any other error as one of the service's own. */
 class BrokenOff extends IntrinsicException {}
 
-/** The same lines. If a store goes away in the middle, the log has a warning, and the caller sees a broken answer. */
-export async function* toldIfBroken(lines: AsyncIterable<string>): AsyncIterable<string> {
+/**
+ * The same lines. If a store goes away in the middle, the log has a warning, and the caller sees a broken answer.
+ * @param ids of the request, for the warning.
+ */
+export async function* toldIfBroken(
+  lines: AsyncIterable<string>,
+  ids: Readonly<Record<string, string>>,
+): AsyncIterable<string> {
   let begun = false;
   try {
     for await (const line of lines) {
@@ -18,7 +24,7 @@ export async function* toldIfBroken(lines: AsyncIterable<string>): AsyncIterable
   } catch (error) {
     // Before the first line, the answer can still be a 503.
     if (!begun || !(error instanceof EventStoreUnavailable || isUnavailable(error))) throw error;
-    logger.warn(`an answer of lines broke off: ${error instanceof Error ? error.message : String(error)}`);
+    logger.warn(`an answer of lines broke off: ${inWords(error)}`, ids);
     throw new BrokenOff('an answer of lines broke off', { cause: error });
   }
 }

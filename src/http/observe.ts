@@ -42,10 +42,14 @@ export function idsOf({ id, changeId, span, headers }: FastifyRequest): Record<s
   const { traceId } = span?.spanContext() ?? readTraceParent(headers.traceparent) ?? {};
   return {
     requestId: id,
-    ...(changeId !== undefined && SOUND_ID.test(changeId) && { changeId }),
+    ...(changeId !== undefined && idOfChange(changeId)),
     ...(traceId !== undefined && { traceId }),
   };
 }
+
+/** The id of a change for a log line; nothing if the caller gave an id that a log line may not show. */
+export const idOfChange = (changeId: string): { readonly changeId?: string } =>
+  SOUND_ID.test(changeId) ? { changeId } : {};
 
 /** What a request asked for, without what its sender wrote: the method, the route, and ids in the route. */
 export function nameOf({ method, routeOptions, params }: FastifyRequest): string {
