@@ -14,7 +14,7 @@ import { inSpan, linksTo } from '../src/event-store/spans.js';
 import { Follower, type FollowerOptions, type FollowerWork } from '../src/followers/follower.js';
 import type { LeaderLock } from '../src/followers/leader-lock.js';
 import { connect } from '../src/postgres/database.js';
-import { isUnavailable } from '../src/postgres/errors.js';
+import { isUnavailable, reasonOf } from '../src/postgres/errors.js';
 import { batchTaken } from '../src/signals.js';
 import {
   CheckpointMoved,
@@ -66,7 +66,8 @@ export class Projector {
   private failed: { readonly error: Error; readonly at: number } | undefined;
   private looking: NodeJS.Timeout | undefined;
   /** The position at which the tables are behind the log, and since when. */
-  private behind: { readonly at: Position | undefined; readonly since: number } | undefined;
+  private behind:
+    { readonly at: Position | undefined; readonly since: Date; readonly began: number } | undefined;
 
   constructor(
     readonly projection: Projection,
@@ -190,9 +191,9 @@ export class Projector {
 
   /** Whether no event reaches the tables, although the log has more events. */
   private get still(): { readonly message: string; readonly since: Date } | undefined {
-    if (!this.behind || performance.now() - this.behind.since < this.stillMs) return undefined;
+    if (!this.behind || performance.now() - this.behind.began < this.stillMs) return undefined;
     const { at = 'none', since } = this.behind;
-    return { message: `no event after position ${at} reaches the tables`, since: new Date(since) };
+    return { message: `no event after position ${at} reaches the tables`, since };
   }
 
   /**
@@ -206,7 +207,7 @@ export class Projector {
       const follows = version === this.projection.version && head !== undefined;
       if (!follows || (position !== undefined && position >= head)) this.behind = undefined;
       else if (this.behind?.at !== position || !this.behind || (await isBeingWritten(this.pool, this.schema)))
-        this.behind = { at: position, since: performance.now() };
+        this.behind = { at: position, since: new Date(), began: performance.now() };
     } catch {
       // Whoever needs a database that is away tells of it.
       this.behind = undefined;
@@ -314,7 +315,7 @@ export class Projector {
       await patiently(pool, schema, signal, heldUp, (lockMs) => trim(holder, context, lockMs));
     } catch (error) {
       if (!signal.aborted)
-        this.logger.error(`the upgrade of the tables can't be finished: ${(error as Error).message}`);
+        this.logger.error(`the upgrade of the tables can't be finished: ${reasonOf(error)}`);
     } finally {
       signal.removeEventListener('abort', stop);
       await client?.end().catch(() => undefined);

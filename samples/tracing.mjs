@@ -9,4 +9,4 @@ const provider = new BasicTracerProvider({
 });
 trace.setGlobalTracerProvider(provider);
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-process.once('SIGTERM', () => void provider.forceFlush());
+process.once('beforeExit', () => void provider.forceFlush());

@@ -207,9 +207,9 @@ async function inWords(error: unknown): Promise<string> {
   if (!(error instanceof Error)) return String(error);
   // What stands in the log, or stands there no longer.
   if (error instanceof NoSuchPosition || error instanceof StreamDeleted) return error.message;
-  if (error instanceof EventStoreUnavailable)
-    return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+  const { inWords: said, stackOf } = await import('./postgres/errors.js');
+  if (error instanceof EventStoreUnavailable) return said(error);
   // The system refuses, such as to read a folder as a file.
   if ('syscall' in error) return error.message;
-  return error.stack ?? error.message;
+  return stackOf(error);
 }

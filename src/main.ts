@@ -2,10 +2,13 @@ import 'reflect-metadata';
 import { Logger } from '@nestjs/common';
 import { loadConfig } from './config.js';
 import { OperatorError } from './errors.js';
-import { beginProgram, hideSecretsIn, Interrupted, stackOf, whenAborted } from './program.js';
+import { stackOf } from './postgres/errors.js';
+import { beginProgram, hideSecretsIn, Interrupted, whenAborted } from './program.js';
 import { startService } from './service.js';
 
 const PARENT_CHECK_MS = 250;
+/** Longest time between the end of the service and the end of the process. */
+const LAST_WORDS_MS = 2_000;
 
 hideSecretsIn(process.stderr);
 const print = hideSecretsIn(process.stdout);
@@ -37,5 +40,7 @@ try {
   const told = error === stop.signal.reason;
   if (!told)
     process.stderr.write(`colophon: ${error instanceof OperatorError ? error.message : stackOf(error)}\n`);
-  process.exit(error instanceof Interrupted ? 0 : 1);
+  if (!(error instanceof Interrupted)) process.exit(1);
+  // All is closed, so the process ends by itself. Whoever listens to `beforeExit`, such as an SDK for traces, may finish.
+  setTimeout(() => process.exit(0), LAST_WORDS_MS).unref();
 }

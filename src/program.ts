@@ -16,10 +16,6 @@ export class Interrupted extends Error {
   }
 }
 
-/** What is told of an error that an operator can't mend. */
-export const stackOf = (error: unknown): string =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);
-
 /** Tells of an error that nobody caught. */
 export type Tell = (what: string, error: unknown) => void;
 

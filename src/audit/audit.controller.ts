@@ -12,6 +12,7 @@ import { Caller } from '../http/caller.js';
 import { DescribeQuery } from '../http/describe.js';
 import { NDJSON } from '../http/media-types.js';
 import { minPositionOf } from '../http/min-position.js';
+import { idsOf } from '../http/observe.js';
 import { MediaType } from '../http/offer.guard.js';
 import { MAX_ACTOR_LENGTH } from '../http/request-context.js';
 import { canonicalUuid, pageSize, uuid, type Schemas, type Valid } from '../http/schemas.js';
@@ -214,14 +215,18 @@ export class AuditController {
       if (!lines) return this.page({ ...part, limit: most });
       // Read once before the headers are sent, so that an unavailable store still gives a 503.
       await this.store.head();
-      return Readable.from(toldIfBroken(replay(this.store, this.tokens, part), request.caller));
+      return Readable.from(
+        toldIfBroken(replay(this.store, this.tokens, part), request.caller, idsOf(request)),
+      );
     }
     const reached = await this.search.reach(minPositionOf(request, this.tokens));
     const known = tokenOf(reached?.upTo, this.tokens);
     if (lines) {
       if (known !== null) reply.header('position', known);
       return Readable.from(
-        reached ? toldIfBroken(this.feed.lines(which, { ...part, ...reached }), request.caller) : [],
+        reached
+          ? toldIfBroken(this.feed.lines(which, { ...part, ...reached }), request.caller, idsOf(request))
+          : [],
       );
     }
     if (!reached) return { items: [], next: null, upTo: null };

@@ -1,7 +1,7 @@
 import { IntrinsicException, Logger } from '@nestjs/common';
 import { EventStoreUnavailable } from '../event-store/event-store.js';
 import type { KnownCaller } from '../http/access.js';
-import { isUnavailable } from '../postgres/errors.js';
+import { inWords, isUnavailable } from '../postgres/errors.js';
 
 const logger = new Logger('audit');
 
@@ -13,10 +13,12 @@ class TokenEnded extends Error {}
 /**
  * The same lines. If a store goes away in the middle, or the token of the caller ends, the log has a warning, and the
  * caller sees a broken answer.
+ * @param ids of the request, for the warning.
  */
 export async function* toldIfBroken(
   lines: AsyncIterable<string>,
-  { isValid }: KnownCaller,
+  { isValid }: Pick<KnownCaller, 'isValid'>,
+  ids: Readonly<Record<string, string>>,
 ): AsyncIterable<string> {
   let begun = false;
   try {
@@ -30,7 +32,7 @@ export async function* toldIfBroken(
     const expected =
       error instanceof TokenEnded || error instanceof EventStoreUnavailable || isUnavailable(error);
     if (!begun || !expected) throw error;
-    logger.warn(`an answer of lines broke off: ${error instanceof Error ? error.message : String(error)}`);
+    logger.warn(`an answer of lines broke off: ${inWords(error)}`, ids);
     throw new BrokenOff('an answer of lines broke off', { cause: error });
   }
 }

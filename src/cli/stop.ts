@@ -1,4 +1,5 @@
-import { beginProgram, hideSecretsIn, stackOf } from '../program.js';
+import { stackOf } from '../postgres/errors.js';
+import { beginProgram, hideSecretsIn } from '../program.js';
 
 hideSecretsIn(process.stderr);
 

@@ -1,8 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { CommandBus, type Command } from '@nestjs/cqrs';
 import { DomainError } from '../domain-error.js';
-import { AppendTooLarge, EventStoreUnavailable, StreamDeleted } from '../event-store/event-store.js';
+import {
+  AnotherLog,
+  AppendTooLarge,
+  EventStoreUnavailable,
+  StreamDeleted,
+} from '../event-store/event-store.js';
 import { inSpan } from '../event-store/spans.js';
+import { Problem } from '../http/problem.js';
 import { isUnavailable } from '../postgres/errors.js';
 import { commandEnded, type CommandOutcome } from '../signals.js';
 import type { CommandContext, CommandResult } from './command-context.js';
@@ -43,9 +49,10 @@ export class Commands {
 }
 
 const REFUSALS = [DomainError, PreconditionFailed, IdempotencyKeyReused, AppendTooLarge, StreamDeleted];
-const OUTAGES = [EventStoreUnavailable, TooMuchContention];
+const OUTAGES = [EventStoreUnavailable, AnotherLog, TooMuchContention];
 
 function outcomeOf(error: unknown): CommandOutcome {
+  if (error instanceof Problem) return error.status < 500 ? 'refused' : 'unavailable';
   if (REFUSALS.some((kind) => error instanceof kind)) return 'refused';
   return OUTAGES.some((kind) => error instanceof kind) || isUnavailable(error) ? 'unavailable' : 'failed';
 }

@@ -12,18 +12,29 @@ export interface Lag {
   readonly seconds: number | undefined;
 }
 
-/** @param head of the log, read after the position, so that the lag is never negative. */
+/** When the first event after a position was recorded; undefined if there is none. Takes any time. */
+export async function recordedAfter(
+  store: EventStore,
+  position: Position | undefined,
+): Promise<Date | undefined> {
+  for await (const [event] of store.readAll({ from: position, batchSize: 1 })) return event?.recordedAt;
+  return undefined;
+}
+
+/**
+ * @param head of the log, read after the position, so that the lag is never negative.
+ * @param recorded asks for {@link recordedAfter}, perhaps together with others. Waits for the answer for a second.
+ */
 export async function lagOf(
   store: EventStore,
   position: Position | undefined,
   head: Position | undefined,
+  recorded = recordedAfter,
 ): Promise<Lag> {
   const positions = Math.max(0, Number((head ?? 0n) - (position ?? 0n)));
   if (positions === 0) return { positions, seconds: 0 };
-  const oldest = async () => {
-    for await (const [event] of store.readAll({ from: position, batchSize: 1 })) return event?.recordedAt;
-    return undefined;
-  };
-  const recordedAt = await within(performance.now() + PATIENCE_MS, oldest()).catch(() => undefined);
+  const recordedAt = await within(performance.now() + PATIENCE_MS, recorded(store, position)).catch(
+    () => undefined,
+  );
   return { positions, seconds: recordedAt && Math.max(0, Date.now() - recordedAt.getTime()) / 1_000 };
 }

@@ -31,11 +31,13 @@ export function isTracing(): boolean {
  * A failure gives the span the broken rule, or the error's class. Messages may hold personal text, so the span doesn't
  * get the message.
  * @param options asked for only if there is an SDK.
+ * @param isFailure says no of an error that only ends the work, such as a stop. The span is then no error.
  */
 export function inSpan<T>(
   name: string,
   options: () => SpanOptions,
   work: (span?: Span) => Promise<T>,
+  isFailure: (error: unknown) => boolean = () => true,
 ): Promise<T> {
   if (!isTracing() || context.active().getValue(UNTRACED) === true) return work();
   return tracer.startActiveSpan(name, options(), async (span) => {
@@ -43,7 +45,7 @@ export function inSpan<T>(
       return await work(span);
     } catch (error) {
       span.setAttribute('error.type', typeOf(error));
-      span.setStatus({ code: SpanStatusCode.ERROR });
+      if (isFailure(error)) span.setStatus({ code: SpanStatusCode.ERROR });
       throw error;
     } finally {
       span.end();

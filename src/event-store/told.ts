@@ -1,5 +1,11 @@
 import { appendEnded, type AppendOutcome } from '../signals.js';
-import { EventStoreUnavailable, RevisionConflict, type AppendResult, type NewEvent } from './event-store.js';
+import {
+  AnotherLog,
+  EventStoreUnavailable,
+  RevisionConflict,
+  type AppendResult,
+  type NewEvent,
+} from './event-store.js';
 
 /** Makes an append, and tells how it ended. */
 export async function told(
@@ -20,5 +26,5 @@ export async function told(
 
 function outcomeOf(error: unknown): AppendOutcome {
   if (error instanceof RevisionConflict) return 'conflict';
-  return error instanceof EventStoreUnavailable ? 'unavailable' : 'refused';
+  return error instanceof EventStoreUnavailable || error instanceof AnotherLog ? 'unavailable' : 'refused';
 }

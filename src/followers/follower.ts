@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import type { Client } from 'pg';
 import { pause } from '../event-store/pause.js';
 import { APPLICATION_NAME, connect, endOf } from '../postgres/database.js';
-import { isLockTimeout, isUnavailable } from '../postgres/errors.js';
+import { isLockTimeout, isUnavailable, reasonOf } from '../postgres/errors.js';
 import { LeaderSession, type LeaderLock } from './leader-lock.js';
 
 /** What a follower does with the log. */
@@ -141,7 +141,7 @@ export class Follower {
   /** Logs an error once, not at every attempt. */
   report(error: unknown): void {
     if (this.stop.signal.aborted || error instanceof LeadLost) return;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = reasonOf(error);
     const before = this.standstill;
     if (message === before?.message) return;
     // One outage has several messages. Whatever else goes wrong before or after, it begins by itself.

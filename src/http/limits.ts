@@ -1,6 +1,7 @@
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem, unavailable } from './problem.js';
+import { whenEnded } from './when-ended.js';
 
 const WINDOW_MS = 60_000;
 
@@ -129,18 +130,8 @@ export class Streams {
    * @throws Problem 429 or 503
    */
   begin(request: FastifyRequest, reply: FastifyReply): void {
-    // The end of this connection was told already.
-    if (request.raw.socket.destroyed) return;
     const { streams } = request.routeOptions.config;
     const giveBack = (streams ? this.imports : this.readers).take(subjectOf(request));
-    const { socket } = request.raw;
-    const end = () => {
-      reply.raw.off('close', end);
-      socket.off('close', end);
-      giveBack();
-    };
-    // An answer that waits behind another on the same connection is never closed itself if the connection closes first.
-    reply.raw.once('close', end);
-    socket.once('close', end);
+    whenEnded(request, reply, giveBack);
   }
 }

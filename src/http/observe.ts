@@ -13,7 +13,9 @@ import {
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isTracing, readTraceParent, startSpan } from '../event-store/spans.js';
 import { newId } from '../ids.js';
+import { requestEnded } from '../signals.js';
 import { isUuid } from '../stored-data.js';
+import { whenEnded } from './when-ended.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -40,10 +42,14 @@ export function idsOf({ id, changeId, span, headers }: FastifyRequest): Record<s
   const { traceId } = span?.spanContext() ?? readTraceParent(headers.traceparent) ?? {};
   return {
     requestId: id,
-    ...(changeId !== undefined && SOUND_ID.test(changeId) && { changeId }),
+    ...(changeId !== undefined && idOfChange(changeId)),
     ...(traceId !== undefined && { traceId }),
   };
 }
+
+/** The id of a change for a log line; nothing if the caller gave an id that a log line may not show. */
+export const idOfChange = (changeId: string): { readonly changeId?: string } =>
+  SOUND_ID.test(changeId) ? { changeId } : {};
 
 /** What a request asked for, without what its sender wrote: the method, the route, and ids in the route. */
 export function nameOf({ method, routeOptions, params }: FastifyRequest): string {
@@ -64,10 +70,25 @@ export function observeRequests(fastify: FastifyInstance): void {
   fastify.decorateRequest('changeId', undefined);
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header(REQUEST_ID, request.id);
+    if (requestEnded.isHeard()) tellWhenEnded(request, reply);
     done();
   });
   if (isTracing()) traceRequests(fastify);
   if (Logger.isLevelEnabled('debug')) logRequests(fastify);
+}
+
+function tellWhenEnded(request: FastifyRequest, reply: FastifyReply): void {
+  const began = performance.now();
+  whenEnded(request, reply, (complete) => {
+    const { method, routeOptions } = request;
+    const status = complete ? reply.raw.statusCode : 'aborted';
+    requestEnded.tell({
+      method,
+      route: routeOptions.url,
+      status,
+      seconds: (performance.now() - began) / 1_000,
+    });
+  });
 }
 
 function traceRequests(fastify: FastifyInstance): void {
@@ -119,19 +140,4 @@ function logRequests(fastify: FastifyInstance): void {
     });
     done();
   });
-}
-
-/** @param then is called once, with whether the answer was sent as a whole. */
-function whenEnded(request: FastifyRequest, { raw }: FastifyReply, then: (complete: boolean) => void): void {
-  const { socket } = request.raw;
-  const end = () => {
-    raw.off('close', end);
-    socket.off('close', end);
-    then(raw.writableFinished);
-  };
-  // An answer that waits behind another on the same connection is never closed itself if the connection closes first.
-  raw.once('close', end);
-  socket.once('close', end);
-  // Node warns of more than ten, and a connection may have any number of requests under way.
-  socket.setMaxListeners(0);
 }

@@ -11,7 +11,7 @@ import {
 } from '../event-store/event-store.js';
 import { IdempotencyKeyReused, PreconditionFailed } from '../commands/handle-command.js';
 import { TooMuchContention } from '../commands/keyed-queue.js';
-import { isUnavailable, PoolCrowded, sqlState } from '../postgres/errors.js';
+import { inWords, isUnavailable, PoolCrowded, stackOf } from '../postgres/errors.js';
 import { MAX_APPEND_BYTES } from '../stored-data.js';
 import { notFound } from './allowed-methods.js';
 import { CallerLeft } from './caller.js';
@@ -74,7 +74,7 @@ export class ProblemFilter implements ExceptionFilter {
       return onAnotherLog();
     }
     if (error instanceof EventStoreUnavailable || isUnavailable(error)) {
-      this.logger.warn(`${nameOf(request)}: ${describe(error)}`, idsOf(request));
+      this.logger.warn(`${nameOf(request)}: ${inWords(error)}`, idsOf(request));
       if (error instanceof UserRefused)
         return unavailable('The event store refuses Colophon’s user; the log lines of Colophon say why.');
       return unavailable('The database is unavailable; the outcome of the request is unknown.');
@@ -84,20 +84,6 @@ export class ProblemFilter implements ExceptionFilter {
     this.logger.error(nameOf(request), stackOf(error), idsOf(request));
     return new Problem(500, 'internal-error', 'Something went wrong on our side.');
   }
-}
-
-/** Of an error whose message quotes data, only the place: PostgreSQL's class 22, and JSON that can't be parsed. */
-function stackOf(error: unknown): string {
-  if (!(error instanceof Error)) return typeof error;
-  const { name, message, stack = '' } = error;
-  const state = sqlState(error);
-  const quotes = error instanceof SyntaxError || state?.startsWith('22');
-  return quotes ? stack.replace(message, '…').replace(name, [name, state].join(' ').trim()) : stack;
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
 
 /** The problem for an error of Fastify or Nest about the request itself; undefined for other errors. */

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { PROBLEM_JSON, problemBody, unavailable } from './problem.js';
+import { whenEnded } from './when-ended.js';
 
 /** Answers of this size or more count. Smaller ones fit into the buffers of the operating system. */
 const LARGE_BYTES = 65_536;
@@ -16,8 +17,7 @@ export function boundUnreadAnswers(fastify: FastifyInstance, mostBytes = MAX_UNR
   const readers = new Map<object, number>();
   fastify.addHook('onSend', (request: FastifyRequest, reply: FastifyReply, payload: unknown, done) => {
     const bytes = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload.length : 0;
-    // The client left before the answer was ready: it would never be counted off.
-    if (bytes < LARGE_BYTES || reply.raw.destroyed || request.raw.socket.destroyed) {
+    if (bytes < LARGE_BYTES) {
       done();
       return;
     }
@@ -36,17 +36,11 @@ export function boundUnreadAnswers(fastify: FastifyInstance, mostBytes = MAX_UNR
     }
     if (others === 0) unread += bytes;
     readers.set(answer, others + 1);
-    const { socket } = request.raw;
-    const off = () => {
-      reply.raw.off('close', off);
-      socket.off('close', off);
+    whenEnded(request, reply, () => {
       const left = (readers.get(answer) ?? 0) - 1;
       if (left > 0) readers.set(answer, left);
       else if (readers.delete(answer)) unread -= bytes;
-    };
-    // An answer that waits behind another on the same connection is never closed itself if the connection closes first.
-    reply.raw.once('close', off);
-    socket.once('close', off);
+    });
     done();
   });
 }

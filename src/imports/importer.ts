@@ -100,7 +100,6 @@ export class Importer {
         const full = window.length === WINDOW || text >= WINDOW_TEXT;
         if (first && (!next || full || (await settlesFirst(first.result, next)))) {
           const result = await first.result;
-          if (!dry) lineImported.tell(result.status);
           yield result;
           if (result.error?.rule === NO_ROOM) return;
           window.shift();
@@ -111,8 +110,12 @@ export class Importer {
           else {
             const goesOn = mayGoOn();
             const result = goesOn ? run.take(value) : Promise.resolve(refused(value));
-            // A failure is reported at the line's turn. Until then it must not count as an unhandled rejection.
-            result.catch(() => undefined);
+            // A line that is under way when the reader leaves counts too. A failure is reported at the line's turn. Until
+            // then it must not count as an unhandled rejection.
+            result.then(
+              ({ status }) => dry || lineImported.tell(status),
+              () => undefined,
+            );
             const length = 'text' in value ? value.text.length : 0;
             window.push({ result, length });
             text += length;

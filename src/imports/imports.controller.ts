@@ -14,6 +14,7 @@ import { readContext } from '../http/request-context.js';
 import { invalidRequest, Problem, unavailable } from '../http/problem.js';
 import { flag, type Valid } from '../http/schemas.js';
 import { ValidQuery } from '../http/validate.js';
+import { inWords } from '../postgres/errors.js';
 import { Importer } from './importer.js';
 import { PatientWriter } from './patient-writer.js';
 
@@ -94,7 +95,7 @@ export class ImportsController {
       writer ??= begin();
       await writer.end();
     } catch (error) {
-      this.logger.warn(`an import failed: ${(error as Error).message}`, idsOf(request));
+      this.logger.warn(`an import failed: ${inWords(error)}`, idsOf(request));
       // The status is sent with the first result. After that, only a broken connection can signal the failure.
       if (out.headersSent) out.destroy();
       else if (body.errored) out.destroy();

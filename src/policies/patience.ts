@@ -2,7 +2,7 @@ import type { Logger } from '@nestjs/common';
 import { AnotherLog, EventStoreUnavailable } from '../event-store/event-store.js';
 import { pause } from '../event-store/pause.js';
 import { LeadLost } from '../followers/follower.js';
-import { isUnavailable, sqlState } from '../postgres/errors.js';
+import { inWords, isUnavailable, sqlState } from '../postgres/errors.js';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
@@ -82,11 +82,7 @@ export class Patience {
   private begin(error: unknown): void {
     this.failing += 1;
     if (this.current) return;
-    const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
-    this.current = {
-      message: `${error instanceof Error ? error.message : String(error)}${cause}`,
-      since: new Date(),
-    };
+    this.current = { message: inWords(error), since: new Date() };
     this.logger.warn(`waiting: ${this.current.message}`);
   }
 

@@ -20,6 +20,8 @@ import {
 } from '../event-store/event-store.js';
 import { inSpan, linksTo } from '../event-store/spans.js';
 import type { StreamFilter, StreamPage, StreamSearch } from '../event-store/stream-search.js';
+import { LeadLost } from '../followers/follower.js';
+import { idOfChange } from '../http/observe.js';
 import { isUuid } from '../stored-data.js';
 import type { Cause, Effects } from './effects.js';
 import { isOutage, type Patience } from './patience.js';
@@ -118,6 +120,8 @@ export class TaskRun {
         await this.settle(cause);
         span?.setAttribute('colophon.streams_changed', this.changed);
       },
+      // The next leader goes on.
+      (error) => !(error instanceof LeadLost),
     );
   }
 
@@ -219,8 +223,12 @@ export class TaskRun {
     [this.parked, this.left] = [[], []];
     const progress = { part, cursor, changed: this.changed };
     await patience.until(() => tables.record(this.task, progress, findings, done));
+    const { what: policy, change } = this.task;
     if (findings.parked.length > 0)
-      logger.error(`${findings.parked.length} authors and books parked: see \`colophon parked list\``);
+      logger.error(`${findings.parked.length} authors and books parked: see \`colophon parked list\``, {
+        policy,
+        ...idOfChange(change),
+      });
     this.recordedAt = performance.now();
   }
 

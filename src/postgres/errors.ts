@@ -115,3 +115,32 @@ export function sqlState(error: unknown): string | undefined {
 
 const codeOf = (error: unknown): string | undefined =>
   isNativeError(error) && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+/** Whether an error's text may quote data: PostgreSQL's class 22, and JSON that can't be parsed. */
+const quotesData = (error: Error): boolean =>
+  error instanceof SyntaxError || sqlState(error)?.startsWith('22') === true;
+
+const kindOf = (error: Error): string => [error.name, sqlState(error)].join(' ').trim();
+
+/**
+ * What an error says, without its cause. Of an error whose text may quote data, only the kind. A host name with several
+ * addresses gives an error for each address.
+ */
+export function reasonOf(error: unknown): string {
+  if (!isNativeError(error)) return String(error);
+  if ('errors' in error && Array.isArray(error.errors)) return error.errors.map(reasonOf).join('; ');
+  return quotesData(error) ? kindOf(error) : error.message;
+}
+
+/** What an error says, and its cause, in a line. */
+export const inWords = (error: unknown): string =>
+  isNativeError(error) && error.cause !== undefined
+    ? `${reasonOf(error)}: ${reasonOf(error.cause)}`
+    : reasonOf(error);
+
+/** The stack of an error that nobody expected. Of an error whose text may quote data, only the kind and the place. */
+export function stackOf(error: unknown): string {
+  if (!isNativeError(error)) return String(error);
+  const { name, message, stack = message } = error;
+  return quotesData(error) ? stack.replace(message, '…').replace(name, kindOf(error)) : stack;
+}

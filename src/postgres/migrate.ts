@@ -5,7 +5,8 @@ import { OperatorError } from '../errors.js';
 import { hidePassword } from '../secrets.js';
 import { connectionOptions, setNewerSettings } from './connection-options.js';
 import { APPLICATION_NAME } from './database.js';
-import { reasonOf, refusalOf } from './refusal.js';
+import { reasonOf } from './errors.js';
+import { refusalOf } from './refusal.js';
 import { READER, SERVICE } from './roles.js';
 
 const OLDEST_SERVER = 150_000;

@@ -1,6 +1,6 @@
 import { DatabaseError } from 'pg';
 import { OperatorError } from '../errors.js';
-import { isUnavailable } from './errors.js';
+import { isUnavailable, reasonOf } from './errors.js';
 
 /** A right is missing. */
 const DENIED = '42501';
@@ -17,10 +17,4 @@ export function refusalOf(error: unknown): OperatorError | undefined {
   const advice =
     code === DENIED ? '; Colophon’s role needs the right to create schemas: `grant create on database`' : '';
   return new OperatorError(`PostgreSQL refuses: ${reasonOf(error)}${advice}`, { cause: error });
-}
-
-/** What an error says. A host name with several addresses gives an error for each address. */
-export function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
 }

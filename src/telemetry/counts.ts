@@ -1,15 +1,21 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import {
+  APPEND_OUTCOMES,
   appendEnded,
   appendSettled,
   batchTaken,
+  COMMAND_OUTCOMES,
   commandEnded,
   groupCommitted,
+  LINE_OUTCOMES,
   lineImported,
+  requestEnded,
 } from '../signals.js';
 
-/** Answers take from less than a millisecond to some seconds. */
+/** Commands and appends take from less than a millisecond to some seconds. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Lists and pages of the log take longer than commands, imports and live readers up to hours. */
+const REQUEST_SECONDS = [...SECONDS, 60];
 /** The largest group has 1,000 appends, the largest batch 5,000 events. */
 const SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 
@@ -19,6 +25,13 @@ const SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
  */
 export function countSignals(registry: Registry): () => void {
   const registers = [registry];
+  const requests = new Histogram({
+    name: 'colophon_http_request_duration_seconds',
+    help: 'Time of a request, from its headers to the end of the answer',
+    labelNames: ['method', 'route', 'status'],
+    buckets: REQUEST_SECONDS,
+    registers,
+  });
   const commands = new Counter({
     name: 'colophon_commands_total',
     help: 'Commands that ended',
@@ -80,8 +93,20 @@ export function countSignals(registry: Registry): () => void {
     labelNames: ['outcome'],
     registers,
   });
+  // A counter that begins with its first failure shows Prometheus no rise.
+  for (const outcome of APPEND_OUTCOMES) appends.inc({ outcome }, 0);
+  for (const outcome of LINE_OUTCOMES) lines.inc({ outcome }, 0);
+  const seen = new Set<string>();
   const ends = [
+    // A request that reaches no route has neither template nor method.
+    requestEnded.hear(({ method, route, status, seconds }) => {
+      const labels = route === undefined ? { method: 'any', route: 'none' } : { method, route };
+      const kind = status === 'aborted' ? status : `${Math.floor(status / 100)}xx`;
+      requests.observe({ ...labels, status: kind }, seconds);
+    }),
     commandEnded.hear(({ command, outcome, seconds }) => {
+      if (!seen.has(command)) for (const one of COMMAND_OUTCOMES) commands.inc({ command, outcome: one }, 0);
+      seen.add(command);
       commands.inc({ command, outcome });
       commandSeconds.observe({ command }, seconds);
     }),

@@ -1,4 +1,6 @@
 import { Registry } from 'prom-client';
+import { newEvent } from '../../test/support/events.js';
+import type { EventStore } from '../event-store/event-store.js';
 import { MemoryEventStore } from '../event-store/memory/memory-event-store.js';
 import { Gauges, type Look, type Standing } from './gauges.js';
 
@@ -80,6 +82,23 @@ test('what does not answer has no value, is told as not up, and is not asked aga
     'colophon_dependency_up{dependency="postgresql"}': 1,
     'colophon_follower_lag_positions{follower="catalogue"}': 0,
   });
+});
+
+test('a search for the oldest event that never ends is not begun again by the next scrape', async () => {
+  const registry = new Registry();
+  const store = new MemoryEventStore();
+  await store.append('author-1', 'no-stream', [newEvent()]);
+  let begun = 0;
+  const endless = async function* (): AsyncIterable<never> {
+    begun += 1;
+    yield await new Promise<never>(() => undefined);
+  };
+  const slow = Object.assign(Object.create(store) as EventStore, { readAll: endless });
+  const gauges = new Gauges(registry, slow, { followers: [follower(async () => LOOK)] }, 5);
+  for (let scrapes = 0; scrapes < 2; scrapes += 1) await gauges.refresh();
+  expect(await registry.metrics()).toContain('colophon_follower_lag_positions{follower="catalogue"} 1\n');
+  expect(await registry.metrics()).not.toContain('colophon_follower_lag_seconds{');
+  expect(begun).toBe(1);
 });
 
 test('an error is no answer, and the next scrape asks again', async () => {

@@ -1,6 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { EventStore, Position } from '../event-store/event-store.js';
-import { lagOf } from '../event-store/lag.js';
+import { lagOf, recordedAfter } from '../event-store/lag.js';
 import { within } from '../event-store/within.js';
 import { openPools } from '../postgres/database.js';
 
@@ -89,18 +89,22 @@ export class Gauges {
     this.rebuilding = gauge('rebuild_running', 'Whether a rebuild is running, in any process', 'projection');
     this.rebuildFailed = gauge('rebuild_failed', 'Whether the last rebuild failed', 'projection');
     this.rebuildSeconds = gauge('rebuild_duration_seconds', 'Time of the last rebuild, so far', 'projection');
-    this.connections = gauge('pool_connections', 'Connections to PostgreSQL', 'pool', 'state');
+    this.connections = gauge('pool_connections', 'Connections of the pools to PostgreSQL', 'pool', 'state');
     this.waiting = gauge('pool_waiting', 'Callers that wait for a connection', 'pool');
     this.head = onceAtATime(async () => ({ position: await store.head() }));
-    this.looks = followers.map((follower) => ({ follower, look: onceAtATime(follower.look) }));
+    this.looks = followers.map((follower) => ({
+      follower,
+      look: onceAtATime(follower.look),
+      recordedAfter: onceAtATime(recordedAfter),
+    }));
   }
 
   async refresh(): Promise<void> {
     this.lookInside();
     const deadline = performance.now() + this.answerMs;
     const [head, ...looks] = await Promise.all([
-      this.head(deadline),
-      ...this.looks.map(async ({ follower: { name }, look }) => ({ name, seen: await look(deadline) })),
+      answered(deadline, this.head()),
+      ...this.looks.map(async ({ look, ...rest }) => ({ ...rest, seen: await answered(deadline, look()) })),
     ]);
     this.up.set({ dependency: 'event_store' }, Number(head !== undefined));
     this.up.set({ dependency: 'postgresql' }, Number(looks.every(({ seen }) => seen !== undefined)));
@@ -108,11 +112,11 @@ export class Gauges {
     for (const gauge of [this.rebuilding, this.rebuildFailed, this.rebuildSeconds]) gauge.reset();
     for (const gauge of [this.tasks, this.taskSeconds]) gauge.remove();
     await Promise.all(
-      looks.map(async ({ name, seen }) => {
+      looks.map(async ({ follower: { name }, recordedAfter, seen }) => {
         if (!seen) return;
         this.showLook(name, seen);
         if (!head) return;
-        const { positions, seconds } = await lagOf(this.store, seen.position, head.position);
+        const { positions, seconds } = await lagOf(this.store, seen.position, head.position, recordedAfter);
         this.lag.set({ follower: name }, positions);
         if (seconds !== undefined) this.lagSeconds.set({ follower: name }, seconds);
       }),
@@ -154,11 +158,14 @@ export class Gauges {
 const secondsSince = (time: Date | undefined, until = new Date()): number =>
   time ? Math.max(0, until.getTime() - time.getTime()) / 1_000 : 0;
 
-/** A question that is not asked again before its answer. The answer is undefined if it is late, or an error. */
-function onceAtATime<T>(ask: () => Promise<T>): (deadline: number) => Promise<T | undefined> {
-  let asked: Promise<T> | undefined;
-  return (deadline) => {
-    asked ??= ask().finally(() => (asked = undefined));
-    return within(deadline, asked).catch(() => undefined);
-  };
+/** A question that is not asked again before its answer. Whoever asks meanwhile gets that answer. */
+function onceAtATime<Asked extends unknown[], T>(
+  ask: (...asked: Asked) => Promise<T>,
+): (...asked: Asked) => Promise<T> {
+  let answer: Promise<T> | undefined;
+  return (...asked) => (answer ??= ask(...asked).finally(() => (answer = undefined)));
 }
+
+/** The answer; undefined if it is late, or an error. */
+const answered = <T>(deadline: number, answer: Promise<T>): Promise<T | undefined> =>
+  within(deadline, answer).catch(() => undefined);

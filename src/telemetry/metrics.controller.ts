@@ -1,5 +1,6 @@
 import { Controller, Get, Res } from '@nestjs/common';
 import { ApiOperation, ApiResponse } from '@nestjs/swagger';
+import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyReply } from 'fastify';
 import { Access } from '../http/access.js';
 import { DescribeProblems, OF_SCOPES } from '../http/describe.js';
@@ -12,6 +13,8 @@ export class MetricsController {
 
   @Get()
   @Access('operate')
+  // Whoever watches must see the most when the service has the most to do. Scrapes at the same time share one look.
+  @RouteConfig({ probe: true })
   @Offers({ query: [], produces: ['text/plain'] })
   @ApiOperation({ summary: 'Metrics, in the text format of Prometheus', tags: ['operation'] })
   @ApiResponse({

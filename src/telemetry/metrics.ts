@@ -1,11 +1,9 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { EventStore } from '../event-store/event-store.js';
 import { countSignals } from './counts.js';
 import { Gauges, Watched } from './gauges.js';
-import { countRequests } from './requests.js';
 
 /**
  * What a monitoring system reads. Work only counts. Whatever costs more is looked at when somebody asks, once for all who
@@ -27,7 +25,6 @@ export class Metrics implements OnModuleDestroy {
     if (!httpAdapter) return;
     collectDefaultMetrics({ register: this.registry });
     this.stopCounting = countSignals(this.registry);
-    countRequests(this.registry, httpAdapter.getInstance<FastifyInstance>());
   }
 
   /** All metrics in the text format of Prometheus. Comes within 3 seconds, whatever is away. */

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { caughtUp } from '../support/catalogue.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { open } from '../support/raw-http.js';
 import { ROOT, startService, type RunningService } from '../support/process.js';
 import { send, type RequestOptions } from '../support/service.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -90,7 +91,9 @@ test('what commands, imports, followers and requests did is counted', async () =
   await scrape();
   first = await scrape();
   const { values } = first;
-  const commands = Object.entries(values).filter(([name]) => name.startsWith('colophon_commands_total'));
+  const commands = Object.entries(values).filter(
+    ([name, value]) => name.startsWith('colophon_commands_total') && value > 0,
+  );
   expect(Object.fromEntries(commands)).toEqual({
     'colophon_commands_total{command="AddAuthor",outcome="done"}': 1,
     'colophon_commands_total{command="AddAuthor",outcome="repeated"}': 1,
@@ -179,9 +182,9 @@ test('every metric has a value, is documented, and the dashboard and the alerts 
     for (const [, name = '', selector = ''] of found) {
       const own = series.filter((one) => one === name || one.startsWith(`${name}{`));
       expect({ file, name, shown: own.length > 0 }).toEqual({ file, name, shown: true });
-      // Prometheus itself adds the instance.
-      for (const [, label = ''] of selector.matchAll(/(\w+)=/g))
-        if (label !== 'instance')
+      // Prometheus itself adds the job and the instance.
+      for (const [, label = ''] of selector.matchAll(/(\w+)(?:!?=)/g))
+        if (!['job', 'instance'].includes(label))
           expect({ name, label, shown: own.some((one) => one.includes(`${label}="`)) }).toEqual({
             name,
             label,
@@ -192,6 +195,22 @@ test('every metric has a value, is documented, and the dashboard and the alerts 
   // Every metric of Colophon's own is on the dashboard or in an alert.
   for (const name of names.filter((one) => one.startsWith('colophon_')))
     expect({ name, used: used.some(({ text }) => text.includes(name)) }).toEqual({ name, used: true });
+});
+
+test('a request without a whole answer is counted as aborted, at its route', async () => {
+  const { socket, received } = open(service.url);
+  const line = `${JSON.stringify({ type: 'author', key: 'left', name: 'Left' })}\n`;
+  socket.write(
+    'POST /imports HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n' +
+      `Transfer-Encoding: chunked\r\n\r\n${line.length.toString(16)}\r\n${line}\r\n`,
+  );
+  while (!received().includes('"added"')) await new Promise((again) => setTimeout(again, 5));
+  socket.destroy();
+  const aborted =
+    'colophon_http_request_duration_seconds_count{method="POST",route="/imports",status="aborted"}';
+  let { values } = await scrape();
+  while (values[aborted] === undefined) ({ values } = await scrape());
+  expect(values[aborted]).toBe(1);
 });
 
 test('a scrape while PostgreSQL is silent answers what it can, and the next one all of it', async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { caughtUp } from '../support/catalogue.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
+import { open } from '../support/raw-http.js';
 import { ROOT, startService, type RunningService } from '../support/process.js';
 import { send, type Answer, type RequestOptions } from '../support/service.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -109,7 +110,16 @@ test('output names requests, changes and traces, and no token, password or perso
   expect([broken, unseen, away, unwritten].map(({ status }) => status)).toEqual([500, 201, 503, 503]);
   proxy.pass();
 
+  // The span of a request that ends while the service stops is kept too.
+  const late = open(service.url);
+  late.socket.write(
+    'POST /imports HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n' +
+      'X-Request-Id: late\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n',
+  );
+  while (!late.received().includes('"failed"')) await new Promise((again) => setTimeout(again, 5));
   service.process.kill('SIGTERM');
+  while (await request('GET', '/health/live').catch(() => undefined));
+  late.socket.write('0\r\n\r\n');
   expect(await service.ended).toBe(0);
   const output = service.output();
   const logged = output
@@ -140,6 +150,7 @@ test('output names requests, changes and traces, and no token, password or perso
   });
   expect(lineOf(away, 'warn')).toMatchObject({ message: expect.stringMatching(/^GET \/authors: ./) });
   expect(lineOf(unwritten, 'warn')).toMatchObject({ changeId: 'change-2' });
+  expect(output).toContain("'colophon.request_id': 'late'");
   const spans = [...output.matchAll(/^ {2}name: '(.*)',$/gm)].map(([, name]) => name);
   for (const name of ['POST /authors', 'AddAuthor', 'append', 'project catalogue', 'policy AuthorMerged'])
     expect(spans).toContain(name);

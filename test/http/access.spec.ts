@@ -77,7 +77,7 @@ test('lines break off when the token of their reader ends', async () => {
     const lines = async function* () {
       for (;;) yield await new Promise<string>((resolve) => pages.push(resolve));
     };
-    return Readable.from(toldIfBroken(lines(), caller));
+    return Readable.from(toldIfBroken(lines(), caller, {}));
   });
   await server.listen({ port: 0, host: '127.0.0.1' });
   const next = async () => {

@@ -11,6 +11,8 @@ import { NestFactory } from '@nestjs/core';
 import { RouteConfig, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { OperatorError } from '../../src/errors.js';
+import { EventStore } from '../../src/event-store/event-store.js';
+import { MemoryEventStore } from '../../src/event-store/memory/memory-event-store.js';
 import { Dependencies } from '../../src/http/health.controller.js';
 import { HttpModule } from '../../src/http/http.module.js';
 import { Shares, StreamLimits } from '../../src/http/limits.js';
@@ -19,6 +21,8 @@ import { Offers } from '../../src/http/offer.guard.js';
 import { boundRequests, type Room } from '../../src/http/requests-under-way.js';
 import { createAdapter, type ServerOptions } from '../../src/http/server.js';
 import { followTls } from '../../src/http/tls.js';
+import { Watched } from '../../src/telemetry/gauges.js';
+import { MetricsModule } from '../../src/telemetry/metrics.module.js';
 import { canMakeCertificates, makeCertificates } from '../support/certificates.js';
 import { ask, open } from '../support/raw-http.js';
 
@@ -77,12 +81,14 @@ class Routes {
 
 const providers = [
   { provide: Dependencies, useValue: { check: opened } },
+  { provide: EventStore, useValue: new MemoryEventStore() },
+  { provide: Watched, useValue: { followers: [] } },
   { provide: StreamLimits, useValue: { importsPerSubject: 1, readersPerSubject: 2 } },
 ];
 @Global()
 @Module({ providers, exports: providers })
 class Settings {}
-@Module({ imports: [Settings, HttpModule], controllers: [Routes] })
+@Module({ imports: [Settings, HttpModule, MetricsModule], controllers: [Routes] })
 class App {}
 
 const OPTIONS: ServerOptions = {
@@ -133,8 +139,8 @@ describe('requests in a minute', () => {
       title: 'Too Many Requests',
       status: 429,
     });
-    // A probe that were refused would restart the service.
-    expect((await ask(url, 'GET', '/health/live')).status).toBe(200);
+    // A probe that were refused would restart the service, and a scrape would hide what happens.
+    for (const path of ['/health/live', '/metrics']) expect((await ask(url, 'GET', path)).status).toBe(200);
   });
 
   test('are limited by subject, from whatever address', async () => {
@@ -177,7 +183,7 @@ describe('requests under way', () => {
     const refused = await ask(url, 'GET', '/fast');
     expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1']);
     expect(refused.body.type).toBe('urn:colophon:problem:unavailable');
-    expect((await ask(url, 'GET', '/health/live')).status).toBe(200);
+    for (const path of ['/health/live', '/metrics']) expect((await ask(url, 'GET', path)).status).toBe(200);
     openAll();
     expect((await Promise.all(slow)).map(({ status }) => status)).toEqual([200, 200]);
     let again = await ask(url, 'GET', '/fast');
@@ -303,6 +309,23 @@ describe('streams of one subject', () => {
     }
     expect(again).toBe('200');
     for (const { socket } of [second, other]) socket.destroy();
+  });
+
+  test('who leaves in the middle gives back one place, not two', async () => {
+    const url = await start({});
+    const begun = async () => {
+      const connection = lines(url);
+      await until(() => connection.received().includes('\r\n'));
+      return { ...connection, status: connection.received().slice(9, 12) };
+    };
+    const [first, second] = [await begun(), await begun()];
+    expect([first.status, second.status]).toEqual(['200', '200']);
+    first.socket.destroy();
+    let third = await begun();
+    while (third.status === '429') third = await begun();
+    const fourth = await begun();
+    expect([third.status, fourth.status]).toEqual(['200', '429']);
+    for (const { socket } of [second, third, fourth]) socket.destroy();
   });
 
   test('imports have a share of their own', async () => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { LinkedBooksInTables } from '../../projections/catalogue/linked-books.js';
 import { catalogue } from '../../projections/catalogue/catalogue.projection.js';
@@ -331,8 +332,14 @@ test('a book that can’t be understood is parked, and the others go on; an oper
   const gone = await author('Gone');
   const books = [await book([gone]), await book([gone]), await book([gone])] as const;
   const strange = await act(bookStream(books[1]), 'BookPainted', {});
+  const lines: unknown[][] = [];
+  Logger.overrideLogger({ log: () => {}, warn: () => {}, error: (...line: unknown[]) => lines.push(line) });
   const removal = await remove(gone, 'unlink');
   await ended(removal);
+  const told = () => lines.find(([line]) => String(line).startsWith('1 authors and books parked'));
+  await until(async () => told() !== undefined);
+  Logger.overrideLogger(false);
+  expect(told()?.[1]).toEqual({ policy: 'AuthorRemoved', changeId: removal.metadata.correlationId });
   expect([await linksOf(books[0]), await linksOf(books[2])]).toEqual([[], []]);
   const stream = bookStream(books[1]);
   const [parked] = await tables().parked({ stream });

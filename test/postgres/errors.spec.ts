@@ -1,6 +1,6 @@
 import { Client, DatabaseError, Pool } from 'pg';
 import { createPool, queryFor } from '../../src/postgres/database.js';
-import { classify, PoolCrowded, sqlState } from '../../src/postgres/errors.js';
+import { classify, inWords, PoolCrowded, reasonOf, sqlState, stackOf } from '../../src/postgres/errors.js';
 import { createDatabase, sql, type TestDatabase } from '../support/database.js';
 
 let database: TestDatabase;
@@ -120,6 +120,17 @@ describe('the driver says what the list expects of it', () => {
     expect(await failure(pool.query('select pg_sleep(1)'))).toBe('unavailable');
     await pool.end();
   });
+});
+
+test('an error in words has its cause, and does not quote data', async () => {
+  const pool = createPool(database.url);
+  const quoting = await pool.query(`select 'Jane'::integer`).catch((error: Error) => error);
+  await pool.end();
+  expect([reasonOf(quoting), inWords(quoting)]).toEqual(['error 22P02', 'error 22P02']);
+  expect(inWords(new Error('the work failed', { cause: quoting }))).toBe('the work failed: error 22P02');
+  expect(stackOf(quoting)).toMatch(/^error 22P02: …\n {4}at /);
+  expect(inWords(new AggregateError([new Error('one'), new Error('two')]))).toBe('one; two');
+  expect([inWords(new Error('alone')), inWords('a text')]).toEqual(['alone', 'a text']);
 });
 
 describe('a pool', () => {

@@ -61,13 +61,16 @@ test('a standby tells of a leader that does nothing', async () => {
   const standby = projectorOf(store, { schema: 'idle', silenceMs: 300 });
   await standby.start();
   expect(standby.standsStill).toBe(false);
+  const before = new Date();
   const { position } = await append(store);
   await until(() => standby.standsStill);
-  expect(await standby.status()).toMatchObject({
+  const { errorSince, ...status } = await standby.status();
+  expect(status).toMatchObject({
     active: false,
     error: 'no event after position none reaches the tables',
-    errorSince: expect.any(Date),
   });
+  expect([errorSince, before].toSorted((a, b) => Number(a) - Number(b))).toEqual([before, errorSince]);
+  expect(standby.standsStillSince).toEqual(errorSince);
   expect(await lagOf(store, undefined, position)).toEqual({ positions: 1, seconds: expect.any(Number) });
   expect(await lagOf(store, position, position)).toEqual({ positions: 0, seconds: 0 });
   await standby.close();

@@ -152,6 +152,21 @@ describe('with an SDK', () => {
     expect(request?.status).toEqual({ code: SpanStatusCode.ERROR });
   });
 
+  test('work that was given up is no error', async () => {
+    const give = (up: boolean) =>
+      inSpan(
+        'given up',
+        () => ({}),
+        () => Promise.reject(new TypeError('up')),
+        () => !up,
+      );
+    await expect(give(true)).rejects.toThrow('up');
+    await expect(give(false)).rejects.toThrow('up');
+    const spans = exporter.getFinishedSpans().filter(({ name }) => name === 'given up');
+    expect(spans.map(({ status }) => status.code)).toEqual([SpanStatusCode.UNSET, SpanStatusCode.ERROR]);
+    expect(spans.map(({ attributes }) => attributes['error.type'])).toEqual(['TypeError', 'TypeError']);
+  });
+
   test('an import is one span, however many lines it has', async () => {
     expect((await post('/imports')).body).toEqual(['added', 'added', 'added']);
     await ended('POST /imports');

@@ -111,17 +111,19 @@ export class EventStoreDbEventStore extends EventStore {
     checkAppend(events);
     this.names.check(stream);
     const deadline = performance.now() + SETTLE_MS;
-    await this.name();
-    try {
-      const result = await told(events, () => this.appender.append(stream, expected, events, deadline));
-      this.see(result.position);
-      this.refused = undefined;
-      this.appended = { stream, revision: result.revision, at: Date.now() };
-      return result;
-    } catch (error) {
-      if (error instanceof UserRefused) this.refused = { error, at: performance.now() };
-      throw error;
-    }
+    return told(events, async () => {
+      await this.name();
+      try {
+        const result = await this.appender.append(stream, expected, events, deadline);
+        this.see(result.position);
+        this.refused = undefined;
+        this.appended = { stream, revision: result.revision, at: Date.now() };
+        return result;
+      } catch (error) {
+        if (error instanceof UserRefused) this.refused = { error, at: performance.now() };
+        throw error;
+      }
+    });
   }
 
   /**
