@@ -16,7 +16,7 @@ export interface Fault {
   readonly restMs?: number;
   /** What callers do. Default: what is ordinary. */
   readonly mix?: Mix;
-  /** How much of the commands of a row, if the fault leaves little time to work. */
+  /** The part of a row's commands, if the fault leaves little time to work. */
   readonly share?: number;
   /** How long a policy may be frozen; Infinity if the clock says nothing. */
   readonly atWorkMs?: number;
@@ -53,7 +53,7 @@ export const FAULTS: readonly Fault[] = [
     strike: fillDisk,
     missing: isRoot ? undefined : 'only root can mount a small disk',
   },
-  { name: 'memory limit', setting: { heapMegabytes: 56 } },
+  { name: 'memory limit', setting: { heapMegabytes: 64 }, share: 1 / 3 },
   {
     name: 'clock set back and forth',
     setting: { clock: true },
