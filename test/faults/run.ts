@@ -63,6 +63,26 @@ console.log(
 );
 if (sum('wrong') > 0) process.exitCode = 1;
 
+/** The events of the first streams that something is wrong with, and of the changes that these events undo. */
+function historyOf(wrong: readonly string[], { byRevision }: Feed): string[] {
+  const streams = new Set(wrong.flatMap((line) => /\b(author|book)-[0-9a-f-]{36}\b/.exec(line)?.[0] ?? []));
+  const first = new Set([...streams].slice(0, 3));
+  const all = [...byRevision.values()];
+  const changes = new Set(
+    all.flatMap(({ stream, reverts }) => (first.has(stream) && reverts ? [reverts] : [])),
+  );
+  for (const { type, data, correlationId } of all)
+    if (type === 'ChangeReverted' && changes.has(correlationId)) changes.add(String(data['change']));
+  return all
+    .filter(
+      ({ stream, type, correlationId, data }) =>
+        first.has(stream) ||
+        (type === 'ChangeReverted' && (changes.has(correlationId) || changes.has(String(data['change'])))),
+    )
+    .slice(0, 400)
+    .map(({ data, ...event }) => JSON.stringify({ ...event, data }));
+}
+
 async function suffer({
   name,
   setting,
@@ -113,6 +133,7 @@ async function suffer({
   for (const { output } of world.services) if (/unheard/.test(output)) wrong.push(output);
   wrong.push(...callers.wrong, ...world.wrong);
   for (const line of wrong.slice(0, 50)) console.log(`${name}: ${line}`);
+  for (const line of historyOf(wrong, feed)) console.log(line);
   await world.close();
   const row = {
     fault: name,
