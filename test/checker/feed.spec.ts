@@ -107,6 +107,24 @@ test.each<[string, Given[]]>([
       renamed('new', effect(4, { reverts: 'command 2' })),
     ],
   ],
+  [
+    'a removal comes back, whatever others did to the book meanwhile',
+    [
+      added(A),
+      book,
+      { stream: BOOK, type: 'BookRemoved' },
+      reverted('command 2'),
+      {
+        stream: BOOK,
+        type: 'BookRestored',
+        data: { title: 'Book', authors: [] },
+        ...effect(3, { reverts: 'command 2' }),
+      },
+      linked(A),
+      reverted('command 3'),
+      { stream: BOOK, type: 'BookRemoved', ...effect(6, { reverts: 'command 3' }) },
+    ],
+  ],
 ])('nothing is wrong with %s', (_, events) => {
   expect(wrong(...events)).toEqual([]);
 });

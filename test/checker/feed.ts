@@ -224,8 +224,9 @@ export class Feed {
 
   /** What a revert takes out of the world, nobody else may have changed. */
   private checkUntouched(event: FeedEvent): void {
-    const existence = this.fact(event.stream, 'existence').top?.event.type;
-    if (existence !== 'AuthorAdded' && existence !== 'BookAdded') return;
+    // Who takes back that something was restored takes back no more than that.
+    const existence = this.fact(event.stream, 'existence').top;
+    if (existence?.change !== event.reverts || !/Added$/.test(existence?.event.type ?? '')) return;
     for (const [name, fact] of this.facts.get(event.stream) ?? []) {
       const others = fact.others(event.reverts ?? '');
       if (others[0]) this.say(event, `${others[0].event.actor} set ${name} at ${others[0].event.position}`);
