@@ -1,7 +1,11 @@
+import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
+/** What is to hear the end of its answer, connection by connection. */
+const waiting = new WeakMap<Socket, Set<() => void>>();
+
 /**
- * Hears the end of an answer.
+ * Hears the end of an answer. Every request does so, so a connection has one listener for all of its requests.
  * @param then is called once, with whether the answer was sent as a whole; at once if the connection is gone already.
  */
 export function whenEnded(
@@ -9,19 +13,22 @@ export function whenEnded(
   { raw }: FastifyReply,
   then: (complete: boolean) => void,
 ): void {
-  let ended = false;
+  if (raw.destroyed || socket.destroyed) return then(raw.writableFinished);
+  const ends = waiting.get(socket) ?? listenTo(socket);
+  // Node closes the answer when its socket closes, and both tell.
   const end = () => {
-    // Node closes the answer while it tells that the socket closed, and the listener of the socket is called all the same.
-    if (ended) return;
-    ended = true;
-    raw.off('close', end);
-    socket.off('close', end);
-    then(raw.writableFinished);
+    if (ends.delete(end)) then(raw.writableFinished);
   };
-  if (raw.destroyed || socket.destroyed) return end();
-  // An answer that waits behind another on the same connection is never closed itself if the connection closes first.
-  raw.once('close', end);
-  socket.once('close', end);
-  // Node warns of more than ten, and a connection may have many requests under way.
-  socket.setMaxListeners(0);
+  ends.add(end);
+  raw.on('close', end);
+}
+
+/** An answer that waits behind another on the same connection is never closed itself if the connection closes first. */
+function listenTo(socket: Socket): Set<() => void> {
+  const ends = new Set<() => void>();
+  waiting.set(socket, ends);
+  socket.once('close', () => {
+    for (const end of ends) end();
+  });
+  return ends;
 }

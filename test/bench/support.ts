@@ -47,3 +47,12 @@ export async function steadily(
   }
   await Promise.all(calls);
 }
+
+/** Waits until the projections of a service have nothing left to do. */
+export async function caughtUp(url: string, headers: Record<string, string> = {}): Promise<void> {
+  for (let behind = true; behind; await new Promise((later) => setTimeout(later, 100))) {
+    const answer = await fetch(`${url}/projections`, { headers });
+    const { items } = (await answer.json()) as { items: { lag: number }[] };
+    behind = items.some(({ lag }) => lag > 0);
+  }
+}
