@@ -123,7 +123,11 @@ async function killDatabase({ postgres }: World): Promise<void> {
       `select pid from pg_stat_activity where client_port is not null order by random() limit 1`,
     )
     .catch(() => []);
-  for (const { pid } of found) process.kill(pid, 'SIGKILL');
+  try {
+    for (const { pid } of found) process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 async function cut({ networks }: World): Promise<void> {
