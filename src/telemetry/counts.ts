@@ -16,6 +16,8 @@ import {
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Lists and pages of the log take longer than commands, imports and live readers up to hours. */
 const REQUEST_SECONDS = [...SECONDS, 60];
+/** Classes of status, by their first digit. */
+const STATUSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'];
 /** The largest group has 1,000 appends, the largest batch 5,000 events. */
 const SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 
@@ -100,9 +102,9 @@ export function countSignals(registry: Registry): () => void {
   const ends = [
     // A request that reaches no route has neither template nor method.
     requestEnded.hear(({ method, route, status, seconds }) => {
-      const labels = route === undefined ? { method: 'any', route: 'none' } : { method, route };
-      const kind = status === 'aborted' ? status : `${Math.floor(status / 100)}xx`;
-      requests.observe({ ...labels, status: kind }, seconds);
+      const kind = status === 'aborted' ? status : (STATUSES[Math.floor(status / 100)] ?? 'none');
+      if (route === undefined) requests.observe({ method: 'any', route: 'none', status: kind }, seconds);
+      else requests.observe({ method, route, status: kind }, seconds);
     }),
     commandEnded.hear(({ command, outcome, seconds }) => {
       if (!seen.has(command)) for (const one of COMMAND_OUTCOMES) commands.inc({ command, outcome: one }, 0);
