@@ -32,7 +32,7 @@ const ON_EVENTSTOREDB: Pick<Fault, 'setting' | 'missing' | 'share'> = {
   missing: eventStoreDb ? undefined : 'EVENTSTOREDB_COMMAND is not set',
 };
 /** Removals, merges and reverts of the same few authors concern many streams, and take long. */
-const MANY_STREAMS: Pick<Fault, 'mix' | 'share'> = { mix: CHANGES, share: 1 / 2 };
+const MANY_STREAMS: Pick<Fault, 'mix' | 'share'> = { mix: CHANGES, share: 1 / 8 };
 const FROZEN_MS = 60_000;
 const hour = 3_600;
 
@@ -53,7 +53,7 @@ export const FAULTS: readonly Fault[] = [
     strike: fillDisk,
     missing: isRoot ? undefined : 'only root can mount a small disk',
   },
-  { name: 'memory limit', setting: { heapMegabytes: 56 }, share: 1 / 3 },
+  { name: 'memory limit', setting: { heapMegabytes: 64 }, share: 1 / 3 },
   {
     name: 'clock set back and forth',
     setting: { clock: true },
