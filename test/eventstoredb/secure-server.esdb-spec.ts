@@ -91,6 +91,7 @@ onSecureServer(`on a secure server${missing === undefined ? '' : `, skipped beca
   test('the service and every command refuse a user who may not read $all, and name the permission', async () => {
     const rest: Record<string, string[]> = {
       import: ['-'],
+      revert: ['some-change'],
       'parked show': [newStream()],
       'parked retry': [newStream()],
       'parked skip': [newStream()],
